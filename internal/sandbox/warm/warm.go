@@ -1,0 +1,26 @@
+package warm
+
+import (
+	_ "github.com/bmatcuk/doublestar/v4"
+	_ "github.com/distribution/distribution/v3/configuration"
+	_ "github.com/distribution/distribution/v3/registry/handlers"
+	_ "github.com/distribution/distribution/v3/registry/storage/driver/filesystem"
+	_ "github.com/distribution/distribution/v3/registry/storage/driver/inmemory"
+	_ "github.com/go-git/go-git/v5"
+	_ "github.com/google/go-cmp/cmp"
+	_ "github.com/google/go-containerregistry/pkg/crane"
+	_ "github.com/google/go-github/v60/github"
+	_ "github.com/klauspost/compress/gzip"
+	_ "github.com/mattn/go-isatty"
+	_ "github.com/rogpeppe/go-internal/testscript"
+	_ "github.com/urfave/cli/v2"
+	_ "go.yaml.in/yaml/v3"
+	_ "golang.org/x/sync/errgroup"
+	_ "k8s.io/api/apps/v1"
+	_ "k8s.io/client-go/dynamic"
+	_ "k8s.io/client-go/kubernetes"
+	_ "k8s.io/client-go/tools/clientcmd"
+	_ "sigs.k8s.io/kustomize/api/krusty"
+	_ "sigs.k8s.io/kustomize/kyaml/fn/framework/command"
+	_ "sigs.k8s.io/yaml"
+)
