@@ -1,0 +1,31 @@
+package fleet
+
+import (
+	"errors"
+	"fmt"
+)
+
+// Sentinels that callers branch on, whatever package they come from.
+var (
+	// ErrStale: what an edit, push or request was based on has changed since.
+	ErrStale = errors.New("changed since it was read")
+	// ErrNotFound: an image, branch, pull request or repository that is not
+	// there.
+	ErrNotFound = errors.New("not found")
+	// ErrDenied: credentials are missing, wrong, or lack a right.
+	ErrDenied = errors.New("access denied")
+	// ErrUnavailable: a server could not be reached, or asks to come back
+	// later; the next run continues.
+	ErrUnavailable = errors.New("unavailable")
+)
+
+// RefusedError says why an image, file or workload is not touched: a decision,
+// not a failure.
+type RefusedError struct {
+	Reason Reason
+}
+
+// Error implements error.
+func (e *RefusedError) Error() string {
+	return fmt.Sprintf("%s (%s)", e.Reason.Message, e.Reason.Code)
+}

@@ -1,0 +1,74 @@
+package fleet
+
+// Payload is the identity of what rebuilt images receive: agent, extensions
+// and start script.
+type Payload struct {
+	Version string // of the agent
+	Digest  string // "sha256:…" over agent, extensions, start script and where they go
+}
+
+// Rebuild asks for one image with the agent in it.
+type Rebuild struct {
+	From string // reference as the manifest names it: tag, digest or both
+	// Remove are absolute directories of the old agent, as the flags name them.
+	Remove []string
+	// Env replaces values in the image's own config Env, by name; an empty
+	// value removes the variable.
+	Env map[string]string
+}
+
+// Key identifies the rebuild among others of the same payload.
+func (r Rebuild) Key() string {
+	key := r.From
+	for _, dir := range r.Remove {
+		key += "\x00" + dir
+	}
+	for _, name := range SortedKeys(r.Env) {
+		key += "\x01" + name + "=" + r.Env[name]
+	}
+	return key
+}
+
+// Built is a rebuilt image, or the name it will have.
+type Built struct {
+	From      string    `json:"from"`
+	To        string    `json:"to"`     // "repository:tag", with "@digest" once Digest is known
+	Digest    string    `json:"digest"` // empty while the image does not exist
+	Reused    bool      `json:"reused"` // it was there already
+	Platforms []string  `json:"platforms"`
+	Warnings  []Warning `json:"warnings,omitempty"` // attestations dropped, signatures not copied, …
+}
+
+// ImageInfo is what an image says about itself; "otelshift inspect -o json".
+type ImageInfo struct {
+	APIVersion string            `json:"apiVersion"`
+	Kind       string            `json:"kind"` // "Image"
+	Reference  string            `json:"reference"`
+	Digest     string            `json:"digest"`
+	MediaType  string            `json:"mediaType"`
+	Platforms  []string          `json:"platforms"`
+	Env        []string          `json:"env"` // secret-looking values redacted
+	Entrypoint []string          `json:"entrypoint"`
+	Cmd        []string          `json:"cmd"`
+	User       string            `json:"user"`
+	WorkingDir string            `json:"workingDir"`
+	Labels     map[string]string `json:"labels"`
+	Loads      []ImageLoad       `json:"loads"`
+	Base       *ImageBase        `json:"base,omitempty"` // of an image that we built
+}
+
+// ImageLoad is one place of an image that loads an agent.
+type ImageLoad struct {
+	Agent AgentKind `json:"agent"`
+	Where string    `json:"where"` // "Env CATALINA_OPTS", "Entrypoint[1]", "/home/admin/start.sh:12"
+	Value string    `json:"value"`
+	Jar   string    `json:"jar"`
+}
+
+// ImageBase is read from our own labels.
+type ImageBase struct {
+	Name         string `json:"name"`
+	Digest       string `json:"digest"`
+	Layer        string `json:"layer"`
+	AgentVersion string `json:"agentVersion"`
+}

@@ -1,0 +1,201 @@
+package fleet
+
+// Action says what a plan does with a workload.
+type Action string
+
+// The actions; DESIGN: "Output contract".
+const (
+	ActionMigrate Action = "migrate" // SkyWalking -> target
+	ActionUpgrade Action = "upgrade" // an older OpenTelemetry agent, or other options of ours -> target
+	ActionRebuild Action = "rebuild" // the manifest points at our agent, the image lacks it
+	ActionNone    Action = "none"    // already at the target
+	ActionSkip    Action = "skip"    // not selected
+	ActionBlocked Action = "blocked" // loads SkyWalking but may not be changed automatically
+	ActionUnread  Action = "unread"  // signs only its image can confirm
+)
+
+// Changes reports whether the action changes the workload.
+func (a Action) Changes() bool {
+	return a == ActionMigrate || a == ActionUpgrade || a == ActionRebuild
+}
+
+// Delivery is how the agent reaches the container.
+type Delivery string
+
+// The deliveries; auto migrates in kind.
+const (
+	DeliveryAuto          Delivery = "auto"
+	DeliveryImage         Delivery = "image"
+	DeliveryInitContainer Delivery = "init-container"
+	DeliveryOperator      Delivery = "operator"
+)
+
+// Grade says how well an option's translation keeps its effect. MAPPING.md,
+// section 2.
+type Grade string
+
+// The grades, best first.
+const (
+	GradeExact       Grade = "exact"
+	GradeApproximate Grade = "approximate"
+	GradeCollector   Grade = "collector"
+	GradeCode        Grade = "code"
+	GradeLost        Grade = "lost"
+)
+
+// Option is the fate of one option. Secret-looking values are redacted.
+type Option struct {
+	From   string `json:"from"`
+	To     string `json:"to"`
+	Grade  Grade  `json:"grade"`
+	Blocks bool   `json:"blocks"`
+	Inert  bool   `json:"inert"`
+	Note   string `json:"note,omitempty"`
+}
+
+// Op is what a change does to its field.
+type Op string
+
+// The operations.
+const (
+	OpReplace Op = "replace"
+	OpAdd     Op = "add"
+	OpRemove  Op = "remove"
+)
+
+// Change is one edit of one place of the manifest repository.
+type Change struct {
+	Place // first character of the value that changes; for OpAdd the first line in the new file
+	// Field is a path of keys and [selectors]: a sequence item is named by a
+	// key that identifies it, or by its 0-based index:
+	// "spec.template.spec.containers[name=cart].env[name=CATALINA_OPTS].value",
+	// "spec.template.spec.containers[name=cart].args[2]". A key with a dot or a
+	// bracket is quoted: metadata.labels["app.kubernetes.io/name"].
+	Field string `json:"field"`
+	Op    Op     `json:"op"`
+	// Old and New are decoded scalars, whole values and not source text. An
+	// added or removed collection is shown as its YAML in flow style.
+	Old string `json:"old"`
+	New string `json:"new"`
+
+	// Document and Item locate the object in the file, as in Workload.
+	Document int `json:"-"`
+	Item     int `json:"-"`
+	// Source is the exact text that an OpAdd inserts, line breaks included. It
+	// is set only by an inverted removal, so that a revert restores the very
+	// bytes.
+	Source string `json:"-"`
+	// After names the sibling (path of an item or key) behind which an OpAdd
+	// inserts; empty: at the end of the collection; "^": at its start.
+	After string `json:"-"`
+}
+
+// Effect is what a change means for the deployed object: verification compares
+// the live value at Field with New. An absent value is the empty string with
+// Absent set.
+type Effect struct {
+	Field                string
+	Old, New             string
+	OldAbsent, NewAbsent bool
+}
+
+// ImageChange is a container's image before and after.
+type ImageChange struct {
+	From string `json:"from"`
+	To   string `json:"to"`
+}
+
+// PlannedContainer is what a plan says of one container.
+type PlannedContainer struct {
+	Name    string       `json:"name"`
+	Loads   []Load       `json:"loads"`
+	Image   *ImageChange `json:"image,omitempty"`
+	Options []Option     `json:"options"`
+}
+
+// Planned is what a plan says of one workload.
+type Planned struct {
+	ID         ID                 `json:"id"`
+	File       string             `json:"file"`
+	Line       int                `json:"line"`
+	Action     Action             `json:"action"`
+	Delivery   Delivery           `json:"delivery,omitempty"`
+	Reason     *Reason            `json:"reason,omitempty"`
+	Containers []PlannedContainer `json:"containers"`
+	Changes    []Change           `json:"changes"`
+	Warnings   []Warning          `json:"warnings"`
+
+	Effects  []Effect  `json:"-"`
+	Rebuilds []Rebuild `json:"-"` // images that must exist before Changes are complete
+	Owner    string    `json:"-"` // CODEOWNERS entry of File, as written
+	Wave     string    `json:"-"`
+	// Inits are init containers whose image the plan replaces (delivery
+	// init-container), by name.
+	Inits []string `json:"-"`
+}
+
+// BatchPlan names the workloads of one future pull request.
+type BatchPlan struct {
+	Number    int      `json:"number"`
+	Key       string   `json:"key"`
+	Wave      string   `json:"wave,omitempty"`
+	Workloads []string `json:"workloads"` // ID.String()
+}
+
+// FileReason is a file with a SkyWalking marker that could not be read as
+// manifests.
+type FileReason struct {
+	File   string `json:"file"`
+	Reason Reason `json:"reason"`
+	Line   int    `json:"line,omitempty"`
+}
+
+// Target is what workloads are brought to.
+type Target struct {
+	Agent   string `json:"agent"`
+	Version string `json:"version"`
+	Digest  string `json:"digest"`         // of the agent's payload; empty when no source was asked
+	Hash    string `json:"hash,omitempty"` // target hash: payload, options, delivery, removals
+}
+
+// RepositoryRevision names what a plan was made of.
+type RepositoryRevision struct {
+	URL      string `json:"url"`
+	Revision string `json:"revision"`
+}
+
+// PlanSummary counts workloads by action.
+type PlanSummary struct {
+	Workloads int `json:"workloads"`
+	Migrate   int `json:"migrate"`
+	Upgrade   int `json:"upgrade"`
+	Rebuild   int `json:"rebuild"`
+	None      int `json:"none"`
+	Skip      int `json:"skip"`
+	Blocked   int `json:"blocked"`
+	Unread    int `json:"unread"`
+	Batches   int `json:"batches"`
+}
+
+// Plan is the answer of plan.Make, and of "otelshift plan -o json".
+type Plan struct {
+	APIVersion string             `json:"apiVersion"`
+	Kind       string             `json:"kind"` // "Plan"
+	Repository RepositoryRevision `json:"repository"`
+	Target     Target             `json:"target"`
+	Workloads  []Planned          `json:"workloads"`
+	Batches    []BatchPlan        `json:"batches"`
+	Files      []FileReason       `json:"files"`
+	Warnings   []Warning          `json:"warnings,omitempty"` // about the run, not one workload
+	Summary    PlanSummary        `json:"summary"`
+}
+
+// Workload returns the planned workload with the id.
+func (p Plan) Workload(id ID) (Planned, bool) {
+	for _, w := range p.Workloads {
+		if w.ID == id {
+			return w, true
+		}
+	}
+	return Planned{}, false
+}

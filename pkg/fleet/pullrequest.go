@@ -1,0 +1,109 @@
+package fleet
+
+import "time"
+
+// PullRequestState is a pull request's life.
+type PullRequestState string
+
+// The states of a pull request.
+const (
+	PullRequestOpen   PullRequestState = "open"
+	PullRequestClosed PullRequestState = "closed" // without merging
+	PullRequestMerged PullRequestState = "merged"
+)
+
+// PullRequest is a pull request as the forge shows it.
+type PullRequest struct {
+	Number        int
+	URL           string
+	State         PullRequestState
+	Title, Body   string
+	Labels        []string // sorted
+	Branch        string   // head branch
+	HeadRevision  string
+	Base          string // base branch
+	Author        string // login
+	FromBase      bool   // the head branch lives in the base repository
+	Draft         bool
+	MergeRevision string // commit on the base branch; empty unless merged
+	Created       time.Time
+	Updated       time.Time
+	Closed        time.Time
+	Merged        time.Time
+}
+
+// HasLabel reports whether the label is set.
+func (p PullRequest) HasLabel(label string) bool {
+	for _, l := range p.Labels {
+		if l == label {
+			return true
+		}
+	}
+	return false
+}
+
+// Labels. The first three kinds are set by otelshift, the last three by a
+// person with write access, each acknowledged and removed by the next run.
+const (
+	LabelBatch      = "otelshift/batch"
+	LabelRevert     = "otelshift/revert"
+	LabelVerified   = "otelshift/verified"
+	LabelFailed     = "otelshift/failed"
+	LabelNeedsHuman = "otelshift/needs-human"
+
+	LabelAccept = "otelshift/accept" // close the matter, go on
+	LabelRetry  = "otelshift/retry"  // propose these workloads again
+	LabelPause  = "otelshift/pause"
+)
+
+// RecordKind tells a batch's pull request from a revert's.
+type RecordKind string
+
+// The kinds of record.
+const (
+	RecordBatch  RecordKind = "batch"
+	RecordRevert RecordKind = "revert"
+)
+
+// Record is what a pull request of ours remembers, hidden in its body:
+// the only memory that otelshift has beside git, registry and cluster. The
+// commit carries the same changes as trailers; where the two differ the commit
+// is right.
+type Record struct {
+	Schema    int              `json:"schema"`
+	Kind      RecordKind       `json:"kind"`
+	Key       string           `json:"key"`
+	Number    int              `json:"number,omitempty"` // of the batch, 1-based
+	Of        int              `json:"of,omitempty"`     // a revert's batch: its pull request
+	Target    string           `json:"target"`           // target hash
+	Version   string           `json:"version"`          // of the agent
+	Attempt   int              `json:"attempt,omitempty"`
+	Base      string           `json:"base"` // revision the commit was made on
+	Wave      string           `json:"wave,omitempty"`
+	Workloads []RecordWorkload `json:"workloads"`
+	// Answer is a person's word on a failure or a closed batch, kept when the
+	// label that said it is removed: "accept", "retry" or empty.
+	Answer string `json:"answer,omitempty"`
+	Paused bool   `json:"paused,omitempty"`
+	// Ungated: proposed without cluster access, so its failures are never seen.
+	Ungated bool `json:"ungated,omitempty"`
+}
+
+// RecordWorkload is one workload of a Record.
+type RecordWorkload struct {
+	ID       string         `json:"id"`
+	Action   Action         `json:"action"`
+	File     string         `json:"file"`
+	Image    *ImageChange   `json:"image,omitempty"`
+	Effects  []RecordEffect `json:"effects"`
+	Baseline *Baseline      `json:"baseline,omitempty"`
+	Verdict  *Verdict       `json:"verdict,omitempty"`
+}
+
+// RecordEffect is an Effect by hash: the values themselves may be secret.
+// Hashes are the first 16 hex digits of SHA-256; "-" says absent.
+type RecordEffect struct {
+	Field string `json:"f"`
+	Old   string `json:"o"`
+	New   string `json:"n"`
+}

@@ -1,0 +1,60 @@
+package fleet
+
+// Code is a kebab-case reason code; docs/reasons.md lists each with an example
+// and what the user can do about it.
+type Code string
+
+// The codes of reasons and warnings. Adding one needs a row in docs/reasons.md.
+const (
+	CodeHelmTemplate    Code = "helm-template"
+	CodeUnparsable      Code = "unparsable"
+	CodePlaceholder     Code = "placeholder"
+	CodeSecret          Code = "secret"
+	CodeImageUnread     Code = "image-unread"
+	CodeImageDrift      Code = "image-drift"
+	CodeImageUnknown    Code = "image-unknown"
+	CodeImageMissing    Code = "image-missing"
+	CodeImageRefused    Code = "image-refused"
+	CodeImageFailed     Code = "image-failed"
+	CodeRemoteBase      Code = "remote-base"
+	CodePlugin          Code = "plugin"
+	CodeAlias           Code = "alias"
+	CodeDuplicateKey    Code = "duplicate-key"
+	CodeScript          Code = "script"
+	CodeLostOption      Code = "lost-option"
+	CodeCollectorOption Code = "collector-option"
+	CodeCodeOption      Code = "code-option"
+	CodeDeadOption      Code = "dead-option"
+	CodeToolkit         Code = "toolkit"
+	CodeMixedAgents     Code = "mixed-agents"
+	CodeShared          Code = "shared"
+	CodeConfigFile      Code = "config-file"
+	CodeNotSelected     Code = "not-selected"
+	CodeReplicasZero    Code = "replicas-zero"
+	CodeSidecarMissing  Code = "sidecar-missing"
+	CodeUnsupportedKind Code = "unsupported-kind"
+	CodeUnsupportedForm Code = "unsupported-form"
+	CodeQuarantined     Code = "quarantined"
+	CodeDeclined        Code = "declined"
+	CodeTooLarge        Code = "too-large"
+	CodeEncrypted       Code = "encrypted"
+	CodeEditRefused     Code = "edit-refused"
+	CodeUntranslated    Code = "untranslated-option"
+	CodeLeftover        Code = "leftover"
+	CodeNoCluster       Code = "no-cluster"
+)
+
+// Reason says why a workload or a file is left alone, and where.
+type Reason struct {
+	Code    Code   `json:"code"`
+	Message string `json:"message"`
+	Place
+}
+
+// Warning is something a reviewer should know about a workload that is changed
+// all the same.
+type Warning struct {
+	Code    Code   `json:"code"`
+	Message string `json:"message"`
+	Place
+}

@@ -1,0 +1,129 @@
+package fleet
+
+// Value is a decoded scalar of a workload: Field is its path in the workload's
+// object (see Change.Field), Place the first character of the scalar in its
+// file.
+type Value struct {
+	Text  string
+	Field string
+	Place Place
+}
+
+// Set reports whether the manifest decides the value at all.
+func (v Value) Set() bool { return v.Field != "" }
+
+// Workload is a workload as it is deployed, as far as the manifest repository
+// shows it: everything that planning needs, nothing of YAML. manifest.Scan
+// makes it.
+type Workload struct {
+	ID    ID
+	Place Place // where the object is declared
+	// Document is the 0-based index of the YAML document in Place.File, and
+	// Item the index within a kind: List, or -1.
+	Document, Item int
+
+	Labels, Annotations       map[string]string
+	PodLabels, PodAnnotations map[string]string
+	NamespaceLabels           map[string]string // of the Namespace object, where the repository holds it
+	Replicas                  int               // 1 where the manifest says nothing; -1: cannot be known
+
+	Containers []Container // init containers first, each in its manifest's order
+	Volumes    []Volume
+	Loads      []Load // every place SkyWalking, or our own agent, is loaded
+
+	// Blocked is set when something about the form of the manifest forbids any
+	// change (a placeholder, an alias, a duplicate key): the first reason found.
+	Blocked *Reason
+	// Signs are hints of SkyWalking that prove nothing (SW_* variables).
+	Signs []Load
+}
+
+// Container of a pod template.
+type Container struct {
+	Name    string
+	Field   string // path of the container, "spec.template.spec.containers[name=cart]"
+	Place   Place
+	Init    bool
+	Sidecar bool // an init container with restartPolicy Always
+	Image   Value
+	Command []Value
+	Args    []Value
+	Env     []Env
+	EnvFrom []EnvFrom
+	Mounts  []Mount
+}
+
+// Env is an entry of a container's env. Exactly one of Value and From is set.
+type Env struct {
+	Name  string
+	Field string // path of the whole entry
+	Place Place  // of the entry's name
+	Value Value
+	From  *EnvSource
+}
+
+// EnvSource is a reference behind valueFrom.
+type EnvSource struct {
+	Kind string // secretKeyRef | configMapKeyRef | fieldRef | resourceFieldRef
+	Name string // of the Secret or ConfigMap
+	Key  string // or the field's path
+}
+
+// EnvFrom is an entry of a container's envFrom.
+type EnvFrom struct {
+	Kind   string // secretRef | configMapRef
+	Name   string
+	Prefix string
+	Place  Place
+}
+
+// Volume of a pod template.
+type Volume struct {
+	Name  string
+	Kind  string // emptyDir, configMap, secret, hostPath, persistentVolumeClaim, …
+	Field string
+	Place Place
+}
+
+// Mount of a volume in a container.
+type Mount struct {
+	Volume, Path, SubPath string
+	Field                 string
+	Place                 Place
+}
+
+// AgentKind says which agent a place loads.
+type AgentKind string
+
+// The agents that otelshift tells apart.
+const (
+	AgentSkyWalking    AgentKind = "skywalking"
+	AgentOpenTelemetry AgentKind = "opentelemetry"
+	AgentOther         AgentKind = "other"
+)
+
+// Via says by what means a place loads an agent.
+type Via string
+
+// The ways an agent is loaded.
+const (
+	ViaEnv           Via = "env"
+	ViaArgs          Via = "args"
+	ViaInitContainer Via = "init-container"
+	ViaConfigMap     Via = "configmap"
+	ViaValues        Via = "values"
+	ViaImage         Via = "image"
+	ViaScript        Via = "script"
+	ViaSWCK          Via = "swck"
+)
+
+// Load is one place that loads an agent into one container.
+type Load struct {
+	Container string    `json:"-"` // name of the container; empty: the whole pod
+	Agent     AgentKind `json:"agent"`
+	Via       Via       `json:"via"`
+	Name      string    `json:"name,omitempty"` // variable, init container or ConfigMap key
+	Place
+	Field string `json:"-"` // of the value that holds the flag
+	Jar   string `json:"-"` // path of the jar as the flag names it
+}

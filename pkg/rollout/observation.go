@@ -1,0 +1,152 @@
+package rollout
+
+import (
+	"time"
+
+	"github.com/otelshift/otelshift/pkg/fleet"
+)
+
+// Verdict is what Judge answers.
+type Verdict = fleet.Verdict
+
+// Subject asks for one workload: Fields are the paths (fleet.Change.Field) whose
+// live values are wanted.
+type Subject struct {
+	ID     fleet.ID
+	Fields []string
+}
+
+// Observation is one workload in one cluster at one time, as far as the API
+// showed it. Err is set where a call failed or was partial; then nothing may be
+// concluded from what is missing.
+type Observation struct {
+	ID      fleet.ID
+	Cluster string // name of the configured cluster
+	Taken   time.Time
+	Err     string
+
+	Missing            bool // the workload does not exist
+	UID                string
+	Generation         int64
+	ObservedGeneration int64
+	Paused             bool
+	Replicas           int // spec.replicas, live; 1 where unset
+	Counters           Counters
+	Conditions         []Condition
+	RolloutPhase       string // Argo Rollout's status.phase
+	RolloutAborted     bool
+	Revision           bool      // a new ReplicaSet, ControllerRevision or update revision exists for the live template
+	OnDelete           bool      // StatefulSet or DaemonSet with updateStrategy OnDelete
+	TemplateChanged    time.Time // managedFields time of the template's owner; zero if unknown
+
+	// Live is the live value at each field that the subject asked for; a field
+	// that does not exist is not in the map.
+	Live map[string]string
+	// Images is the live image of each container of the template, by name.
+	Images map[string]string
+	// TemplateContainers are the names of the template's containers, init
+	// containers included.
+	TemplateContainers []string
+
+	Pods       []Pod // of every revision; Pod.New marks those of the live template
+	Neighbours []Pod // pods of other workloads on the same nodes, when collected
+	Sync       *Sync // nil without Argo CD
+}
+
+// Counters are the status counters of a workload, per kind as far as it has
+// them.
+type Counters struct {
+	Replicas, Updated, Ready, Available, Unavailable int
+}
+
+// Condition of a workload or pod.
+type Condition struct {
+	Type, Status, Reason, Message string
+	LastUpdate, LastTransition    time.Time
+}
+
+// Pod of the workload.
+type Pod struct {
+	Name, UID, Node  string
+	New              bool // of the live template
+	Created, Deleted time.Time
+	Phase, Reason    string
+	Conditions       []Condition
+	Containers       []Container
+	Disrupted        bool // condition DisruptionTarget
+}
+
+// Container status in a pod.
+type Container struct {
+	Name, Image, ImageID string
+	Init, Sidecar        bool // Sidecar: init container with restartPolicy Always
+	Ready                bool
+	Restarts             int
+	Running              time.Time // startedAt, zero unless running
+	Waiting              string    // reason
+	WaitingMessage       string
+	Terminated           *Termination // current state
+	Last                 *Termination // last termination
+}
+
+// Termination of a container.
+type Termination struct {
+	Reason   string
+	ExitCode int
+	Started  time.Time
+	Finished time.Time
+}
+
+// Sync is what Argo CD's Application says.
+type Sync struct {
+	Application    string
+	Revisions      []string // that count for this repository
+	Status         string   // Synced, OutOfSync, Unknown
+	Phase          string   // of operationState: Running, Succeeded, Failed, Error; empty: none
+	Message        string
+	RetryCount     int64
+	FailedObject   bool // syncResult.resources[] names our object as failed
+	ReconciledAt   time.Time
+	FinishedAt     time.Time
+	DeployStarted  map[string]time.Time // history: revision -> deployStartedAt
+	SourceMismatch bool                 // no source of the Application is this repository
+}
+
+// HeadState says how the base branch's head relates to a workload's change.
+type HeadState string
+
+// The states of the head.
+const (
+	HeadExpected HeadState = "expected" // our values
+	HeadPrevious HeadState = "previous" // the values before us
+	HeadChanged  HeadState = "changed"  // something else
+	HeadUnknown  HeadState = "unknown"  // could not be read
+)
+
+// Expectation is what should be deployed; the conductor fills it.
+type Expectation struct {
+	Merge   string    // merge commit
+	Merged  time.Time // when
+	Effects []fleet.RecordEffect
+	Head    HeadState
+	// Contains says, of each revision in Sync.Revisions and DeployStarted,
+	// whether it contains Merge; a revision that is not in the map is unknown.
+	Contains         map[string]bool
+	Delivery         fleet.Delivery
+	ResourcesChanged bool // we changed requests or selectors
+	IgnoreContainers []string
+	Revert           bool // the change is a revert: it never fails, it is deployed or not
+	Previous         *fleet.Verdict
+	Settings         Settings
+}
+
+// Settings are the thresholds of the verdict table.
+type Settings struct {
+	Gate, Soak    time.Duration
+	MaxRestarts   int
+	Deploy        time.Duration // merged but not deployed: needs-human
+	Rollout       time.Duration // kinds without a progress deadline
+	Unschedulable time.Duration
+	FailedCreate  time.Duration
+	TooOld        time.Duration // merge older than this is never reverted
+}
