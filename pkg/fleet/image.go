@@ -1,5 +1,7 @@
 package fleet
 
+import "github.com/otelshift/otelshift/pkg/javaagent"
+
 // Payload is the identity of what rebuilt images receive: agent, extensions
 // and start script.
 type Payload struct {
@@ -59,10 +61,10 @@ type ImageInfo struct {
 
 // ImageLoad is one place of an image that loads an agent.
 type ImageLoad struct {
-	Agent AgentKind `json:"agent"`
-	Where string    `json:"where"` // "Env CATALINA_OPTS", "Entrypoint[1]", "/home/admin/start.sh:12"
-	Value string    `json:"value"`
-	Jar   string    `json:"jar"`
+	Agent javaagent.Kind `json:"agent"`
+	Where string         `json:"where"` // "Env CATALINA_OPTS", "Entrypoint[1]", "/home/admin/start.sh:12"
+	Value string         `json:"value"`
+	Jar   string         `json:"jar"`
 }
 
 // ImageBase is read from our own labels.

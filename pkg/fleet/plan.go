@@ -1,5 +1,7 @@
 package fleet
 
+import "github.com/otelshift/otelshift/pkg/javaagent"
+
 // Action says what a plan does with a workload.
 type Action string
 
@@ -30,28 +32,8 @@ const (
 	DeliveryOperator      Delivery = "operator"
 )
 
-// Grade says how well an option's translation keeps its effect. MAPPING.md,
-// section 2.
-type Grade string
-
-// The grades, best first.
-const (
-	GradeExact       Grade = "exact"
-	GradeApproximate Grade = "approximate"
-	GradeCollector   Grade = "collector"
-	GradeCode        Grade = "code"
-	GradeLost        Grade = "lost"
-)
-
-// Option is the fate of one option. Secret-looking values are redacted.
-type Option struct {
-	From   string `json:"from"`
-	To     string `json:"to"`
-	Grade  Grade  `json:"grade"`
-	Blocks bool   `json:"blocks"`
-	Inert  bool   `json:"inert"`
-	Note   string `json:"note,omitempty"`
-}
+// Option is the fate of one option; a plan's option is javaagent's.
+type Option = javaagent.Option
 
 // Op is what a change does to its field.
 type Op string

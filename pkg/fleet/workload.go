@@ -1,5 +1,7 @@
 package fleet
 
+import "github.com/otelshift/otelshift/pkg/javaagent"
+
 // Value is a decoded scalar of a workload: Field is its path in the workload's
 // object (see Change.Field), Place the first character of the scalar in its
 // file.
@@ -92,16 +94,6 @@ type Mount struct {
 	Place                 Place
 }
 
-// AgentKind says which agent a place loads.
-type AgentKind string
-
-// The agents that otelshift tells apart.
-const (
-	AgentSkyWalking    AgentKind = "skywalking"
-	AgentOpenTelemetry AgentKind = "opentelemetry"
-	AgentOther         AgentKind = "other"
-)
-
 // Via says by what means a place loads an agent.
 type Via string
 
@@ -119,10 +111,10 @@ const (
 
 // Load is one place that loads an agent into one container.
 type Load struct {
-	Container string    `json:"-"` // name of the container; empty: the whole pod
-	Agent     AgentKind `json:"agent"`
-	Via       Via       `json:"via"`
-	Name      string    `json:"name,omitempty"` // variable, init container or ConfigMap key
+	Container string         `json:"-"` // name of the container; empty: the whole pod
+	Agent     javaagent.Kind `json:"agent"`
+	Via       Via            `json:"via"`
+	Name      string         `json:"name,omitempty"` // variable, init container or ConfigMap key
 	Place
 	Field string `json:"-"` // of the value that holds the flag
 	Jar   string `json:"-"` // path of the jar as the flag names it
