@@ -9,6 +9,7 @@ type Value struct {
 	Text  string
 	Field string
 	Place Place
+	At    *Origin // where it is decided, if not at Field of the workload's own object
 }
 
 // Set reports whether the manifest decides the value at all.
@@ -38,6 +39,10 @@ type Workload struct {
 	Blocked *Reason
 	// Signs are hints of SkyWalking that prove nothing (SW_* variables).
 	Signs []Load
+	// InitAgents are init containers that bring an agent.
+	InitAgents []InitAgent
+	// Warnings about the manifest's form that forbid nothing.
+	Warnings []Warning
 }
 
 // Container of a pod template.
@@ -48,6 +53,10 @@ type Container struct {
 	Init    bool
 	Sidecar bool // an init container with restartPolicy Always
 	Image   Value
+	// Split is set where the image is decided in parts; Image then is the
+	// effective reference, and no single place can be replaced.
+	Split   *SplitImage
+	At      *Origin
 	Command []Value
 	Args    []Value
 	Env     []Env
@@ -62,6 +71,7 @@ type Env struct {
 	Place Place  // of the entry's name
 	Value Value
 	From  *EnvSource
+	At    *Origin
 }
 
 // EnvSource is a reference behind valueFrom.
@@ -85,6 +95,8 @@ type Volume struct {
 	Kind  string // emptyDir, configMap, secret, hostPath, persistentVolumeClaim, …
 	Field string
 	Place Place
+	Ref   string // name of the configMap, secret or claim behind it
+	At    *Origin
 }
 
 // Mount of a volume in a container.
@@ -92,6 +104,7 @@ type Mount struct {
 	Volume, Path, SubPath string
 	Field                 string
 	Place                 Place
+	At                    *Origin
 }
 
 // Via says by what means a place loads an agent.
@@ -118,4 +131,7 @@ type Load struct {
 	Place
 	Field string `json:"-"` // of the value that holds the flag
 	Jar   string `json:"-"` // path of the jar as the flag names it
+	// Value is the whole scalar that holds the flag, wherever it is decided; not
+	// set for the flags of images, and never for those of Secrets.
+	Value Value `json:"-"`
 }
