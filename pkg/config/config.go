@@ -4,130 +4,233 @@ package config
 // functionConfig. Paths in it are relative to the file's own folder. Defaults
 // are in Default.
 type Config struct {
-	APIVersion string   `json:"apiVersion"`
-	Kind       string   `json:"kind"` // "Migration"
-	Metadata   Metadata `json:"metadata"`
-	Spec       Spec     `json:"spec"`
+	// APIVersion is otelshift.dev/v1alpha1.
+	APIVersion string `json:"apiVersion" enum:"otelshift.dev/v1alpha1"`
+	// Kind is Migration.
+	Kind string `json:"kind" enum:"Migration"`
+	// Metadata names the migration.
+	Metadata Metadata `json:"metadata"`
+	// Spec is the migration itself.
+	Spec Spec `json:"spec"`
 }
 
 // Metadata of the Migration.
 type Metadata struct {
+	// Name of the migration, for people.
 	Name string `json:"name"`
-	// Annotations and Labels are accepted because a KRM host sets them; they
-	// mean nothing here.
+	// Annotations are accepted because a KRM host sets them; they mean nothing
+	// here.
 	Annotations map[string]string `json:"annotations,omitempty"`
-	Labels      map[string]string `json:"labels,omitempty"`
+	// Labels are accepted because a KRM host sets them; they mean nothing here.
+	Labels map[string]string `json:"labels,omitempty"`
 }
 
 // Spec of the Migration.
 type Spec struct {
-	Repository  Repository  `json:"repository"`
-	Workloads   Workloads   `json:"workloads"`
-	Delivery    string      `json:"delivery"` // auto | image | init-container | operator
-	Agent       Agent       `json:"agent"`
-	Options     Options     `json:"options"`
-	Image       Image       `json:"image"`
-	Operator    Operator    `json:"operator"`
-	Batch       Batch       `json:"batch"`
+	// Repository is the manifest repository.
+	Repository Repository `json:"repository"`
+	// Workloads selects what may be changed.
+	Workloads Workloads `json:"workloads"`
+	// Delivery is how the agent reaches the container. With auto an agent that
+	// an init container brings is migrated in kind, one that is in the image by
+	// a rebuilt image.
+	Delivery string `json:"delivery" enum:"auto|image|init-container|operator"`
+	// Agent is the target agent.
+	Agent Agent `json:"agent"`
+	// Options are the target's JVM options.
+	Options Options `json:"options"`
+	// Image says how images are rebuilt.
+	Image Image `json:"image"`
+	// Operator configures the delivery by the OpenTelemetry operator.
+	Operator Operator `json:"operator"`
+	// Batch says how workloads are grouped into pull requests.
+	Batch Batch `json:"batch"`
+	// PullRequest says how pull requests are opened.
 	PullRequest PullRequest `json:"pullRequest"`
-	Commit      Commit      `json:"commit"`
-	Verify      Verify      `json:"verify"`
+	// Commit is the identity of the commits.
+	Commit Commit `json:"commit"`
+	// Verify says how rollouts are judged.
+	Verify Verify `json:"verify"`
 }
 
 // Repository is the manifest repository.
 type Repository struct {
-	URL         string   `json:"url"`
-	Branch      string   `json:"branch"`
-	Include     []string `json:"include"` // doublestar globs
-	Exclude     []string `json:"exclude"`
-	MaxFileSize Size     `json:"maxFileSize"`
+	// URL to clone from and push to: https, ssh or host:path. Credentials come
+	// from the environment, never from here.
+	URL string `json:"url" example:"https://github.com/acme/deployments.git"`
+	// Branch that Argo CD deploys from and pull requests go to.
+	Branch string `json:"branch"`
+	// Include lists globs of files to read; ** crosses folders.
+	Include []string `json:"include" check:"glob"`
+	// Exclude lists globs of files to leave out.
+	Exclude []string `json:"exclude" check:"glob"`
+	// MaxFileSize is the size above which a file is reported and not read.
+	MaxFileSize Size `json:"maxFileSize"`
 }
 
 // Workloads selects what may be changed.
 type Workloads struct {
-	Kinds            []string `json:"kinds"`
-	Namespaces       []string `json:"namespaces"` // empty: all
-	Selector         Selector `json:"selector"`
-	RequireSidecar   string   `json:"requireSidecar"`
-	IgnoreContainers []string `json:"ignoreContainers"`
-	Container        string   `json:"container"` // name or glob; empty: every container that loads the agent
-	NameLabel        string   `json:"nameLabel"`
+	// Kinds of workloads. CronJob, Job and other kinds with a pod template are
+	// opt-in.
+	Kinds []string `json:"kinds"`
+	// Namespaces lists the namespaces to change, as globs; empty: all.
+	Namespaces []string `json:"namespaces" check:"glob"`
+	// Selector is a label selector over the workload's labels; empty: all.
+	Selector Selector `json:"selector"`
+	// RequireSidecar, istio-proxy for example, takes only workloads that carry
+	// this container, its inject label or a namespace label for it.
+	RequireSidecar string `json:"requireSidecar" example:"istio-proxy"`
+	// IgnoreContainers lists containers, as globs, that are never changed.
+	IgnoreContainers []string `json:"ignoreContainers" check:"glob"`
+	// Container is the name or glob of the containers to change; empty: every
+	// container that loads the agent.
+	Container string `json:"container" check:"glob"`
+	// NameLabel is the label that names the app; without it the workload's
+	// name does.
+	NameLabel string `json:"nameLabel"`
 }
 
-// Selector is a Kubernetes label selector, in the short form (a map of
-// labels) or with matchLabels.
-type Selector map[string]string
+// Selector is a Kubernetes label selector: a plain map of labels, or
+// matchLabels and matchExpressions. All of it has to match.
+type Selector struct {
+	// MatchLabels are labels with their values.
+	MatchLabels map[string]string `json:"matchLabels,omitempty"`
+	// MatchExpressions are conditions on labels.
+	MatchExpressions []Requirement `json:"matchExpressions,omitempty"`
+}
+
+// Requirement is one condition on a label.
+type Requirement struct {
+	// Key of the label.
+	Key string `json:"key"`
+	// Operator of the condition. NotIn and DoesNotExist also match where the
+	// label is absent.
+	Operator string `json:"operator" enum:"In|NotIn|Exists|DoesNotExist"`
+	// Values for In and NotIn; none for the others.
+	Values []string `json:"values,omitempty"`
+}
 
 // Agent is the target agent.
 type Agent struct {
-	Version     string     `json:"version"`
-	Source      Source     `json:"source"`
-	Extensions  []Source   `json:"extensions"`
-	Directory   string     `json:"directory"`
-	InitImage   string     `json:"initImage"`
+	// Version of the OpenTelemetry Java agent.
+	Version string `json:"version"`
+	// Source is where the agent comes from; by default the OpenTelemetry
+	// operator's image of this version.
+	Source Source `json:"source"`
+	// Extensions are jars that the agent loads.
+	Extensions []Source `json:"extensions"`
+	// Directory in the image that holds the agent.
+	Directory string `json:"directory"`
+	// InitImage is the image that an init container copies the agent from;
+	// empty: source.image.
+	InitImage string `json:"initImage"`
+	// StartScript is a script that every rebuilt image receives.
 	StartScript *StartFile `json:"startScript,omitempty"`
-	Entrypoint  []string   `json:"entrypoint"`
+	// Entrypoint of rebuilt images; it clears Cmd as a Dockerfile would. Empty:
+	// left alone.
+	Entrypoint []string `json:"entrypoint" example:"[/bin/sh, /home/admin/start.sh]"`
 }
 
 // Source of an agent or an extension; exactly one of Image, File, Archive and
 // URL is set.
 type Source struct {
-	Image       string `json:"image,omitempty"`
-	Path        string `json:"path,omitempty"` // in Image
-	File        string `json:"file,omitempty"` // a jar or a directory
-	Archive     string `json:"archive,omitempty"`
+	// Image that holds the file.
+	Image string `json:"image,omitempty"`
+	// Path of the file in Image; default /javaagent.jar.
+	Path string `json:"path,omitempty"`
+	// File is a jar or a directory beside the configuration.
+	File string `json:"file,omitempty"`
+	// Archive is a tar.gz beside the configuration.
+	Archive string `json:"archive,omitempty"`
+	// StripPrefix is a folder of Archive whose content is taken.
 	StripPrefix string `json:"stripPrefix,omitempty"`
-	URL         string `json:"url,omitempty"`
-	SHA256      string `json:"sha256,omitempty"`
+	// URL to download; needs sha256.
+	URL string `json:"url,omitempty"`
+	// SHA256 of what URL serves, 64 hexadecimal digits.
+	SHA256 string `json:"sha256,omitempty"`
 }
 
 // StartFile is a start script that every rebuilt image receives.
 type StartFile struct {
+	// File beside the configuration.
 	File string `json:"file"`
-	Path string `json:"path"` // absolute, in the image
+	// Path in the image, absolute.
+	Path string `json:"path"`
 }
 
 // Options are the target's JVM options.
 type Options struct {
-	Endpoint    string     `json:"endpoint"`
-	Protocol    string     `json:"protocol"`    // http/protobuf | grpc
-	ServiceName string     `json:"serviceName"` // keep | workload | label
-	Add         []string   `json:"add"`
-	Remove      []string   `json:"remove"`
-	AllowLost   []string   `json:"allowLost"`
-	Collector   string     `json:"collector"` // warn | block
-	Code        string     `json:"code"`      // warn | block
-	Placement   string     `json:"placement"` // inline | env
-	Cleanup     bool       `json:"cleanup"`
-	Overrides   []Override `json:"overrides"`
+	// Endpoint that the agent sends to.
+	Endpoint string `json:"endpoint" example:"http://otel-collector.observability:4318"`
+	// Protocol that the agent speaks.
+	Protocol string `json:"protocol" enum:"http/protobuf|grpc"`
+	// ServiceName is SkyWalking's, the workload's name, or the value of
+	// workloads.nameLabel.
+	ServiceName string `json:"serviceName" enum:"keep|workload|label"`
+	// Add lists JVM options that every migrated workload receives.
+	Add []string `json:"add"`
+	// Remove lists JVM options that are taken away.
+	Remove []string `json:"remove"`
+	// AllowLost names SkyWalking options whose loss is accepted.
+	AllowLost []string `json:"allowLost"`
+	// Collector says what an option does whose replacement is in the collector.
+	Collector string `json:"collector" enum:"warn|block"`
+	// Code says what an option does whose replacement is in the app's code.
+	Code string `json:"code" enum:"warn|block"`
+	// Placement is inline, in the variable that loaded SkyWalking, or env, as
+	// OTEL_* entries beside it.
+	Placement string `json:"placement" enum:"inline|env"`
+	// Cleanup removes SW_* entries, volumes and init containers that serve
+	// nothing else.
+	Cleanup bool `json:"cleanup"`
+	// Overrides change options for some workloads; the last match wins.
+	Overrides []Override `json:"overrides"`
 }
 
 // Override changes options for the workloads that match.
 type Override struct {
-	Match       Match    `json:"match"`
-	Add         []string `json:"add,omitempty"`
-	Remove      []string `json:"remove,omitempty"`
-	ServiceName string   `json:"serviceName,omitempty"`
+	// Match selects the workloads.
+	Match Match `json:"match"`
+	// Add lists further JVM options.
+	Add []string `json:"add,omitempty"`
+	// Remove lists further JVM options to take away.
+	Remove []string `json:"remove,omitempty"`
+	// ServiceName is the name itself.
+	ServiceName string `json:"serviceName,omitempty"`
 }
 
-// Match selects workloads; every field that is set has to match. Namespace
-// and Name are globs.
+// Match selects workloads; every field that is set has to match.
 type Match struct {
-	Namespace string            `json:"namespace,omitempty"`
-	Name      string            `json:"name,omitempty"`
-	Labels    map[string]string `json:"labels,omitempty"`
+	// Namespace is a glob.
+	Namespace string `json:"namespace,omitempty" check:"glob"`
+	// Name is a glob.
+	Name string `json:"name,omitempty" check:"glob"`
+	// Labels of the workload.
+	Labels map[string]string `json:"labels,omitempty"`
 }
 
 // Image says how images are rebuilt.
 type Image struct {
-	Tag       string            `json:"tag"` // text/template over {{.Tag}} and {{.Hash}}
-	Pin       string            `json:"pin"` // digest | tag
-	Remove    Remove            `json:"remove"`
-	Preflight string            `json:"preflight"` // fast | full
-	Inspect   string            `json:"inspect"`   // signs | all | none
-	Push      string            `json:"push"`      // auto | crane
-	Rewrite   map[string]string `json:"rewrite"`   // host -> host
-	Insecure  []string          `json:"insecure"`
+	// Tag of a rebuilt image, a template over {{.Tag}} (of the base) and
+	// {{.Hash}} (of what went in), which it must contain.
+	Tag string `json:"tag"`
+	// Pin says whether manifests name tag and digest, or the tag alone.
+	Pin string `json:"pin" enum:"digest|tag"`
+	// Remove is auto, the agent directory that the -javaagent flag names, or a
+	// list of absolute paths.
+	Remove Remove `json:"remove"`
+	// Preflight says how thoroughly an image is looked at before its rebuild.
+	Preflight string `json:"preflight" enum:"fast|full"`
+	// Inspect says which images are asked whether they load an agent: those of
+	// workloads with signs of SkyWalking, all selected ones, or none.
+	Inspect string `json:"inspect" enum:"signs|all|none"`
+	// Push uses the built-in client, falling back to crane where a registry
+	// surprises it, or crane alone.
+	Push string `json:"push" enum:"auto|crane"`
+	// Rewrite maps registry hosts to mirrors, host to host.
+	Rewrite map[string]string `json:"rewrite"`
+	// Insecure lists registry hosts that are spoken to over plain HTTP.
+	Insecure []string `json:"insecure"`
 }
 
 // Remove is "auto" (the agent directory that the flag names; Paths empty) or
@@ -139,95 +242,152 @@ type Remove struct {
 
 // Operator configures delivery operator.
 type Operator struct {
-	Instrumentation string `json:"instrumentation"` // file that holds the Instrumentation resource
+	// Instrumentation is the file that holds the Instrumentation resource, one
+	// per namespace.
+	Instrumentation string `json:"instrumentation"`
 }
 
 // Batch says how workloads are grouped.
 type Batch struct {
-	Size        int      `json:"size"`
-	First       int      `json:"first"`
-	MaxOpen     int      `json:"maxOpen"`
-	MaxSize     int      `json:"maxSize"`
-	AllowShared []string `json:"allowShared"`
-	GroupBy     []string `json:"groupBy"` // wave, owner
-	Waves       []Wave   `json:"waves"`
-	Wait        string   `json:"wait"` // gate | soak | merged
+	// Size of a batch, in workloads.
+	Size int `json:"size" min:"1"`
+	// First is the size of the first batch: the canary.
+	First int `json:"first" min:"1"`
+	// MaxOpen is the number of batches that may be open at a time.
+	MaxOpen int `json:"maxOpen" min:"1"`
+	// MaxSize is the size up to which a batch grows when workloads share a
+	// place.
+	MaxSize int `json:"maxSize" min:"1"`
+	// AllowShared lists files, as globs, that may be changed although they
+	// feed more workloads than one batch holds.
+	AllowShared []string `json:"allowShared" check:"glob"`
+	// GroupBy is [wave], sorted by owner and then filled, or [wave, owner], one
+	// CODEOWNERS group per batch.
+	GroupBy []string `json:"groupBy" enum:"wave|owner"`
+	// Waves are parts of the repository that are migrated in order.
+	Waves []Wave `json:"waves"`
+	// Wait is what the next batch waits for; the next wave waits for soak.
+	Wait string `json:"wait" enum:"gate|soak|merged"`
 }
 
-// Wave is a named part of the repository; waves are migrated in order.
+// Wave is a named part of the repository.
 type Wave struct {
-	Name    string   `json:"name"`
-	Include []string `json:"include"`
+	// Name of the wave.
+	Name string `json:"name"`
+	// Include lists globs of files that belong to the wave.
+	Include []string `json:"include" check:"glob"`
 }
 
 // PullRequest says how pull requests are opened.
 type PullRequest struct {
-	Labels        []string `json:"labels"`
-	Reviewers     []string `json:"reviewers"`
+	// Labels that every pull request gets, beside otelshift/….
+	Labels []string `json:"labels"`
+	// Reviewers are logins.
+	Reviewers []string `json:"reviewers"`
+	// TeamReviewers are team slugs.
 	TeamReviewers []string `json:"teamReviewers"`
-	Draft         bool     `json:"draft"`
-	BranchPrefix  string   `json:"branchPrefix"`
-	Assignees     []string `json:"assignees"`
-	Milestone     string   `json:"milestone"`
-	AutoMerge     bool     `json:"autoMerge"`
-	MaxPerRun     int      `json:"maxPerRun"`
-	Dashboard     bool     `json:"dashboard"`
+	// Draft opens pull requests as drafts.
+	Draft bool `json:"draft"`
+	// BranchPrefix of every branch that is pushed.
+	BranchPrefix string `json:"branchPrefix"`
+	// Assignees are logins.
+	Assignees []string `json:"assignees"`
+	// Milestone is a title.
+	Milestone string `json:"milestone"`
+	// AutoMerge asks the forge to merge when its checks pass, where the
+	// repository allows it.
+	AutoMerge bool `json:"autoMerge"`
+	// MaxPerRun is the number of pull requests that one run opens at most.
+	MaxPerRun int `json:"maxPerRun" min:"1"`
+	// Dashboard keeps one issue that is rewritten on every run.
+	Dashboard bool `json:"dashboard"`
 }
 
-// Commit is the identity of our commits.
+// Commit is the identity of our commits. The SSH key that signs them comes
+// from the environment.
 type Commit struct {
-	Name    string `json:"name"`
-	Email   string `json:"email"`
-	SignOff bool   `json:"signOff"`
+	// Name of author and committer.
+	Name string `json:"name"`
+	// Email of author and committer.
+	Email string `json:"email"`
+	// SignOff adds a Signed-off-by line.
+	SignOff bool `json:"signOff"`
 }
 
 // Verify says how rollouts are judged.
 type Verify struct {
-	Clusters    []Cluster         `json:"clusters"`
-	ArgoCD      ArgoCD            `json:"argocd"`
-	Contexts    map[string]string `json:"contexts"` // Argo CD destination -> kube context
-	Gate        Duration          `json:"gate"`
-	Soak        Duration          `json:"soak"`
-	Interval    Duration          `json:"interval"`
-	MaxRestarts int               `json:"maxRestarts"`
-	FailAfter   int               `json:"failAfter"`
-	Deadlines   Deadlines         `json:"deadlines"`
-	Evidence    string            `json:"evidence"` // full | reasons | none
-	Telemetry   Telemetry         `json:"telemetry"`
-	Revert      string            `json:"revert"` // workload | batch | none
+	// Clusters to observe, read-only.
+	Clusters []Cluster `json:"clusters"`
+	// ArgoCD says whether Applications are read, and where.
+	ArgoCD ArgoCD `json:"argocd"`
+	// Contexts maps an Argo CD destination, name or server, to a kube context.
+	Contexts map[string]string `json:"contexts"`
+	// Gate is the time a rollout must stay healthy before the next batch.
+	Gate Duration `json:"gate"`
+	// Soak is the time a rollout must stay healthy before it is verified.
+	Soak Duration `json:"soak"`
+	// Interval between two observations when waiting.
+	Interval Duration `json:"interval"`
+	// MaxRestarts is the number of restarts that is noted and extends the soak
+	// once; more fail.
+	MaxRestarts int `json:"maxRestarts" min:"0"`
+	// FailAfter is the number of observations that must agree on a failure.
+	FailAfter int `json:"failAfter" min:"1"`
+	// Deadlines after which a rollout that does not move is judged.
+	Deadlines Deadlines `json:"deadlines"`
+	// Evidence is what a revert shows: logs, events and reasons; reasons; none.
+	Evidence string `json:"evidence" enum:"full|reasons|none"`
+	// Telemetry proves that a workload's telemetry arrives.
+	Telemetry Telemetry `json:"telemetry"`
+	// Revert says what of a batch is taken back when a workload fails.
+	Revert string `json:"revert" enum:"workload|batch|none"`
 }
 
-// Cluster is a cluster to observe. An empty Context is the kubeconfig's
-// current one, or the cluster otelshift runs in.
+// Cluster is a cluster to observe.
 type Cluster struct {
-	Name       string   `json:"name"`
-	Context    string   `json:"context"`
+	// Name in reports; default "default".
+	Name string `json:"name"`
+	// Context of the kubeconfig; empty: the current one, or the cluster that
+	// otelshift runs in.
+	Context string `json:"context"`
+	// Namespaces to list, where a right over all is not given; empty: all.
 	Namespaces []string `json:"namespaces"`
 }
 
 // ArgoCD says whether Argo CD Applications are read, and where.
 type ArgoCD struct {
-	Enabled   string `json:"enabled"` // auto | true | false
+	// Enabled is auto (where its API exists), true or false.
+	Enabled string `json:"enabled" enum:"auto|true|false"`
+	// Namespace of the Applications.
 	Namespace string `json:"namespace"`
 }
 
 // Deadlines after which a rollout is judged; VERDICTS.md section 6.
 type Deadlines struct {
-	Deploy        Duration `json:"deploy"`
-	Rollout       Duration `json:"rollout"`
+	// Deploy is the time from merge until the change is deployed.
+	Deploy Duration `json:"deploy"`
+	// Rollout is the time for kinds without a progress deadline.
+	Rollout Duration `json:"rollout"`
+	// Unschedulable is the time a pod may wait for a node.
 	Unschedulable Duration `json:"unschedulable"`
-	FailedCreate  Duration `json:"failedCreate"`
-	Revert        Duration `json:"revert"`
+	// FailedCreate is the time pods may fail to be created.
+	FailedCreate Duration `json:"failedCreate"`
+	// Revert is the age of a merge beyond which nothing is reverted any more.
+	Revert Duration `json:"revert"`
 }
 
 // Telemetry proves that the workload's telemetry arrives.
 type Telemetry struct {
+	// Prometheus is asked for the workload's service name.
 	Prometheus *Prometheus `json:"prometheus,omitempty"`
-	Require    bool        `json:"require"`
+	// Require makes absent telemetry a failure instead of a warning.
+	Require bool `json:"require"`
 }
 
 // Prometheus is asked for the workload's service name.
 type Prometheus struct {
-	URL   string `json:"url"`
+	// URL of the server.
+	URL string `json:"url"`
+	// Query is a template over {{.Service}}; any result is proof.
 	Query string `json:"query"`
 }

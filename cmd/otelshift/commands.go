@@ -1,0 +1,14 @@
+package main
+
+import "github.com/urfave/cli/v2"
+
+// commands lists every command; each constructor has a file of its own.
+// ArgsUsage is binding: "" takes no argument, "IMAGE" one, "[IMAGE]" at most
+// one, "IMAGE..." one or more.
+func commands(e *env) []*cli.Command {
+	return []*cli.Command{
+		configCommand(e),
+		completionCommand(e),
+		versionCommand(e),
+	}
+}

@@ -1,0 +1,36 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/signal"
+	"syscall"
+	"time"
+
+	"github.com/mattn/go-isatty"
+)
+
+func main() { os.Exit(start()) }
+
+// start lends the process to run. The first signal asks for an orderly end,
+// the second one ends the process at once.
+func start() int {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	context.AfterFunc(ctx, stop)
+	dir, err := os.Getwd()
+	if err != nil {
+		fmt.Fprintf(os.Stderr, "otelshift: error: finding the working folder: %v\n", err)
+		return codeFailed
+	}
+	return run(ctx, os.Args, Env{
+		Stdin:    os.Stdin,
+		Stdout:   os.Stdout,
+		Stderr:   os.Stderr,
+		Getenv:   os.Getenv,
+		Dir:      dir,
+		Terminal: isatty.IsTerminal(os.Stderr.Fd()),
+		Now:      time.Now,
+	})
+}
