@@ -122,6 +122,9 @@ type BatchPlan struct {
 	Key       string   `json:"key"`
 	Wave      string   `json:"wave,omitempty"`
 	Workloads []string `json:"workloads"` // ID.String()
+	// Held says why the batch may not be proposed yet whatever room there is:
+	// an earlier wave has not soaked. Empty: its turn comes by number.
+	Held string `json:"held,omitempty"`
 }
 
 // FileReason is a file with a SkyWalking marker that could not be read as

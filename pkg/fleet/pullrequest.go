@@ -82,7 +82,8 @@ type Record struct {
 	Wave      string           `json:"wave,omitempty"`
 	Workloads []RecordWorkload `json:"workloads"`
 	// Answer is a person's word on a failure or a closed batch, kept when the
-	// label that said it is removed: "accept", "retry" or empty.
+	// label that said it is removed: "accept", "retry" or empty; "withdrawn" is
+	// our own word on a pull request that we closed ourselves.
 	Answer string `json:"answer,omitempty"`
 	Paused bool   `json:"paused,omitempty"`
 	// Ungated: proposed without cluster access, so its failures are never seen.
@@ -98,6 +99,9 @@ type RecordWorkload struct {
 	Effects  []RecordEffect `json:"effects"`
 	Baseline *Baseline      `json:"baseline,omitempty"`
 	Verdict  *Verdict       `json:"verdict,omitempty"`
+	// Answered: a person accepted or retried this workload's failure or open
+	// question; it holds nothing any more.
+	Answered bool `json:"answered,omitempty"`
 }
 
 // RecordEffect is an Effect by hash: the values themselves may be secret.

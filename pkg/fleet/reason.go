@@ -42,6 +42,7 @@ const (
 	CodeUntranslated    Code = "untranslated-option"
 	CodeLeftover        Code = "leftover"
 	CodeNoCluster       Code = "no-cluster"
+	CodeLedger          Code = "ledger"
 )
 
 // Reason says why a workload or a file is left alone, and where.

@@ -1,0 +1,130 @@
+package ledger
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/otelshift/otelshift/pkg/config"
+	"github.com/otelshift/otelshift/pkg/fleet"
+)
+
+func TestRecordSurvivesTheBody(t *testing.T) {
+	want := batch(2, []string{cart}, verdict(fleet.VerdictFailed, "OOMKilled"))
+	want.Workloads[0].Verdict.Evidence = []fleet.Evidence{{Pod: "cart-1", Container: "cart", ExitCode: 137, Log: []string{"--> out of memory <!-- \x00"}}}
+	want.Workloads[0].Effects = []fleet.RecordEffect{{Field: "spec.x", Old: Hash("a"), New: Absent}}
+	block := Encode(want)
+	if strings.Contains(block[4:len(block)-3], "--") {
+		t.Errorf("the block ends its comment early: %s", block)
+	}
+	if Encode(want) != block {
+		t.Error("Encode differs from run to run")
+	}
+	for name, body := range map[string]string{
+		"alone":                block,
+		"below text":           "text <!-- a comment -->\r\n\r\n" + block + "\r\n",
+		"behind an unreadable": recordStart + "0000 xx" + recordEnd + "\n" + block,
+		"behind an unclosed":   recordStart + block,
+		"wrapped":              strings.Replace(block, "A", "A", 1)[:100] + "\n" + block[100:],
+	} {
+		got, err := Decode(body)
+		if name == "behind an unclosed" {
+			if err == nil {
+				t.Errorf("%s: decoded %+v", name, got)
+			}
+			continue
+		}
+		if err != nil {
+			t.Errorf("%s: %v", name, err)
+			continue
+		}
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("%s: %s", name, diff)
+		}
+	}
+	if _, err := Decode("nothing"); !errors.Is(err, ErrNoRecord) {
+		t.Errorf("Decode(nothing) = %v, want ErrNoRecord", err)
+	}
+}
+
+func TestEncodeFitsTheBody(t *testing.T) {
+	r := batch(1, nil)
+	for i := range 20 {
+		w := fleet.RecordWorkload{ID: fmt.Sprintf("namespace-%d/Deployment/workload-%d", i, i), Verdict: &fleet.Verdict{State: fleet.VerdictFailed}}
+		for j := range 30 {
+			w.Effects = append(w.Effects, fleet.RecordEffect{Field: fmt.Sprintf("spec.template.spec.containers[name=w%d].env[name=V%d].value", i, j),
+				Old: Hash(fmt.Sprint(i, j)), New: Hash(fmt.Sprint(j, i, "n"))})
+		}
+		var log []string
+		for k := range 200 {
+			log = append(log, Hash(fmt.Sprint(i, k))+" "+Hash(fmt.Sprint(k, i)))
+		}
+		w.Verdict.Evidence = []fleet.Evidence{{Pod: "p", Container: "c", Log: log}}
+		r.Workloads = append(r.Workloads, w)
+	}
+	block := Encode(r)
+	if len(block) > maxRecord {
+		t.Errorf("the block has %d characters, want at most %d", len(block), maxRecord)
+	}
+	if got, err := Decode(block); err != nil || len(got.Workloads) != 20 {
+		t.Errorf("Decode = %d workloads, %v", len(got.Workloads), err)
+	}
+}
+
+func TestReplaceRecordKeepsThePersonsText(t *testing.T) {
+	first, second := batch(1, []string{cart}), batch(1, []string{cart}, verdict(fleet.VerdictVerified, ""))
+	body := ReplaceRecord("what a person wrote\n", first)
+	body = ReplaceRecord(body+"\nand below\n", second)
+	if !strings.HasPrefix(body, "what a person wrote\n") || !strings.Contains(body, "and below") || strings.Count(body, recordStart) != 1 {
+		t.Errorf("body = %q", body)
+	}
+	if got, err := Decode(body); err != nil || got.Workloads[0].Verdict == nil {
+		t.Errorf("Decode = %+v, %v", got, err)
+	}
+}
+
+func TestCommitMessageRoundTrip(t *testing.T) {
+	id := fleet.ID{Namespace: "shop", Kind: "Deployment", Name: "cart"}
+	r := batch(3, []string{cart}, func(r *fleet.Record) { r.Wave, r.Attempt = "prod", 2 })
+	r.Workloads[0].Image = &fleet.ImageChange{From: "reg/cart:1", To: "reg/cart:1-otel-0123456789ab"}
+	changes := map[fleet.ID][]fleet.Change{id: {
+		{Place: fleet.Place{File: "a b.yaml"}, Field: `metadata.labels["x.y/z"]`, Op: fleet.OpReplace, Old: "hunter2", New: "new: value\nline"},
+		{Place: fleet.Place{File: "a b.yaml"}, Field: "spec.gone", Op: fleet.OpRemove, Old: "x"},
+	}}
+	message := CommitMessage(r, changes, config.Commit{Name: "otelshift", Email: "otelshift@users.noreply.github.com", SignOff: true})
+	if strings.Contains(message, "hunter2") || strings.Contains(message, "new: value") {
+		t.Errorf("the message carries a value:\n%s", message)
+	}
+	if first, _, _ := strings.Cut(message, "\n"); len(first) > 72 {
+		t.Errorf("subject %q has %d characters", first, len(first))
+	}
+	if !strings.HasSuffix(message, "Signed-off-by: otelshift <otelshift@users.noreply.github.com>\n") {
+		t.Errorf("no sign-off:\n%s", message)
+	}
+	want := Commit{
+		Schema: Schema, Kind: fleet.RecordBatch, Key: r.Key, Number: 3, Target: target, Version: "2.20.0", Attempt: 2, Wave: "prod",
+		Changes: []CommitChange{
+			{Workload: cart, Action: fleet.ActionMigrate, File: "a b.yaml", Field: `metadata.labels["x.y/z"]`, Op: fleet.OpReplace, Old: Hash("hunter2"), New: Hash("new: value\nline")},
+			{Workload: cart, Action: fleet.ActionMigrate, File: "a b.yaml", Field: "spec.gone", Op: fleet.OpRemove, Old: Hash("x"), New: Absent},
+		},
+	}
+	for name, m := range map[string]string{"plain": message, "squashed": "Title (#12)\n\n* " + strings.ReplaceAll(message, "\n", "\r\n") + "\r\n---------\r\n"} {
+		got, err := ParseCommit(m)
+		if err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("%s: %s", name, diff)
+		}
+	}
+	restored := Restore(want, "abc")
+	if restored.Key != r.Key || len(restored.Workloads) != 1 || len(restored.Workloads[0].Effects) != 2 {
+		t.Errorf("Restore = %+v", restored)
+	}
+	if _, err := ParseCommit("fix typo\n\nSigned-off-by: A <a@b>\n"); !errors.Is(err, ErrNotOurs) {
+		t.Errorf("ParseCommit of a foreign commit = %v", err)
+	}
+}
