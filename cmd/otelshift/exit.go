@@ -114,7 +114,7 @@ func (e *env) report(ctx context.Context, err error) int {
 // say prints one error. A place is three attributes: file, line and column.
 func (e *env) say(ctx context.Context, message string, place ...slog.Attr) {
 	if e.logFormat != logText {
-		e.log.LogAttrs(ctx, slog.LevelError, message, place...)
+		e.log.LogAttrs(ctx, slog.LevelError, message, place...) //nolint:sloglint // the error is the message
 		return
 	}
 	var where strings.Builder
@@ -127,7 +127,7 @@ func (e *env) say(ctx context.Context, message string, place ...slog.Attr) {
 		where.WriteString(" ")
 	}
 	for line := range strings.Lines(where.String() + message) {
-		fmt.Fprintf(e.Stderr, "otelshift: error: %s\n", strings.TrimRight(line, "\n"))
+		_, _ = fmt.Fprintf(e.Stderr, "otelshift: error: %s\n", strings.TrimRight(line, "\n"))
 	}
 }
 
@@ -138,6 +138,6 @@ func (e *env) hint(ctx context.Context, text string) {
 	case logGitHub:
 		e.log.InfoContext(ctx, "hint: "+text) //nolint:sloglint // the line is the message
 	default:
-		fmt.Fprintf(e.Stderr, "otelshift: hint: %s\n", text)
+		_, _ = fmt.Fprintf(e.Stderr, "otelshift: hint: %s\n", text)
 	}
 }

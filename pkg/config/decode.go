@@ -121,8 +121,6 @@ func (d *decoder) parse(data []byte) *yaml.Node {
 
 // syntaxError is what the parser's messages look like; it has no type for
 // them.
-//
-//nolint:gochecknoglobals // lookup table
 var syntaxError = regexp.MustCompile(`^(?:yaml: )?(?:line (\d+): )?(.*)$`)
 
 func (d *decoder) syntax(err error) {

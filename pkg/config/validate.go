@@ -177,7 +177,6 @@ func (v *checker) absolute(at, name string) {
 	}
 }
 
-//nolint:gochecknoglobals // lookup table
 var sha256Hex = regexp.MustCompile(`^[0-9a-f]{64}$`)
 
 func (v *checker) source(at string, s Source) {
@@ -243,7 +242,6 @@ func (v *checker) options(o Options) {
 	}
 }
 
-//nolint:gochecknoglobals // lookup table
 var tagForm = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9._-]{0,127}$`)
 
 func (v *checker) image(i Image) {
@@ -289,7 +287,6 @@ func (v *checker) batch(b Batch) {
 	}
 }
 
-//nolint:gochecknoglobals // lookup table
 var branchForm = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._/-]*$`)
 
 func (v *checker) pullRequest(s Spec) {
