@@ -16,6 +16,11 @@ const (
 	ActionUnread  Action = "unread"  // signs only its image can confirm
 )
 
+// Actions lists every action, in the order of the contract.
+func Actions() []Action {
+	return []Action{ActionMigrate, ActionUpgrade, ActionRebuild, ActionNone, ActionSkip, ActionBlocked, ActionUnread}
+}
+
 // Changes reports whether the action changes the workload.
 func (a Action) Changes() bool {
 	return a == ActionMigrate || a == ActionUpgrade || a == ActionRebuild

@@ -102,3 +102,11 @@ type Remaining struct {
 	Place
 	What string `json:"what"`
 }
+
+// States lists every state of a workload, in the order of its life.
+func States() []State {
+	return []State{
+		StatePending, StateProposed, StateMerged, StateSoaking, StateVerified, StateFailed, StateReverting, StateReverted, StateDeclined,
+		StateNotCausedByUs, StateInconclusive, StateNeedsHuman, StateUnknown, StateCurrent, StateSkipped, StateBlocked, StateUnread,
+	}
+}

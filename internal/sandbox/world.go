@@ -1,0 +1,244 @@
+package sandbox
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+
+	"github.com/otelshift/otelshift/internal/sandbox/cluster"
+	"github.com/otelshift/otelshift/internal/sandbox/forge"
+	"github.com/otelshift/otelshift/internal/sandbox/registry"
+)
+
+// The people of the world: the bot is otelshift's own identity, the reviewer
+// merges.
+const (
+	Bot      = "otelshift-bot"
+	Reviewer = "reviewer"
+)
+
+// Options of a world.
+type Options struct {
+	// Dir keeps everything that the world writes: configuration, kubeconfig,
+	// repository, images.
+	Dir string
+	// Files is the manifest repository.
+	Files fs.FS
+	// Dies names a workload whose pods crash once they run one of our images.
+	Dies string
+	Now  func() time.Time
+	// Tick and SyncEvery drive the cluster; zero: only Step and Sync do.
+	Tick, SyncEvery time.Duration
+	// Config replaces lines of the configuration: "gate" -> "6s".
+	Config map[string]string
+	Log    *slog.Logger
+}
+
+// World is forge, registry and cluster, and a configuration that names them.
+type World struct {
+	Forge    *forge.Forge
+	Registry *registry.Registry
+	Cluster  *cluster.Cluster
+	opt      Options
+}
+
+// Start starts the registry with the images that the manifests name, and
+// writes the configuration. Open starts the rest: in between, files may be
+// brought to where the story begins.
+func Start(ctx context.Context, o Options) (*World, error) {
+	w := &World{opt: o}
+	refs, err := imagesOf(o.Files)
+	if err != nil {
+		return nil, fmt.Errorf("reading the manifests: %w", err)
+	}
+	if err := os.CopyFS(w.Checkout(), o.Files); err != nil {
+		return nil, fmt.Errorf("copying the manifests: %w", err)
+	}
+	w.Registry, err = registry.Start(ctx, registry.Options{Dir: filepath.Join(o.Dir, "registry")})
+	if err != nil {
+		return nil, fmt.Errorf("starting the registry: %w", err)
+	}
+	if err := seed(ctx, w.Registry, refs); err != nil {
+		return nil, errors.Join(err, w.Close())
+	}
+	return w, errors.Join(w.writeConfig("http://127.0.0.1:1/acme/deployments.git"))
+}
+
+// Open starts the forge with the files as they are now below Checkout, and the
+// cluster that follows it.
+func (w *World) Open(ctx context.Context) error {
+	var err error
+	w.Forge, err = forge.Start(ctx, forge.Options{
+		Owner: "acme", Repo: "deployments", FS: os.DirFS(w.Checkout()), Now: w.opt.Now, Dir: filepath.Join(w.opt.Dir, "forge"),
+		Users: []forge.User{
+			{Login: Reviewer, Token: "reviewer-token", Role: forge.Admin},
+			{Login: Bot, Token: "bot-token", Role: forge.Write, Bot: true},
+		},
+	})
+	if err != nil {
+		return fmt.Errorf("starting the forge: %w", err)
+	}
+	if err := w.writeConfig(w.Forge.CloneURL()); err != nil {
+		return err
+	}
+	return w.openCluster(ctx)
+}
+
+func (w *World) openCluster(ctx context.Context) error {
+	head := func(ctx context.Context) (string, map[string][]byte, error) {
+		return w.Forge.Tree(ctx, "main")
+	}
+	apps, namespaces, err := w.applications()
+	if err != nil {
+		return err
+	}
+	w.Cluster, err = cluster.Start(ctx, cluster.Options{
+		Dir: w.opt.Dir, Now: w.opt.Now, Tick: w.opt.Tick, SyncEvery: w.opt.SyncEvery, Source: head,
+		RepositoryURL: w.Forge.CloneURL(), Applications: apps, Namespaces: namespaces, Behaviour: w.behaviour,
+		BackOff: 2 * time.Second,
+	})
+	if err != nil {
+		return fmt.Errorf("starting the cluster: %w", err)
+	}
+	if err := w.Cluster.Sync(ctx); err != nil {
+		return fmt.Errorf("applying the manifests: %w", err)
+	}
+	return nil
+}
+
+// applications is one Argo CD Application for each folder of apps/.
+func (w *World) applications() ([]cluster.Application, map[string]map[string]string, error) {
+	entries, err := os.ReadDir(filepath.Join(w.Checkout(), "apps"))
+	if err != nil {
+		return nil, nil, fmt.Errorf("reading apps: %w", err)
+	}
+	var apps []cluster.Application
+	namespaces := map[string]map[string]string{}
+	for _, entry := range entries {
+		if !entry.IsDir() {
+			continue
+		}
+		name := entry.Name()
+		apps = append(apps, cluster.Application{Name: name, Path: "apps/" + name, Namespace: name})
+		namespaces[name] = map[string]string{"kubernetes.io/metadata.name": name}
+	}
+	return apps, namespaces, nil
+}
+
+// behaviour lets everything be well but the one that dies with the new agent.
+func (w *World) behaviour(workload cluster.Workload, template corev1.PodTemplateSpec) cluster.Behaviour {
+	if workload.Name != w.opt.Dies {
+		return cluster.Behaviour{}
+	}
+	for _, c := range template.Spec.Containers {
+		if strings.Contains(c.Image, "-otel-") {
+			return cluster.Behaviour{
+				Kind: cluster.Crash, Container: c.Name, ExitCode: 1,
+				Log: []string{
+					"[otel.javaagent] INFO io.opentelemetry.javaagent.tooling.VersionLogger - opentelemetry-javaagent - version: " + AgentVersion,
+					"Exception in thread \"main\" java.lang.VerifyError: Bad type on operand stack",
+					"  at com.acme.refund.LegacyInterceptor.intercept(LegacyInterceptor.java:71)",
+					"Error: A fatal exception has occurred. Program will exit.",
+				},
+			}
+		}
+	}
+	return cluster.Behaviour{}
+}
+
+// Checkout is the folder with the manifests before the forge has them.
+func (w *World) Checkout() string { return filepath.Join(w.opt.Dir, "manifests") }
+
+// ConfigFile is otelshift's configuration for this world.
+func (w *World) ConfigFile() string { return filepath.Join(w.opt.Dir, "otelshift.yaml") }
+
+// Environment is what otelshift needs to act in this world, sorted by name.
+func (w *World) Environment() map[string]string {
+	env := map[string]string{"GITHUB_TOKEN": "bot-token"}
+	if w.Cluster != nil {
+		env["KUBECONFIG"] = w.Cluster.Kubeconfig()
+	}
+	return env
+}
+
+// Close stops everything; what is in Dir stays.
+func (w *World) Close() error {
+	var errs []error
+	if w.Cluster != nil {
+		errs = append(errs, w.Cluster.Close())
+	}
+	if w.Forge != nil {
+		errs = append(errs, w.Forge.Close())
+	}
+	if w.Registry != nil {
+		errs = append(errs, w.Registry.Close())
+	}
+	return errors.Join(errs...)
+}
+
+const configuration = `# Made for a sandbox: the clocks are in seconds, nothing else differs from production.
+apiVersion: otelshift.dev/v1alpha1
+kind: Migration
+metadata: {name: sandbox}
+spec:
+  repository:
+    url: {{url}}
+  workloads:
+    requireSidecar: istio-proxy
+  agent:
+    version: {{version}}
+    source: {image: {{image}}, path: /javaagent.jar}
+    extensions: [{file: acme-extension.jar}]
+    startScript: {file: start.sh, path: /home/admin/start.sh}
+    entrypoint: [/bin/sh, /home/admin/start.sh]
+  options:
+    endpoint: http://otel-collector.observability:4318
+  image:
+    rewrite: {{{host}}: {{registry}}}
+  batch:
+    size: {{size}}
+  pullRequest:
+    pace: {{pace}}
+    dashboard: false
+  verify:
+    gate: {{gate}}
+    soak: {{soak}}
+    interval: {{interval}}
+    deadlines: {deploy: 5m, rollout: 2m}
+`
+
+func (w *World) writeConfig(url string) error {
+	values := map[string]string{
+		"url": url, "version": AgentVersion, "image": AgentImage, "host": RegistryHost, "registry": w.Registry.Host(),
+		"size": "10", "pace": "100ms", "gate": "3s", "soak": "6s", "interval": "1s",
+	}
+	text := configuration
+	for key, value := range w.opt.Config {
+		values[key] = value
+	}
+	for key, value := range values {
+		text = strings.ReplaceAll(text, "{{"+key+"}}", value)
+	}
+	extension, err := Jar(map[string]string{"Implementation-Title": "acme-extension"}, "com/acme/otel/Extension.class")
+	if err != nil {
+		return err
+	}
+	for name, data := range map[string][]byte{
+		"otelshift.yaml":     []byte(text),
+		"acme-extension.jar": extension,
+		"start.sh":           []byte("#!/bin/sh\n# One start script for every application image.\nexec catalina.sh run\n"),
+	} {
+		if err := os.WriteFile(filepath.Join(w.opt.Dir, name), data, 0o600); err != nil {
+			return fmt.Errorf("writing the configuration: %w", err)
+		}
+	}
+	return nil
+}
