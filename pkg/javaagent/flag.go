@@ -1,0 +1,200 @@
+package javaagent
+
+import (
+	"path"
+	"strings"
+)
+
+// Flag is a -javaagent: argument.
+type Flag struct {
+	Token   Token
+	Kind    Kind
+	Jar     string // path as written; quotes removed, references unexpanded
+	Options string // behind the first "="
+	// Unresolved: the jar's path holds a reference that only the running
+	// container can resolve.
+	Unresolved bool
+}
+
+const flagPrefix = "-javaagent:"
+
+// HasSkyWalking reports whether a string may load SkyWalking, or configures
+// it: a cheap screen, Agents decides.
+func HasSkyWalking(text string) bool {
+	if strings.Contains(text, "skywalking") && (strings.Contains(text, flagPrefix) || strings.Contains(text, propertyPrefix)) {
+		return true
+	}
+	if !strings.Contains(text, flagPrefix) {
+		return false
+	}
+	for _, flag := range Agents(text, DialectShell) {
+		if flag.Kind == SkyWalking {
+			return true
+		}
+	}
+	return false
+}
+
+// Agents finds every -javaagent flag of a string, whatever the agent, in
+// order. A flag inside a quoted part of a script line (JAVA_OPTS="-javaagent:…
+// …") is found too; its token's span is that inside the quotes. What follows
+// "-jar file" belongs to the application and is not looked at.
+func Agents(text string, d Dialect) []Flag {
+	if !strings.Contains(text, flagPrefix) {
+		return nil
+	}
+	var flags []Flag
+	for _, tokens := range regions(text, d) {
+		flags = append(flags, flagsOf(tokens)...)
+	}
+	return flags
+}
+
+// regions cuts a string into lists of arguments: the string itself and, under
+// a shell, each quoted part that holds an agent flag of its own.
+func regions(text string, d Dialect) [][]Token {
+	tokens, _ := Tokenize(text, d) // what comes behind an unterminated quote is not seen
+	all := [][]Token{tokens}
+	if d != DialectShell {
+		return all
+	}
+	for _, token := range tokens {
+		raw := text[token.Start:token.End]
+		if strings.HasPrefix(token.Text, "-") || !strings.Contains(raw, flagPrefix) {
+			continue
+		}
+		if start, end, ok := quotedPart(raw); ok {
+			for _, inner := range regions(raw[start:end], d) {
+				for i := range inner {
+					inner[i].Start += token.Start + start
+					inner[i].End += token.Start + start
+				}
+				all = append(all, inner)
+			}
+		}
+	}
+	return all
+}
+
+// quotedPart finds the first quoted part of a shell word that holds an agent
+// flag and no escape.
+func quotedPart(raw string) (start, end int, ok bool) {
+	for at := 0; at < len(raw); at++ {
+		c := raw[at]
+		if c == '\\' {
+			at++
+			continue
+		}
+		if c != '\'' && c != '"' {
+			continue
+		}
+		n := strings.IndexByte(raw[at+1:], c)
+		if n < 0 {
+			return 0, 0, false
+		}
+		part := raw[at+1 : at+1+n]
+		if strings.Contains(part, flagPrefix) {
+			return at + 1, at + 1 + n, !strings.Contains(part, `\`)
+		}
+		at += n + 1
+	}
+	return 0, 0, false
+}
+
+func flagsOf(tokens []Token) []Flag {
+	tokens = jvmTokens(tokens)
+	skywalking, otel := companions(tokens)
+	var flags []Flag
+	for _, token := range tokens {
+		rest, ok := strings.CutPrefix(token.Text, flagPrefix)
+		if !ok {
+			continue
+		}
+		jar, options, _ := strings.Cut(rest, "=")
+		flag := Flag{Token: token, Jar: jar, Options: options, Unresolved: unresolved(jar)}
+		flag.Kind = kindOf(flag, skywalking, otel)
+		flags = append(flags, flag)
+	}
+	return flags
+}
+
+// jvmTokens leaves out what follows "-jar file": those are the application's
+// own arguments.
+func jvmTokens(tokens []Token) []Token {
+	for i, token := range tokens {
+		if token.Text == "-jar" && i+2 <= len(tokens) {
+			return tokens[:min(i+2, len(tokens))]
+		}
+	}
+	return tokens
+}
+
+// unresolved reports a reference in a path.
+func unresolved(jar string) bool { return strings.Contains(jar, "$") }
+
+// companions reports which agent's own options stand beside the flag.
+func companions(tokens []Token) (skywalking, otel bool) {
+	for _, token := range tokens {
+		skywalking = skywalking || strings.HasPrefix(token.Text, propertyPrefix) ||
+			strings.HasPrefix(token.Text, configProperty) || strings.HasPrefix(token.Text, "-DSW_")
+		otel = otel || strings.HasPrefix(token.Text, "-Dotel.")
+	}
+	return skywalking, otel
+}
+
+// kindOf judges by the jar's name, then by the options behind it, and where
+// the jar is behind a variable by the options beside it.
+func kindOf(f Flag, skywalking, otel bool) Kind {
+	base := strings.ToLower(path.Base(strings.ReplaceAll(f.Jar, `\`, "/")))
+	dir := strings.ToLower(path.Dir(f.Jar))
+	switch {
+	case strings.HasSuffix(base, ".jar") && (strings.HasPrefix(base, "skywalking-agent") || strings.Contains(base, "skywalking") && strings.Contains(base, "agent")):
+		return SkyWalking
+	case isOpenTelemetryJar(dir, base):
+		return OpenTelemetry
+	case skyWalkingOptions(f.Options):
+		return SkyWalking
+	case f.Unresolved && strings.Contains(strings.ToLower(f.Jar), "skywalking"):
+		return SkyWalking
+	case f.Unresolved && (skywalking || otel):
+		if skywalking {
+			return SkyWalking
+		}
+		return OpenTelemetry
+	case strings.Contains(dir+"/", "skywalking") && strings.Contains(base, "agent"):
+		return SkyWalking
+	}
+	return Other
+}
+
+// isOpenTelemetryJar knows the distribution's names and the three generations
+// of the operator's paths: /otel-auto-instrumentation/,
+// /otel-auto-instrumentation-java/ and /otel-auto-instrumentation-java-NAME/.
+func isOpenTelemetryJar(dir, base string) bool {
+	if !strings.HasSuffix(base, ".jar") {
+		return false
+	}
+	if strings.Contains(base, "opentelemetry") || strings.Contains(base, "otel") {
+		return true
+	}
+	return base == "javaagent.jar" && (strings.Contains(dir, "/otel") || strings.Contains(dir, "opentelemetry"))
+}
+
+// skyWalkingOptions reports an option behind the jar that only SkyWalking's
+// agent knows.
+func skyWalkingOptions(options string) bool {
+	for _, o := range parseJarOptions(options).pairs {
+		section, _, ok := strings.Cut(o.key, ".")
+		if !ok {
+			continue
+		}
+		if _, known := lookupKey(baseKey(o.key)); known {
+			return true
+		}
+		switch section {
+		case "agent", "collector", "plugin", "logging":
+			return true
+		}
+	}
+	return false
+}
