@@ -1,0 +1,319 @@
+package kyamlfn
+
+import (
+	"path"
+	"slices"
+	"strings"
+
+	"github.com/otelshift/otelshift/pkg/fleet"
+	"github.com/otelshift/otelshift/pkg/javaagent"
+)
+
+// initAgents finds the init containers that are provably an agent's and adds
+// them to the loads. The name of the image need not say so: what a container's
+// flag loads from the shared volume counts first.
+func initAgents(w *fleet.Workload) {
+	for i := range w.Containers {
+		c := &w.Containers[i]
+		if !c.Init {
+			continue
+		}
+		agent, ok := initAgent(w, c)
+		if !ok {
+			continue
+		}
+		w.InitAgents = append(w.InitAgents, agent)
+		w.Loads = append(w.Loads, fleet.Load{
+			Agent: agent.Agent, Via: fleet.ViaInitContainer, Name: c.Name, Place: agent.Image.Place, Field: agent.Image.Field,
+			Value: agent.Image,
+		})
+	}
+}
+
+func initAgent(w *fleet.Workload, c *fleet.Container) (fleet.InitAgent, bool) {
+	out := fleet.InitAgent{Container: c.Name, Image: c.Image, Copy: copyOf(c)}
+	// A jar that a flag loads from a volume which this container mounts.
+	for _, m := range c.Mounts {
+		apps, kind := loadsFrom(w, m.Volume)
+		if kind == "" || !fills(c, m, out.Copy) {
+			continue
+		}
+		out.Agent, out.Proof, out.Volume, out.InitMount, out.AppMounts = kind, "jar", m.Volume, m, apps
+		out.Shared = shared(w, c.Name, m.Volume, apps)
+		return out, true
+	}
+	switch {
+	case agentImage(c.Image.Text):
+		out.Proof = "image"
+	case out.Copy != nil && skyWalkingPath(out.Copy.From):
+		out.Proof = "copy"
+	default:
+		return out, false
+	}
+	out.Agent = javaagent.SkyWalking
+	m, ok := filledMount(w, c, out.Copy)
+	if !ok {
+		return out, false // nobody else can see what it copies
+	}
+	out.Volume, out.InitMount = m.Volume, m
+	for i := range w.Containers {
+		app := &w.Containers[i]
+		if app.Name == c.Name {
+			continue
+		}
+		for _, mount := range app.Mounts {
+			if mount.Volume == m.Volume {
+				out.AppMounts = append(out.AppMounts, fleet.AppMount{Container: app.Name, Mount: mount})
+			}
+		}
+	}
+	out.Shared = shared(w, c.Name, m.Volume, out.AppMounts)
+	return out, true
+}
+
+// loadsFrom returns the containers that mount the volume, with the jar that
+// each loads from it, and whose agent it is.
+func loadsFrom(w *fleet.Workload, volume string) (apps []fleet.AppMount, kind javaagent.Kind) {
+	for i := range w.Containers {
+		c := &w.Containers[i]
+		for _, m := range c.Mounts {
+			if m.Volume != volume {
+				continue
+			}
+			app := fleet.AppMount{Container: c.Name, Mount: m}
+			for _, l := range w.Loads {
+				if l.Container != c.Name || l.Jar == "" {
+					continue
+				}
+				jar := expand(c, l.Jar)
+				if best, ok := mountOf(c.Mounts, jar); ok && best == m {
+					app.Jar, kind = jar, strongest(kind, l.Agent)
+				}
+			}
+			if !c.Init || app.Jar != "" {
+				apps = append(apps, app)
+			}
+		}
+	}
+	return apps, kind
+}
+
+func strongest(a, b javaagent.Kind) javaagent.Kind {
+	if a == javaagent.SkyWalking || b == "" {
+		return a
+	}
+	return b
+}
+
+// fills reports that the init container may be the one that writes the agent:
+// its copy goes into this mount, or it shows no copy at all.
+func fills(c *fleet.Container, m fleet.Mount, command *fleet.AgentCopy) bool {
+	if command == nil {
+		// A sidecar's or an application's init container that merely uses the
+		// volume loads the agent itself.
+		return len(c.Command)+len(c.Args) == 0 || agentImage(c.Image.Text)
+	}
+	best, ok := mountOf(c.Mounts, command.To)
+	return ok && best == m
+}
+
+// filledMount is the mount that the copy goes to, or the only one that another
+// container shares.
+func filledMount(w *fleet.Workload, c *fleet.Container, command *fleet.AgentCopy) (fleet.Mount, bool) {
+	used := func(m fleet.Mount) bool {
+		return slices.ContainsFunc(w.Containers, func(other fleet.Container) bool {
+			return other.Name != c.Name && slices.ContainsFunc(other.Mounts, func(o fleet.Mount) bool { return o.Volume == m.Volume })
+		})
+	}
+	if command != nil {
+		if m, ok := mountOf(c.Mounts, command.To); ok {
+			return m, used(m)
+		}
+	}
+	var found []fleet.Mount
+	for _, m := range c.Mounts {
+		if used(m) {
+			found = append(found, m)
+		}
+	}
+	if len(found) != 1 {
+		return fleet.Mount{}, false
+	}
+	return found[0], true
+}
+
+// shared reports that something beside the agent uses the volume: another init
+// container, a container that does not load the agent, or a path below the
+// mount that is not the agent's.
+func shared(w *fleet.Workload, initContainer, volume string, apps []fleet.AppMount) bool {
+	seen := false
+	for _, a := range apps {
+		seen = seen || a.Jar != ""
+	}
+	for i := range w.Containers {
+		c := &w.Containers[i]
+		for _, m := range c.Mounts {
+			if m.Volume != volume || c.Name == initContainer {
+				continue
+			}
+			at := slices.IndexFunc(apps, func(a fleet.AppMount) bool { return a.Container == c.Name && a.Mount == m })
+			if at < 0 || seen && apps[at].Jar == "" || otherUse(c, m, apps[at].Jar) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// otherUse reports a path below the mount, in the container's command or
+// variables, that is neither the jar nor below the jar's directory.
+func otherUse(c *fleet.Container, m fleet.Mount, jar string) bool {
+	texts := slices.Concat(c.Command, c.Args)
+	for _, e := range c.Env {
+		if e.Value.Set() {
+			texts = append(texts, e.Value)
+		}
+	}
+	root := strings.TrimSuffix(path.Clean(m.Path), "/") + "/"
+	for _, v := range texts {
+		for text := v.Text; ; {
+			i := strings.Index(text, root)
+			if i < 0 {
+				break
+			}
+			whole := text[i:]
+			if end := strings.IndexAny(whole, " \t\r\n'\",:;=&|)"); end >= 0 {
+				whole = whole[:end]
+			}
+			before := i == 0 || strings.IndexByte(" \t\r\n'\":;=,(", text[i-1]) >= 0
+			if before && jar != "" && whole != jar && !strings.HasPrefix(whole, path.Dir(jar)+"/") {
+				return true
+			}
+			if before && jar == "" && strings.HasSuffix(whole, ".jar") {
+				return true
+			}
+			text = text[i+len(root):]
+		}
+	}
+	return false
+}
+
+// agentImage reports an image name that is a SkyWalking Java agent's:
+// apache/skywalking-java-agent and private copies. Agents of other languages
+// and the servers are not.
+func agentImage(ref string) bool {
+	name := strings.ToLower(ref)
+	if i := strings.IndexByte(name, '@'); i >= 0 {
+		name = name[:i]
+	}
+	name = path.Base(name)
+	if i := strings.IndexByte(name, ':'); i >= 0 {
+		name = name[:i]
+	}
+	for _, other := range []string{
+		"python", "nodejs", "php", "lua", "nginx", "rover", "satellite", "swck", "oap", "-ui", "-go", "eventexporter", "adapter", "operator",
+	} {
+		if strings.Contains(name, other) {
+			return false
+		}
+	}
+	return strings.Contains(name, "skywalking") && strings.Contains(name, "agent") ||
+		strings.Contains(name, "skywalking-java") || strings.Contains(name, "sw-agent")
+}
+
+// skyWalkingPath reports a directory or jar that is a SkyWalking agent's.
+func skyWalkingPath(p string) bool {
+	p = strings.ToLower(p)
+	return strings.Contains(p, "skywalking") || strings.Contains(p, "sw-agent") || strings.Contains(p, "sw/agent")
+}
+
+// copyOf reads the copy command of an init container: exec form over command
+// and args, or the cp inside a "sh -c" script.
+func copyOf(c *fleet.Container) *fleet.AgentCopy {
+	words := slices.Concat(c.Command, c.Args)
+	if len(words) == 0 {
+		return nil
+	}
+	if copies(words[0].Text) {
+		if from, to, ok := operands(words, func(v fleet.Value) string { return v.Text }); ok {
+			return &fleet.AgentCopy{From: from.Text, To: to.Text, FromValue: from, ToValue: to, Args: words}
+		}
+		return nil
+	}
+	for i, dialect := range WordDialects(c.Command, c.Args) {
+		if dialect == javaagent.DialectShell {
+			return scriptCopy(c, words[i])
+		}
+	}
+	return nil
+}
+
+// copies reports a program that copies files.
+func copies(program string) bool {
+	base := path.Base(program)
+	return base == "cp" || base == "mv"
+}
+
+// operands returns the last two words that are no options.
+func operands[T any](words []T, text func(T) string) (from, to T, ok bool) {
+	var rest []T
+	for _, w := range words[1:] {
+		if !strings.HasPrefix(text(w), "-") {
+			rest = append(rest, w)
+		}
+	}
+	if len(rest) != 2 {
+		return from, to, false
+	}
+	return rest[0], rest[1], true
+}
+
+// scriptCopy finds the copy in a script whose target lies in one of the
+// container's mounts.
+func scriptCopy(c *fleet.Container, script fleet.Value) *fleet.AgentCopy {
+	for _, span := range commands(script.Text) {
+		words := strings.Fields(script.Text[span[0]:span[1]])
+		if len(words) < 3 || !copies(words[0]) {
+			continue
+		}
+		from, to, ok := operands(words, func(s string) string { return s })
+		if !ok {
+			continue
+		}
+		from, to = strings.Trim(from, `"'`), strings.Trim(to, `"'`)
+		if _, ok := mountOf(c.Mounts, expand(c, to)); ok {
+			return &fleet.AgentCopy{From: from, To: to, Script: script, Start: span[0], End: span[1]}
+		}
+	}
+	return nil
+}
+
+// commands cuts a script at ";", "&", "|" and line ends outside quotes and
+// returns the byte spans of the parts, blanks around them excluded.
+func commands(script string) [][2]int {
+	var out [][2]int
+	start := 0
+	cut := func(end int) {
+		part := script[start:end]
+		left := len(part) - len(strings.TrimLeft(part, " \t\r"))
+		if trimmed := strings.TrimSpace(part); trimmed != "" {
+			out = append(out, [2]int{start + left, start + left + len(trimmed)})
+		}
+	}
+	quote := byte(0)
+	for i := range len(script) {
+		switch b := script[i]; {
+		case quote != 0:
+			if b == quote {
+				quote = 0
+			}
+		case b == '\'' || b == '"':
+			quote = b
+		case b == ';' || b == '&' || b == '|' || b == '\n':
+			cut(i)
+			start = i + 1
+		}
+	}
+	cut(len(script))
+	return out
+}
