@@ -6,11 +6,14 @@ import (
 	"fmt"
 	"io/fs"
 	"log/slog"
+	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
 	"time"
 
+	"github.com/google/go-containerregistry/pkg/name"
+	"github.com/google/go-containerregistry/pkg/v1/remote"
 	corev1 "k8s.io/api/core/v1"
 
 	"github.com/otelshift/otelshift/internal/sandbox/cluster"
@@ -37,6 +40,8 @@ type Options struct {
 	Now  func() time.Time
 	// Tick and SyncEvery drive the cluster; zero: only Step and Sync do.
 	Tick, SyncEvery time.Duration
+	// RegistryWrap sees every request before the registry does.
+	RegistryWrap func(http.Handler) http.Handler
 	// Config replaces lines of the configuration: "gate" -> "6s".
 	Config map[string]string
 	Log    *slog.Logger
@@ -62,7 +67,7 @@ func Start(ctx context.Context, o Options) (*World, error) {
 	if err := os.CopyFS(w.Checkout(), o.Files); err != nil {
 		return nil, fmt.Errorf("copying the manifests: %w", err)
 	}
-	w.Registry, err = registry.Start(ctx, registry.Options{Dir: filepath.Join(o.Dir, "registry")})
+	w.Registry, err = registry.Start(ctx, registry.Options{Dir: filepath.Join(o.Dir, "registry"), Wrap: o.RegistryWrap})
 	if err != nil {
 		return nil, fmt.Errorf("starting the registry: %w", err)
 	}
@@ -167,6 +172,25 @@ func (w *World) Environment() map[string]string {
 		env["KUBECONFIG"] = w.Cluster.Kubeconfig()
 	}
 	return env
+}
+
+// Tags lists the tags of every repository of the registry.
+func (w *World) Tags(ctx context.Context) map[string][]string {
+	tags := map[string][]string{}
+	host, err := name.NewRegistry(w.Registry.Host())
+	if err != nil {
+		return tags
+	}
+	repositories, err := remote.Catalog(ctx, host)
+	if err != nil {
+		return tags
+	}
+	for _, r := range repositories {
+		if list, err := remote.List(host.Repo(r), remote.WithContext(ctx)); err == nil {
+			tags[r] = list
+		}
+	}
+	return tags
 }
 
 // Close stops everything; what is in Dir stays.

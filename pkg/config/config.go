@@ -299,6 +299,9 @@ type PullRequest struct {
 	AutoMerge bool `json:"autoMerge"`
 	// MaxPerRun is the number of pull requests that one run opens at most.
 	MaxPerRun int `json:"maxPerRun" min:"1"`
+	// Pace is the time between two changes on the forge; GitHub asks for a
+	// second.
+	Pace Duration `json:"pace"`
 	// Dashboard keeps one issue that is rewritten on every run.
 	Dashboard bool `json:"dashboard"`
 }

@@ -84,6 +84,7 @@ func Default() Config {
 				BranchPrefix:  "otelshift/",
 				Assignees:     []string{},
 				MaxPerRun:     20,
+				Pace:          Duration(time.Second),
 				Dashboard:     true,
 			},
 			Commit: Commit{Name: "otelshift", Email: "otelshift@users.noreply.github.com"},

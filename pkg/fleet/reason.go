@@ -41,6 +41,7 @@ const (
 	CodeEditRefused     Code = "edit-refused"
 	CodeUntranslated    Code = "untranslated-option"
 	CodeLeftover        Code = "leftover"
+	CodeUnobserved      Code = "unobserved"
 	CodeNoCluster       Code = "no-cluster"
 	CodeLedger          Code = "ledger"
 )

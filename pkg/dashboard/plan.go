@@ -1,0 +1,243 @@
+package dashboard
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+
+	"github.com/otelshift/otelshift/pkg/fleet"
+	"github.com/otelshift/otelshift/pkg/javaagent"
+)
+
+func itoa(n int) string { return strconv.Itoa(n) }
+
+// actionColor is the colour of an action's heading.
+func actionColor(a fleet.Action) string {
+	switch a {
+	case fleet.ActionMigrate, fleet.ActionUpgrade, fleet.ActionRebuild:
+		return green
+	case fleet.ActionBlocked:
+		return red
+	case fleet.ActionUnread:
+		return yellow
+	case fleet.ActionNone, fleet.ActionSkip:
+	}
+	return dim
+}
+
+// actionMeaning says in a few words what comes of an action.
+func actionMeaning(a fleet.Action) string {
+	switch a {
+	case fleet.ActionMigrate:
+		return "SkyWalking is replaced"
+	case fleet.ActionUpgrade:
+		return "our agent or options are brought to the target"
+	case fleet.ActionRebuild:
+		return "the image lacks the agent that the manifest names"
+	case fleet.ActionNone:
+		return "at the target already"
+	case fleet.ActionSkip:
+		return "not selected"
+	case fleet.ActionBlocked:
+		return "loads SkyWalking, and is not changed automatically"
+	case fleet.ActionUnread:
+		return "only the image can tell, and it was not asked"
+	}
+	return ""
+}
+
+// PlanText is a plan for a terminal: grouped by action, one line for each
+// workload, and a last line that says what to do next.
+func PlanText(p fleet.Plan, style Style) string {
+	var text strings.Builder
+	batch := batchNumbers(p)
+	for _, action := range fleet.Actions() {
+		members := withAction(p, action)
+		if len(members) == 0 {
+			continue
+		}
+		text.WriteString(style.paint(bold+";"+actionColor(action), string(action)) + style.paint(dim, fmt.Sprintf("  %d · %s", len(members), actionMeaning(action))) + "\n")
+		rows := make([]Row, 0, len(members))
+		for _, w := range members {
+			rows = append(rows, planRow(w, batch[w.ID.String()]))
+		}
+		for line := range strings.Lines(Table(rows)) {
+			text.WriteString("  " + style.clip(strings.TrimRight(line, "\n"), 2) + "\n")
+		}
+		text.WriteString("\n")
+	}
+	if len(p.Files) > 0 {
+		text.WriteString(style.paint(bold+";"+yellow, "files") + style.paint(dim, "  not read as manifests, and left as they are") + "\n")
+		for _, f := range p.Files {
+			text.WriteString("  " + fleet.Place{File: f.File, Line: f.Line}.String() + "  " + f.Reason.Message + " (" + string(f.Reason.Code) + ")\n")
+		}
+		text.WriteString("\n")
+	}
+	for _, w := range p.Warnings {
+		text.WriteString(style.paint(yellow, "warning") + "  " + w.Message + "\n")
+	}
+	text.WriteString(planSummary(p, style))
+	return text.String()
+}
+
+func withAction(p fleet.Plan, a fleet.Action) []fleet.Planned {
+	var members []fleet.Planned
+	for _, w := range p.Workloads {
+		if w.Action == a {
+			members = append(members, w)
+		}
+	}
+	return members
+}
+
+func batchNumbers(p fleet.Plan) map[string]int {
+	numbers := map[string]int{}
+	for _, b := range p.Batches {
+		for _, id := range b.Workloads {
+			numbers[id] = b.Number
+		}
+	}
+	return numbers
+}
+
+// planRow is one workload's line.
+func planRow(w fleet.Planned, batch int) Row {
+	place := fleet.Place{File: w.File, Line: w.Line}.String()
+	if !w.Action.Changes() {
+		why := ""
+		if w.Reason != nil {
+			why = w.Reason.Message + " (" + string(w.Reason.Code) + ")"
+			if w.Reason.File != "" {
+				place = w.Reason.Place.String()
+			}
+		}
+		return Row{w.ID.String(), place, why}
+	}
+	number := ""
+	if batch > 0 {
+		number = "batch " + itoa(batch)
+	}
+	what := string(w.Delivery)
+	if grades := gradeCounts(w); grades != "" {
+		what += " · " + grades
+	}
+	if n := len(w.Warnings); n > 0 {
+		what += " · " + count(n, "warning")
+	}
+	if w.Reason != nil {
+		what += " · " + w.Reason.Message + " (" + string(w.Reason.Code) + ")"
+	}
+	return Row{w.ID.String(), place, number, what}
+}
+
+// gradeCounts is "3 exact, 1 collector".
+func gradeCounts(w fleet.Planned) string {
+	counts := map[javaagent.Grade]int{}
+	for _, c := range w.Containers {
+		for _, o := range c.Options {
+			counts[o.Grade]++
+		}
+	}
+	var parts []string
+	for _, g := range []javaagent.Grade{javaagent.Exact, javaagent.Approximate, javaagent.Collector, javaagent.Code, javaagent.Lost} {
+		if counts[g] > 0 {
+			parts = append(parts, itoa(counts[g])+" "+string(g))
+		}
+	}
+	return strings.Join(parts, ", ")
+}
+
+// planSummary counts, and says what to do next.
+func planSummary(p fleet.Plan, style Style) string {
+	s := p.Summary
+	line := count(s.Workloads, "workload")
+	for _, part := range []struct {
+		n    int
+		word fleet.Action
+	}{
+		{s.Migrate, fleet.ActionMigrate}, {s.Upgrade, fleet.ActionUpgrade}, {s.Rebuild, fleet.ActionRebuild}, {s.None, fleet.ActionNone},
+		{s.Skip, fleet.ActionSkip}, {s.Blocked, fleet.ActionBlocked}, {s.Unread, fleet.ActionUnread},
+	} {
+		if part.n > 0 {
+			line += fmt.Sprintf(", %d %s", part.n, part.word)
+		}
+	}
+	if s.Batches > 0 {
+		line += "; " + count(s.Batches, "batch")
+	}
+	return style.paint(bold, line) + "\n" + style.paint(cyan, nextAfterPlan(p)) + "\n"
+}
+
+func nextAfterPlan(p fleet.Plan) string {
+	changes := p.Summary.Migrate + p.Summary.Upgrade + p.Summary.Rebuild
+	switch {
+	case p.Summary.Workloads == 0 && len(p.Files) == 0:
+		return "Nothing here loads an agent. Next: check repository.include, or try another folder."
+	case changes > 0:
+		return `Next: read the edits with "otelshift plan -o diff", then let "otelshift run" propose them.`
+	case p.Summary.Blocked > 0:
+		return "Next: docs/reasons.md says what to do about each blocked workload."
+	case p.Summary.Unread > 0:
+		return "Next: plan again without --offline, so that images can be asked."
+	}
+	return "Nothing is left to change."
+}
+
+// PlanMarkdown is a plan as Markdown, for a job summary or a ticket.
+func PlanMarkdown(p fleet.Plan) string {
+	var text strings.Builder
+	s := p.Summary
+	fmt.Fprintf(&text, "# Plan\n\nTo %s %s. %s: %d to migrate, %d to upgrade, %d to rebuild, %d at the target, %d skipped, %d blocked, %d unread. %s.\n",
+		p.Target.Agent, p.Target.Version, count(s.Workloads, "workload"), s.Migrate, s.Upgrade, s.Rebuild, s.None, s.Skip, s.Blocked, s.Unread, count(s.Batches, "batch"))
+	batch := batchNumbers(p)
+	for _, action := range fleet.Actions() {
+		members := withAction(p, action)
+		if len(members) == 0 {
+			continue
+		}
+		fmt.Fprintf(&text, "\n## %s: %s\n\n", action, actionMeaning(action))
+		if action.Changes() {
+			text.WriteString("| workload | file | batch | delivery | options | warnings |\n|---|---|---|---|---|---|\n")
+			for _, w := range members {
+				number := "–"
+				if batch[w.ID.String()] > 0 {
+					number = itoa(batch[w.ID.String()])
+				}
+				fmt.Fprintf(&text, "| %s | %s | %s | %s | %s | %d |\n", code(w.ID.String()), code(fleet.Place{File: w.File, Line: w.Line}.String()),
+					number, w.Delivery, gradeCounts(w), len(w.Warnings))
+			}
+			continue
+		}
+		text.WriteString("| workload | place | reason |\n|---|---|---|\n")
+		for _, w := range members {
+			row := planRow(w, 0)
+			fmt.Fprintf(&text, "| %s | %s | %s |\n", code(row[0]), code(row[1]), cell(row[2]))
+		}
+	}
+	if len(p.Files) > 0 {
+		text.WriteString("\n## Files that could not be read\n\n| file | reason |\n|---|---|\n")
+		for _, f := range p.Files {
+			fmt.Fprintf(&text, "| %s | %s |\n", code(fleet.Place{File: f.File, Line: f.Line}.String()), cell(f.Reason.Message))
+		}
+	}
+	return text.String()
+}
+
+// cell makes text fit for a Markdown table: no line break, no bar, and nothing
+// that names a person or an issue.
+func cell(text string) string {
+	text = strings.NewReplacer("|", "\\|", "\r", "", "\n", " ", "@", "@\u200b", "<", "&lt;").Replace(text)
+	return text
+}
+
+// code quotes text for a Markdown table.
+func code(text string) string {
+	text = strings.NewReplacer("\r", "", "\n", " ", "|", "\\|").Replace(text)
+	if text == "" {
+		return ""
+	}
+	if strings.Contains(text, "`") {
+		return "`` " + text + " ``"
+	}
+	return "`" + text + "`"
+}

@@ -1,0 +1,354 @@
+package dashboard
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/otelshift/otelshift/pkg/config"
+	"github.com/otelshift/otelshift/pkg/fleet"
+	"github.com/otelshift/otelshift/pkg/javaagent"
+	"github.com/otelshift/otelshift/pkg/ledger"
+)
+
+// maxBody is GitHub's limit for a pull request's body, in characters. What is
+// long is left out before it is reached, and that is said.
+const maxBody = 65_536
+
+// BatchBodyInput is what a batch's pull request says.
+type BatchBodyInput struct {
+	Record  fleet.Record
+	Members []fleet.Planned
+	Target  fleet.Target
+	Spec    config.Spec
+}
+
+// BatchTitle is the pull request's title. It is for people: the key is in the
+// branch and in the record.
+func BatchTitle(r fleet.Record) string {
+	verb := "Migrate"
+	switch batchAction(r) {
+	case fleet.ActionUpgrade:
+		verb = "Upgrade"
+	case fleet.ActionRebuild:
+		verb = "Rebuild"
+	case fleet.ActionMigrate, fleet.ActionNone, fleet.ActionSkip, fleet.ActionBlocked, fleet.ActionUnread:
+	}
+	title := fmt.Sprintf("%s %s to the OpenTelemetry agent %s (batch %d)", verb, count(len(r.Workloads), "workload"), r.Version, r.Number)
+	if r.Wave != "" {
+		title = r.Wave + ": " + title
+	}
+	return title
+}
+
+func batchAction(r fleet.Record) fleet.Action {
+	if len(r.Workloads) == 0 {
+		return fleet.ActionMigrate
+	}
+	return r.Workloads[0].Action
+}
+
+// BatchBody is the pull request's body: a table to decide from, the options of
+// each workload, what happens after the merge, how to take it back, and the
+// hidden record. Details are dropped, last workload first, if it grew too long.
+func BatchBody(in BatchBodyInput) string {
+	head, tail := batchHead(in), batchTail(in)+"\n"+ledger.Encode(in.Record)+"\n"
+	room := maxBody - len([]rune(head)) - len([]rune(tail)) - 200
+	var details strings.Builder
+	left := 0
+	for _, w := range in.Members {
+		text := memberDetails(w)
+		if left > 0 || len([]rune(details.String()))+len([]rune(text)) > room {
+			left++
+			continue
+		}
+		details.WriteString(text)
+	}
+	if left > 0 {
+		fmt.Fprintf(&details, "\nThe options of %s do not fit here; `otelshift plan` prints them.\n", count(left, "more workload"))
+	}
+	return head + details.String() + tail
+}
+
+func batchHead(in BatchBodyInput) string {
+	var text strings.Builder
+	warnings := 0
+	for _, w := range in.Members {
+		warnings += len(w.Warnings)
+	}
+	fmt.Fprintf(&text, "%s %s from SkyWalking to the OpenTelemetry Java agent **%s**. Merging rolls them out.\n\n",
+		count(len(in.Members), "workload"), moves(len(in.Members)), in.Target.Version)
+	text.WriteString("| workload | image | options | warnings |\n|---|---|---|---|\n")
+	for _, w := range in.Members {
+		fmt.Fprintf(&text, "| %s<br>%s | %s | %s | %s |\n", code(w.ID.String()), code(fleet.Place{File: w.File, Line: w.Line}.String()),
+			imageCell(w), gradeCounts(w), zeroDash(len(w.Warnings)))
+	}
+	if warnings > 0 {
+		text.WriteString("\n### Warnings\n\n")
+		for _, w := range in.Members {
+			for _, warning := range w.Warnings {
+				fmt.Fprintf(&text, "- %s: %s\n", code(w.ID.Name), cell(javaagent.Redact(warning.Message)))
+			}
+		}
+	}
+	text.WriteString("\n### Options\n\n")
+	return text.String()
+}
+
+func moves(n int) string {
+	if n == 1 {
+		return "moves"
+	}
+	return "move"
+}
+
+func zeroDash(n int) string {
+	if n == 0 {
+		return "–"
+	}
+	return itoa(n)
+}
+
+// imageCell is the image from and to, by digest; a reviewer compares tags, the
+// cluster pulls the digest.
+func imageCell(w fleet.Planned) string {
+	var lines []string
+	for _, c := range w.Containers {
+		if c.Image != nil && c.Image.From != c.Image.To {
+			lines = append(lines, code(c.Image.From)+"<br>→ "+code(c.Image.To))
+		}
+	}
+	if len(lines) == 0 {
+		return string(w.Delivery)
+	}
+	return strings.Join(lines, "<br>")
+}
+
+// memberDetails are the options of one workload, folded.
+func memberDetails(w fleet.Planned) string {
+	var text strings.Builder
+	fmt.Fprintf(&text, "<details><summary><code>%s</code></summary>\n\n| from | to | grade | note |\n|---|---|---|---|\n", w.ID)
+	for _, c := range w.Containers {
+		for _, o := range c.Options {
+			grade := string(o.Grade)
+			if o.Inert {
+				grade += " (inert)"
+			}
+			fmt.Fprintf(&text, "| %s | %s | %s | %s |\n", code(javaagent.Redact(o.From)), code(javaagent.Redact(o.To)), grade, cell(javaagent.Redact(o.Note)))
+		}
+	}
+	text.WriteString("\n</details>\n")
+	return text.String()
+}
+
+func batchTail(in BatchBodyInput) string {
+	var text strings.Builder
+	v := in.Spec.Verify
+	text.WriteString("\n### After the merge\n\n")
+	switch {
+	case in.Record.Ungated:
+		text.WriteString("otelshift has no access to the cluster: **nobody looks at these rollouts, and a failure will not be reverted.** Watch them yourself.\n")
+	case v.Revert == "none":
+		fmt.Fprintf(&text, "Each rollout is watched for %s (gate) and %s (soak). A failure is reported here and is not reverted: `verify.revert` is `none`.\n", v.Gate.Std(), v.Soak.Std())
+	default:
+		fmt.Fprintf(&text, "Each rollout is watched for %s (gate, then the next batch is proposed) and %s (soak). A workload that fails because of this change is taken back by a pull request of its own, with the evidence in it; the others stay.\n",
+			v.Gate.Std(), v.Soak.Std())
+	}
+	text.WriteString("\n### To take it back\n\nRevert this pull request, or single workloads of it by restoring their lines: image and flag belong together. ")
+	text.WriteString("The old images stay where they are. Closing this pull request unmerged declines its workloads for this target; the label `" +
+		fleet.LabelRetry + "` asks for them again.\n\n")
+	text.WriteString("Traces do not join between SkyWalking and OpenTelemetry: until a caller and its callee are both migrated, a trace ends at the boundary between them.\n")
+	return text.String()
+}
+
+// RevertBodyInput is what a revert's pull request says.
+type RevertBodyInput struct {
+	Record      fleet.Record // the revert's
+	Batch       fleet.Record // of the batch, with its verdicts
+	PullRequest fleet.PullRequest
+	Superseded  map[fleet.ID]fleet.Reason
+	Evidence    string // full | reasons | none
+}
+
+// RevertTitle is the revert's title.
+func RevertTitle(r fleet.Record) string {
+	if len(r.Workloads) == 1 {
+		return fmt.Sprintf("Revert %s: it fails with the OpenTelemetry agent (batch %d)", r.Workloads[0].ID, r.Number)
+	}
+	return fmt.Sprintf("Revert %s that fail with the OpenTelemetry agent (batch %d)", count(len(r.Workloads), "workload"), r.Number)
+}
+
+// RevertBody is the revert's body: what failed and how it is known, what is
+// restored, what is not, and what comes next.
+func RevertBody(in RevertBodyInput) string {
+	var text strings.Builder
+	fmt.Fprintf(&text, "%s of #%d (merge commit %s) failed after the rollout. This restores exactly their old values; the batch's other workloads stay.\n\n",
+		count(len(in.Record.Workloads), "workload"), in.PullRequest.Number, code(shortRevision(in.PullRequest.MergeRevision)))
+	text.WriteString("| workload | reason | pod / container | exit code | restarts | when |\n|---|---|---|---|---|---|\n")
+	verdicts := verdictsOf(in.Batch)
+	for _, w := range in.Record.Workloads {
+		text.WriteString(evidenceRows(w.ID, verdicts[w.ID]))
+	}
+	text.WriteString("\n")
+	for _, w := range in.Record.Workloads {
+		text.WriteString(evidenceDetails(w, verdicts[w.ID], in.Evidence))
+	}
+	if len(in.Superseded) > 0 {
+		text.WriteString("\n### Not taken back\n\n")
+		for _, id := range slices.SortedFunc(maps.Keys(in.Superseded), fleet.ID.Compare) {
+			fmt.Fprintf(&text, "- %s: %s\n", code(id.String()), cell(in.Superseded[id].Message))
+		}
+	}
+	text.WriteString(restored(in.Record))
+	text.WriteString("\n### What comes next\n\nMerge this to take them back: they are then left alone for this target (quarantined). ")
+	fmt.Fprintf(&text, "Close it unmerged to accept the failure and go on. The label `%s` on #%d proposes them again. No further batch is proposed until one of these happens.\n",
+		fleet.LabelRetry, in.PullRequest.Number)
+	text.WriteString(statefulHint(in.Record, verdicts))
+	body := text.String()
+	hidden := "\n" + ledger.Encode(in.Record) + "\n"
+	if runes := []rune(body); len(runes)+len([]rune(hidden)) > maxBody {
+		body = string(runes[:maxBody-len([]rune(hidden))-80]) + "\n\n… the rest does not fit; the comment on the batch has it.\n"
+	}
+	return body + hidden
+}
+
+func verdictsOf(r fleet.Record) map[string]fleet.Verdict {
+	verdicts := map[string]fleet.Verdict{}
+	for _, w := range r.Workloads {
+		if w.Verdict != nil {
+			verdicts[w.ID] = *w.Verdict
+		}
+	}
+	return verdicts
+}
+
+func evidenceRows(id string, v fleet.Verdict) string {
+	if len(v.Evidence) == 0 {
+		return fmt.Sprintf("| %s | %s | | | | |\n", code(id), cell(v.Reason))
+	}
+	var text strings.Builder
+	for i, e := range v.Evidence {
+		if i == 3 {
+			fmt.Fprintf(&text, "| | | and %s | | | |\n", count(len(v.Evidence)-i, "more pod"))
+			break
+		}
+		reason := v.Reason
+		if e.Reason != "" && e.Reason != reason {
+			reason += " (" + e.Reason + ")"
+		}
+		fmt.Fprintf(&text, "| %s | %s | %s | %d | %d | %s |\n", code(id), cell(reason), code(e.Pod+" / "+e.Container), e.ExitCode, e.Restarts, when(e.Finished))
+	}
+	return text.String()
+}
+
+func when(t time.Time) string {
+	if t.IsZero() {
+		return ""
+	}
+	return t.UTC().Format("2006-01-02 15:04:05 UTC")
+}
+
+// evidenceDetails are the last log lines and events, folded.
+func evidenceDetails(w fleet.RecordWorkload, v fleet.Verdict, mode string) string {
+	var text strings.Builder
+	if v.Message != "" {
+		fmt.Fprintf(&text, "%s: %s\n\n", code(w.ID), cell(v.Message))
+	}
+	if w.Baseline != nil {
+		for _, c := range w.Baseline.Containers {
+			fmt.Fprintf(&text, "Before the change %s had %s in %s.\n\n", code(c.Name), count(c.Restarts, "restart"), count(c.Pods, "pod"))
+		}
+	}
+	if mode != "full" {
+		return text.String()
+	}
+	for i, e := range v.Evidence {
+		if i == 3 || len(e.Log)+len(e.Events) == 0 {
+			break
+		}
+		fmt.Fprintf(&text, "<details><summary>Last log lines of <code>%s</code></summary>\n\n%s\n</details>\n\n", e.Pod, fence(append(append([]string(nil), e.Log...), e.Events...)))
+	}
+	return text.String()
+}
+
+// fence puts lines into a code block that they cannot end.
+func fence(lines []string) string {
+	marks := "```"
+	for _, line := range lines {
+		for strings.Contains(line, marks) {
+			marks += "`"
+		}
+	}
+	var text strings.Builder
+	text.WriteString(marks + "text\n")
+	for _, line := range lines {
+		text.WriteString(strings.TrimRight(line, "\r\n") + "\n")
+	}
+	return text.String() + marks + "\n"
+}
+
+// restored lists what goes back, without values: the diff shows those.
+func restored(r fleet.Record) string {
+	var text strings.Builder
+	text.WriteString("\n### Restored\n\n")
+	for _, w := range r.Workloads {
+		if w.Image != nil {
+			fmt.Fprintf(&text, "- %s: image %s → %s, and the %s that belong to it\n", code(w.ID), code(w.Image.From), code(w.Image.To), count(max(len(w.Effects)-1, 0), "field"))
+		} else {
+			fmt.Fprintf(&text, "- %s: %s\n", code(w.ID), count(len(w.Effects), "field"))
+		}
+	}
+	return text.String()
+}
+
+// statefulHint says what a revert alone does not heal: VERDICTS section 7.
+func statefulHint(r fleet.Record, verdicts map[string]fleet.Verdict) string {
+	var text strings.Builder
+	for _, w := range r.Workloads {
+		id, err := fleet.ParseID(w.ID)
+		if err != nil || id.Kind != "StatefulSet" {
+			continue
+		}
+		fmt.Fprintf(&text, "\n%s is a StatefulSet: its controller may stay on the bad revision after this is merged. Once it is synced, run for each stuck pod:\n\n```sh\n", code(w.ID))
+		pods := map[string]bool{}
+		for _, e := range verdicts[w.ID].Evidence {
+			if !pods[e.Pod] {
+				pods[e.Pod] = true
+				fmt.Fprintf(&text, "kubectl -n %s delete pod %s\n", id.Namespace, e.Pod)
+			}
+		}
+		if len(pods) == 0 {
+			fmt.Fprintf(&text, "kubectl -n %s delete pod %s-0\n", id.Namespace, id.Name)
+		}
+		text.WriteString("```\n")
+	}
+	return text.String()
+}
+
+func shortRevision(r string) string { return r[:min(len(r), 12)] }
+
+// VerdictComment is the comment that says how a batch's rollouts do.
+func VerdictComment(r fleet.Record) string {
+	var text strings.Builder
+	text.WriteString("| workload | verdict | since | what was seen |\n|---|---|---|---|\n")
+	for _, w := range r.Workloads {
+		if w.Verdict == nil {
+			fmt.Fprintf(&text, "| %s | waiting | | |\n", code(w.ID))
+			continue
+		}
+		v := *w.Verdict
+		seen := strings.Trim(v.Reason+": "+v.Message, ": ")
+		if v.State == fleet.VerdictSoaking && !v.SoakUntil.IsZero() {
+			seen = strings.TrimSpace(seen + " until " + when(v.SoakUntil))
+		}
+		fmt.Fprintf(&text, "| %s | %s | %s | %s |\n", code(w.ID), v.State, when(v.Since), cell(seen))
+	}
+	for _, w := range r.Workloads {
+		if w.Verdict != nil && w.Verdict.State == fleet.VerdictFailed {
+			text.WriteString("\n" + evidenceDetails(fleet.RecordWorkload{ID: w.ID}, *w.Verdict, "full"))
+		}
+	}
+	return text.String()
+}
