@@ -1,5 +1,7 @@
 package fleet
 
+import "github.com/otelshift/otelshift/pkg/javaagent"
+
 // Origin is where a value of a workload is decided when that is not the
 // workload's own object: a ConfigMap, a kustomization's images entry, a patch,
 // Helm values. Document, Item and Field locate it as in Change.
@@ -61,6 +63,7 @@ type SplitImage struct {
 // agent into a volume that other containers mount.
 type InitAgent struct {
 	Container string // name of the init container
+	Agent     javaagent.Kind
 	// Proof says what proves it: "image" (its name), "copy" (the directory it
 	// copies) or "jar" (a container loads an agent's jar from the volume).
 	Proof     string
