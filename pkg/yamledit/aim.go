@@ -1,0 +1,376 @@
+package yamledit
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+
+	"go.yaml.in/yaml/v3"
+)
+
+// aim finds what an edit is about and checks what it expects.
+func (f *File) aim(e Edit) (*target, error) {
+	t := &target{edit: e}
+	if e.Document < 0 || e.Document >= len(f.docs) {
+		return nil, fmt.Errorf("%s: document %d: %w", e.Path, e.Document, ErrNoField)
+	}
+	d := f.docs[e.Document]
+	if d.Err != nil {
+		return nil, &RefusedError{Path: e.Path, Place: Place{File: f.name, Line: d.Err.Line}, Why: d.Err.Message}
+	}
+	if d.Template {
+		return nil, &RefusedError{Path: e.Path, Place: f.placeOf(d.Node), Why: "the document is a template"}
+	}
+	if d.Node == nil {
+		return nil, fmt.Errorf("%s: the document is empty: %w", e.Path, ErrNoField)
+	}
+	switch e.Op {
+	case Replace, Remove:
+		return t, f.aimAt(t, d.Node)
+	case Add:
+		return t, f.aimBeside(t, d.Node)
+	}
+	return nil, fmt.Errorf("%s: unknown operation %q", e.Path, e.Op)
+}
+
+func (f *File) placeOf(n *yaml.Node) Place {
+	p := Place{File: f.name}
+	p.Line, p.Column = f.Position(n)
+	return p
+}
+
+// aimAt finds the value of a Replace or Remove.
+func (f *File) aimAt(t *target, root *yaml.Node) error {
+	found := t.edit.Path.find(root)
+	if found.err != nil {
+		if t.edit.Op == Remove {
+			return fmt.Errorf("%w: %w", ErrStale, found.err)
+		}
+		return found.err
+	}
+	t.node = found.node
+	r := f.index()[t.node]
+	t.parent = r.parent
+	if r.parent != nil {
+		t.entry = r.at
+		if r.parent.Kind == yaml.MappingNode {
+			t.entry--
+		}
+	}
+	if err := f.checkShared(t, found, t.node); err != nil {
+		return err
+	}
+	if err := checkOld(t.node, t.edit); err != nil {
+		return fmt.Errorf("%s: %w", t.edit.Path, err)
+	}
+	if t.edit.Op == Remove {
+		if t.parent == nil {
+			return f.refuse(t, "a document's root cannot be removed")
+		}
+		return f.checkOwner(t)
+	}
+	if t.edit.Was != "" { // an exchange of exact text, whatever the value is
+		if fresh, err := parseNew(t.edit.New); err == nil && (isCollection(t.node) || isCollection(fresh) || isNull(fresh)) {
+			t.fresh = fresh
+			return f.checkOwner(t)
+		}
+	}
+	if t.node.Kind != yaml.ScalarNode {
+		if t.node.Kind == yaml.AliasNode {
+			return f.refuse(t, "the value is the alias *%s", t.node.Value)
+		}
+		return f.refuse(t, "the value is no scalar")
+	}
+	t.want = f.wanted(t.node, t.edit)
+	return nil
+}
+
+// wanted is what a scalar must read as after a Replace.
+func (f *File) wanted(n *yaml.Node, e Edit) want {
+	w := want{value: e.New, tag: "!!str"}
+	old := n.ShortTag()
+	switch {
+	case e.Source != "" || e.Was != "":
+		w.tag = "" // the author's own text
+	case n.Style&yaml.TaggedStyle != 0:
+		w.tag = old
+	case n.Style&(yaml.DoubleQuotedStyle|yaml.SingleQuotedStyle|yaml.LiteralStyle|yaml.FoldedStyle) != 0:
+	case old != "!!str" && old != "!!null" && plainTag(e.New) == old:
+		w.tag = old
+	}
+	return w
+}
+
+// plainTag is the type that a plain scalar reads as.
+func plainTag(v string) string {
+	docs, err := decode([]byte("a: " + v + "\n"))
+	if err != nil || len(docs) != 1 || docs[0].Content[0].Kind != yaml.MappingNode || hasComment(docs[0]) {
+		return "!!str"
+	}
+	m := docs[0].Content[0]
+	if len(m.Content) != 2 || m.Content[1].Kind != yaml.ScalarNode || m.Content[1].Value != v || m.Content[1].Style != 0 {
+		return "!!str"
+	}
+	return m.Content[1].ShortTag()
+}
+
+// checkOld compares a node with what an edit expects.
+func checkOld(n *yaml.Node, e Edit) error {
+	if e.Op == Remove && e.Old == "" {
+		return nil
+	}
+	m := resolve(n)
+	switch {
+	case m.Kind == yaml.ScalarNode && m.Value == e.Old, isNull(m) && (e.Old == "" || e.Old == "null"):
+		return nil
+	case isCollection(m) && (Flow(m) == e.Old || sameText(m, e.Old)):
+		return nil
+	case m.Kind == yaml.ScalarNode && e.Op == Remove && sameText(m, e.Old):
+		return nil
+	}
+	return fmt.Errorf("the value is %s: %w", clip(Flow(m)), ErrStale)
+}
+
+func clip(s string) string {
+	if len(s) > 200 {
+		return strings.ToValidUTF8(s[:200], "") + "…"
+	}
+	return s
+}
+
+// sameText reports that YAML text has the content of a node.
+func sameText(n *yaml.Node, text string) bool {
+	docs, err := decode([]byte(text))
+	return err == nil && len(docs) == 1 && sameContent(n, docs[0].Content[0])
+}
+
+// sameContent compares kinds, types and values; not styles, comments, anchors.
+func sameContent(a, b *yaml.Node) bool {
+	a, b = resolve(a), resolve(b)
+	if a == nil || b == nil || a.Kind != b.Kind || len(a.Content) != len(b.Content) || a.ShortTag() != b.ShortTag() {
+		return false
+	}
+	if isNull(a) {
+		return true
+	}
+	if a.Value != b.Value {
+		return false
+	}
+	for i := range a.Content {
+		if !sameContent(a.Content[i], b.Content[i]) {
+			return false
+		}
+	}
+	return true
+}
+
+// checkShared refuses what others share through an anchor, and ambiguous paths.
+func (f *File) checkShared(t *target, found found, n *yaml.Node) error {
+	if found.twice != "" {
+		return f.refuse(t, "%s occurs more than once", found.twice)
+	}
+	if t.edit.AllowShared {
+		return nil
+	}
+	shared := func(format string, args ...any) error {
+		err := f.refuse(t, format, args...)
+		var r *RefusedError
+		if errors.As(err, &r) {
+			r.Shared = true
+		}
+		return err
+	}
+	if found.shared != "" {
+		return shared("the value comes through %s", found.shared)
+	}
+	users := f.users(t.edit.Document)
+	for ; n != nil; n = f.index()[n].parent {
+		if n.Anchor != "" && len(users[n]) > 0 && (t.edit.Op != Remove || n != t.node) {
+			return shared("the value belongs to the anchor &%s, which line %d uses too", n.Anchor, users[n][0].Line)
+		}
+	}
+	return nil
+}
+
+// users are the aliases of each anchored node. The parser keeps anchors over
+// the documents of a stream, so all are read.
+func (f *File) users(int) map[*yaml.Node][]*yaml.Node {
+	out := map[*yaml.Node][]*yaml.Node{}
+	var walk func(n *yaml.Node)
+	walk = func(n *yaml.Node) {
+		if n.Kind == yaml.AliasNode {
+			out[n.Alias] = append(out[n.Alias], n)
+		}
+		for _, c := range n.Content {
+			walk(c)
+		}
+	}
+	for _, d := range f.docs {
+		if d.Node != nil {
+			walk(d.Node)
+		}
+	}
+	return out
+}
+
+// checkOwner refuses to remove an anchor that something outside uses.
+func (f *File) checkOwner(t *target) error {
+	users := f.users(t.edit.Document)
+	inside := map[*yaml.Node]bool{}
+	var walk func(n *yaml.Node)
+	walk = func(n *yaml.Node) {
+		inside[n] = true
+		for _, c := range n.Content {
+			walk(c)
+		}
+	}
+	walk(t.node)
+	if t.edit.Op == Replace {
+		delete(inside, t.node)
+	} else if t.parent.Kind == yaml.MappingNode {
+		walk(t.parent.Content[t.entry])
+	}
+	for n := range inside {
+		for _, u := range users[n] {
+			if !inside[u] {
+				err := f.refuse(t, "it holds the anchor &%s, which line %d uses", n.Anchor, u.Line)
+				var r *RefusedError
+				if errors.As(err, &r) {
+					r.Shared = true
+				}
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// aimBeside finds the collection of an Add and the place in it.
+func (f *File) aimBeside(t *target, root *yaml.Node) error {
+	e := t.edit
+	if len(e.Path) == 0 {
+		return errors.New("adding: the path is empty")
+	}
+	last := e.Path[len(e.Path)-1]
+	found := e.Path[:len(e.Path)-1].find(root)
+	if found.err != nil {
+		return found.err
+	}
+	t.parent = resolve(found.node)
+	if found.node.Kind == yaml.AliasNode {
+		found.shared = "*" + found.node.Value
+	}
+	if err := f.checkShared(t, found, t.parent); err != nil {
+		return err
+	}
+	fresh, err := parseNew(e.New)
+	if err != nil {
+		return fmt.Errorf("%s: reading the new value: %w", e.Path, err)
+	}
+	t.fresh = fresh
+	kind := yaml.SequenceNode
+	if last.Kind == StepKey {
+		kind = yaml.MappingNode
+		t.key = &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!str", Value: last.Key}
+	}
+	switch {
+	case isNull(t.parent):
+		t.grows = true
+		return nil
+	case t.parent.Kind != kind:
+		return f.refuse(t, "its parent is no collection of that kind")
+	case len(t.parent.Content) == 0:
+		t.grows = true
+	}
+	return f.aimStep(t, last)
+}
+
+// aimStep checks that the new entry is not there yet and finds its place.
+func (f *File) aimStep(t *target, last Step) error {
+	switch last.Kind {
+	case StepKey:
+		if v, _ := mappingValue(t.parent, last.Key); v != nil {
+			return fmt.Errorf("%s: the key is there already: %w", t.edit.Path, ErrStale)
+		}
+	case StepWhere:
+		if _, count := selected(t.parent, last); count > 0 {
+			return fmt.Errorf("%s: the item is there already: %w", t.edit.Path, ErrStale)
+		}
+		v, _ := (*yaml.Node)(nil), 0
+		if t.fresh.Kind == yaml.MappingNode {
+			v, _ = mappingValue(t.fresh, last.Key)
+		}
+		if v == nil || v.Value != last.Value {
+			return fmt.Errorf("%s: the new item is not what its path selects", t.edit.Path)
+		}
+	case StepIndex:
+	}
+	entry, err := f.siblingBefore(t.parent, t.edit.After)
+	if err != nil {
+		return fmt.Errorf("%s: %w", t.edit.Path, err)
+	}
+	t.entry = entry
+	if last.Kind == StepIndex && entry < len(t.parent.Content) && t.edit.Source == "" &&
+		sameContent(t.parent.Content[entry], t.fresh) && last.Index == entry {
+		return fmt.Errorf("%s: the item is there already: %w", t.edit.Path, ErrStale)
+	}
+	return nil
+}
+
+// parseNew reads the YAML text of an added value.
+func parseNew(text string) (*yaml.Node, error) {
+	docs, err := decode([]byte(text))
+	switch {
+	case err != nil:
+		return nil, err
+	case len(docs) == 0:
+		return &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!null"}, nil
+	case len(docs) > 1:
+		return nil, errors.New("it is more than one document")
+	}
+	if err := checkTree(docs[0].Content[0], Limits{}.withDefaults()); err != nil {
+		return nil, err
+	}
+	return docs[0].Content[0], nil
+}
+
+// siblingBefore is the index in parent.Content at which a new entry behind the
+// sibling begins.
+func (f *File) siblingBefore(parent *yaml.Node, after string) (int, error) {
+	switch after {
+	case "":
+		return len(parent.Content), nil
+	case Start:
+		return 0, nil
+	}
+	var steps []Step
+	if parent.Kind == yaml.MappingNode { // a bare key may hold dots
+		steps = append(steps, Step{Kind: StepKey, Key: after})
+	}
+	if p, err := ParsePath(after); err == nil && len(p) > 0 {
+		steps = append(steps, p[len(p)-1])
+	}
+	for _, step := range steps {
+		for _, i := range entries(parent) {
+			if matches(parent, i, step) {
+				return lastOf(parent, i) + 1, nil
+			}
+		}
+	}
+	return 0, fmt.Errorf("finding the sibling %s: %w", after, ErrNoField)
+}
+
+func matches(parent *yaml.Node, i int, s Step) bool {
+	switch {
+	case s.Kind == StepKey && parent.Kind == yaml.MappingNode:
+		k := resolve(parent.Content[i])
+		return k.Kind == yaml.ScalarNode && k.Value == s.Key
+	case s.Kind == StepIndex && parent.Kind == yaml.SequenceNode:
+		return s.Index == i
+	case s.Kind == StepWhere && parent.Kind == yaml.SequenceNode:
+		one := &yaml.Node{Kind: yaml.SequenceNode, Content: parent.Content[i : i+1]}
+		_, count := selected(one, s)
+		return count > 0
+	}
+	return false
+}

@@ -1,0 +1,167 @@
+package yamledit
+
+import (
+	"bytes"
+	"slices"
+
+	"go.yaml.in/yaml/v3"
+)
+
+// invert is the edit of the new file that takes one edit back.
+func (p *proof) invert(t *target, m moved) (Edit, error) {
+	e := Edit{Document: t.edit.Document, AllowShared: true}
+	was := string(p.after.src.data[m.at(m.newStart):m.at(m.newEnd)])
+	source := string(p.before.src.data[m.at(m.oldStart):m.at(m.oldEnd)])
+	switch {
+	case t.edit.Op == Replace && t.fresh == nil:
+		e.Op, e.Old, e.New = Replace, t.edit.New, t.node.Value
+		e.Path = p.pathNow(t.edit.Path, t.node)
+		s, err := p.before.locate(t.node)
+		if err != nil {
+			return e, p.before.refuse(t, "%v", err)
+		}
+		e.Source = string(p.before.src.data[s.start:s.end])
+		if e.Source == "" { // a null that was not written, or exchanged text around it
+			e.Was, e.Source = was, source
+		}
+		return e, nil
+	case t.edit.Op == Replace:
+		e.Op, e.Path = Replace, p.pathNow(t.edit.Path, t.node)
+		e.Old, e.New = Flow(p.now[t.node]), Flow(t.node)
+		e.Was, e.Source = was, source
+		return e, nil
+	case t.group != nil, t.edit.Op == Remove && was != "":
+		// A collection was filled or emptied, or something stands in for the
+		// removed text: exchange the whole collection's difference.
+		now := p.now[t.parent]
+		e.Op, e.Path = Replace, p.pathNow(t.edit.Path[:len(t.edit.Path)-1], t.parent)
+		e.Old, e.New = Flow(now), Flow(t.parent)
+		e.Was, e.Source = p.widened(now, m)
+		return e, nil
+	case t.edit.Op == Add:
+		e.Op, e.Was, e.Source = Remove, was, source
+		e.Path = p.pathNow(t.edit.Path, t.fresh)
+		e.Old = Flow(p.now[t.fresh])
+		return e, nil
+	}
+	return p.invertRemove(t, m, e, source)
+}
+
+// widened is the changed text of a collection, before and after, and all of the
+// collection where the changed text alone is not unique in it.
+func (p *proof) widened(now *yaml.Node, m moved) (was, source string) {
+	data := p.after.src.data
+	was, source = string(data[m.newStart:m.newEnd]), string(p.before.src.data[m.oldStart:m.oldEnd])
+	from := p.after.valueOffset(now)
+	to, err := p.after.endOf(now)
+	if err != nil || from < 0 || m.newStart < from || m.newEnd > to || bytes.Count(data[from:to], []byte(was)) == 1 {
+		return was, source
+	}
+	left, right := m.newStart-from, to-m.newEnd
+	return string(data[from:to]), string(p.before.src.data[m.oldStart-left : m.oldEnd+right])
+}
+
+func (m moved) at(p int) int {
+	if m.oldStart < 0 {
+		return 0
+	}
+	return p
+}
+
+// invertRemove is the Add that puts the removed bytes where they were.
+func (p *proof) invertRemove(t *target, m moved, e Edit, source string) (Edit, error) {
+	e.Op, e.New, e.Source = Add, Flow(t.node), source
+	parent := p.now[t.parent]
+	e.Path = p.pathNow(t.edit.Path[:len(t.edit.Path)-1], t.parent)
+	step := t.edit.Path[len(t.edit.Path)-1]
+	e.After = Start
+	previous := -1
+	for _, i := range entries(parent) {
+		end, err := p.after.entryEnd(parent, lastOf(parent, i))
+		if err != nil {
+			return e, p.before.refuse(t, "%v", err)
+		}
+		if end > m.newStart {
+			break
+		}
+		previous = i
+		e.Gap = m.newStart - end
+		if s, ok := stepTo(parent, lastOf(parent, i)); ok {
+			e.After = Path{s}.String()
+		}
+	}
+	if previous < 0 && len(parent.Content) > 0 {
+		start, err := p.after.entryStart(parent, 0)
+		if err != nil {
+			return e, p.before.refuse(t, "%v", err)
+		}
+		e.Gap = start - m.newStart
+	}
+	if step.Kind == StepIndex {
+		step.Index = t.entry
+	}
+	e.Path = append(slices.Clip(e.Path), step)
+	return e, nil
+}
+
+// pathNow is where a node of the old file, or an added one, is in the new file:
+// its path with the same kinds of steps where they still select it.
+func (p *proof) pathNow(old Path, n *yaml.Node) Path {
+	now := p.now[n]
+	parents := p.after.index()
+	var out Path
+	for i := len(old) - 1; i >= 0; i-- {
+		r, ok := parents[now]
+		if !ok || r.parent == nil {
+			break
+		}
+		s, ok := stepTo(r.parent, r.at)
+		if !ok {
+			break
+		}
+		if r.parent.Kind == yaml.SequenceNode {
+			s = Step{Kind: StepIndex, Index: r.at}
+			if w := old[i]; w.Kind == StepWhere && now.Kind == yaml.MappingNode {
+				if v, _ := mappingValue(now, w.Key); v != nil && v.Kind == yaml.ScalarNode {
+					w.Value = v.Value
+					if found, count := selected(r.parent, w); count == 1 && found == now {
+						s = w
+					}
+				}
+			}
+		}
+		out = append(out, s)
+		now = r.parent
+	}
+	slices.Reverse(out)
+	return out
+}
+
+// place is where an edit's value is in the new file.
+func (p *proof) place(t *target, m moved) Place {
+	if t.leader != nil && t.leader != t {
+		return p.before.placeOf(t.parent)
+	}
+	switch t.edit.Op {
+	case Replace:
+		return p.after.placeOf(p.now[t.node])
+	case Add:
+		if n := p.now[t.fresh]; n != nil {
+			r := p.after.index()[n]
+			at := r.at
+			if r.parent.Kind == yaml.MappingNode {
+				at--
+			}
+			if q, err := p.after.entryStart(r.parent, at); err == nil {
+				pl := Place{File: p.after.name}
+				pl.Line, pl.Column = p.after.src.position(q)
+				return pl
+			}
+			return p.after.placeOf(n)
+		}
+	case Remove:
+	}
+	pl := Place{File: p.after.name}
+	pl.Line, pl.Column = p.after.src.position(m.at(m.newStart))
+	return pl
+}
