@@ -18,7 +18,7 @@ const (
 )
 
 // errNotMergeable: closed, draft or in conflict.
-var errNotMergeable = errors.New("Pull Request is not mergeable") //nolint:staticcheck // GitHub's words
+var errNotMergeable = errors.New("Pull Request is not mergeable")
 
 func noreply() identity { return identity{name: "GitHub", email: "noreply@github.com"} }
 
