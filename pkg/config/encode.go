@@ -5,6 +5,7 @@ import (
 	"encoding"
 	"fmt"
 	"reflect"
+	"strings"
 
 	"go.yaml.in/yaml/v3"
 
@@ -103,4 +104,16 @@ func textNode(s string) *yaml.Node {
 	n := new(yaml.Node)
 	n.SetString(s)
 	return n
+}
+
+// flow writes a scalar or a list of scalars on one line; empty ones as "".
+func flow(n *yaml.Node) string {
+	if len(n.Content) == 0 {
+		return n.Value
+	}
+	var items []string
+	for _, item := range n.Content {
+		items = append(items, flow(item))
+	}
+	return "[" + strings.Join(items, ", ") + "]"
 }
