@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"log/slog"
 	"strings"
@@ -104,7 +105,8 @@ func prepare(command *cli.Command) {
 
 // onUsageError is reached for values that a flag's type refuses.
 func onUsageError(_ *cli.Context, err error, _ bool) error {
-	return &exitError{code: codeUsage, err: fmt.Errorf("%s", strings.Replace(err.Error(), "for flag -", "for flag --", 1))}
+	text := strings.NewReplacer("for flag -", "for flag --", "for -", "for flag --").Replace(err.Error())
+	return &exitError{code: codeUsage, err: errors.New(text)}
 }
 
 // apply takes over the global flags.
