@@ -349,7 +349,7 @@ func TestNearest(t *testing.T) {
 	t.Parallel()
 	known := []string{"source", "size", "maxOpen", "add", ""}
 	for name, want := range map[string]string{
-		"sorce": "source", "SIZE": "size", "maxopen": "maxOpen", "siez": "size", "quux": "", "ad": "add", "": "", "soruce": "source",
+		"sorce": "source", "SIZE": "size", "maxopen": "maxOpen", "siez": "size", "quux": "", "ad": "add", "": "",
 	} {
 		if got := Nearest(name, known); got != want {
 			t.Errorf("Nearest(%q) = %q, want %q", name, got, want)
