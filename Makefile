@@ -57,7 +57,7 @@ check: fmt lint arrows tidy actions docs ## everything that needs no test run
 
 .PHONY: fmt
 fmt: $(TOOLS)/golangci-lint $(TOOLS)/gofumpt ## formatting; "make fix" mends it
-	@out=$$($(TOOLS)/gofumpt -l -extra=group_params,clothe_returns cmd pkg internal tools); if [ -n "$$out" ]; then echo "gofumpt: run make fix:"; echo "$$out"; exit 1; fi
+	@out=$$($(TOOLS)/gofumpt -l -extra=group_params,clothe_returns cmd pkg internal); if [ -n "$$out" ]; then echo "gofumpt: run make fix:"; echo "$$out"; exit 1; fi
 	$(TOOLS)/golangci-lint fmt --diff
 
 .PHONY: fix
@@ -112,5 +112,5 @@ $(TOOLS)/actionlint: tools/actionlint/go.mod tools/actionlint/go.sum
 	cd tools/actionlint && CGO_ENABLED=0 $(GO) build -trimpath -o $(abspath $@) github.com/rhysd/actionlint/cmd/actionlint
 	@touch $@
 
-$(TOOLS)/gotest: tools/gotest/main.go
-	cd tools && CGO_ENABLED=0 $(GO) build -trimpath -o $(abspath $@) ./gotest
+$(TOOLS)/gotest: internal/gotest/main.go
+	CGO_ENABLED=0 $(GO) build -trimpath -o $@ ./internal/gotest

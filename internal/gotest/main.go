@@ -12,6 +12,7 @@ package main
 
 import (
 	"bufio"
+	"context"
 	"encoding/json"
 	"errors"
 	"flag"
@@ -19,34 +20,37 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"os/signal"
 	"path"
 	"strings"
 )
 
 func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	defer stop()
 	allow := flag.String("allow", "", "file that names the tests that may be skipped")
 	module := flag.String("module", "github.com/otelshift/otelshift/", "prefix that packages of the allow-list leave out")
 	flag.Parse()
-	if err := run(*allow, *module, flag.Args()); err != nil {
+	if err := run(ctx, os.Stdout, os.Stderr, *allow, *module, flag.Args()); err != nil {
 		fmt.Fprintf(os.Stderr, "gotest: %v\n", err)
 		os.Exit(1)
 	}
 }
 
-func run(allow, module string, args []string) error {
+func run(ctx context.Context, stdout, stderr io.Writer, allow, module string, args []string) error {
 	var allowed []rule
 	if allow != "" {
 		file, err := os.Open(allow)
 		if err != nil {
 			return fmt.Errorf("reading the allow-list: %w", err)
 		}
-		defer file.Close()
-		if allowed, err = readRules(file); err != nil {
+		allowed, err = readRules(file)
+		if err := errors.Join(err, file.Close()); err != nil {
 			return fmt.Errorf("reading %s: %w", allow, err)
 		}
 	}
-	command := exec.Command("go", append([]string{"test", "-json"}, args...)...)
-	command.Stderr = os.Stderr
+	command := exec.CommandContext(ctx, "go", append([]string{"test", "-json"}, args...)...)
+	command.Stderr = stderr
 	out, err := command.StdoutPipe()
 	if err != nil {
 		return fmt.Errorf("starting go test: %w", err)
@@ -54,7 +58,7 @@ func run(allow, module string, args []string) error {
 	if err := command.Start(); err != nil {
 		return fmt.Errorf("starting go test: %w", err)
 	}
-	r := report{out: os.Stdout, module: module, allowed: allowed, tests: map[string][]string{}}
+	r := report{out: stdout, module: module, allowed: allowed, tests: map[string][]string{}}
 	if err := r.read(out); err != nil {
 		return errors.Join(err, command.Wait())
 	}
@@ -62,9 +66,9 @@ func run(allow, module string, args []string) error {
 		return fmt.Errorf("go test: %w", err)
 	}
 	for _, skip := range r.refused {
-		fmt.Printf("gotest: skipped, and not in the allow-list: %s\n", skip)
+		r.printf("gotest: skipped, and not in the allow-list: %s\n", skip)
 	}
-	fmt.Printf("gotest: %d tests passed, %d skipped as allowed, %d skipped that should have run\n", r.passed, r.skipped, len(r.refused))
+	r.printf("gotest: %d tests passed, %d skipped as allowed, %d skipped that should have run\n", r.passed, r.skipped, len(r.refused))
 	if len(r.refused) > 0 {
 		return errors.New("tests that should have run were skipped")
 	}
@@ -112,6 +116,11 @@ type report struct {
 	refused         []string
 }
 
+// print leaves a broken pipe to go test, which ends with it.
+func (r *report) print(text string) { _, _ = io.WriteString(r.out, text) }
+
+func (r *report) printf(format string, args ...any) { r.print(fmt.Sprintf(format, args...)) }
+
 func (r *report) read(in io.Reader) error {
 	lines := bufio.NewReader(in)
 	for {
@@ -119,7 +128,7 @@ func (r *report) read(in io.Reader) error {
 		if len(line) > 0 {
 			var e event
 			if json.Unmarshal(line, &e) != nil {
-				fmt.Fprint(r.out, string(line)) // not from test2json: a build's own words
+				r.print(string(line)) // not from test2json: a build's own words
 			} else {
 				r.event(e)
 			}
@@ -137,10 +146,10 @@ func (r *report) event(e event) {
 	key := e.Package + " " + e.Test
 	switch e.Action {
 	case "build-output":
-		fmt.Fprint(r.out, e.Output)
+		r.print(e.Output)
 	case "output":
 		if e.Test == "" && strings.HasPrefix(e.Output, "ok  \t") {
-			fmt.Fprint(r.out, e.Output)
+			r.print(e.Output)
 			return
 		}
 		r.tests[key] = append(r.tests[key], e.Output)
@@ -155,7 +164,7 @@ func (r *report) event(e event) {
 		}
 		delete(r.tests, key)
 	case "fail":
-		fmt.Fprint(r.out, strings.Join(r.tests[key], ""))
+		r.print(strings.Join(r.tests[key], ""))
 		delete(r.tests, key)
 	}
 }
