@@ -33,15 +33,25 @@ type Verdict struct {
 	// SoakUntil is when the soak ends; zero before it starts.
 	SoakUntil time.Time `json:"soakUntil,omitzero"`
 	// Started is changeStart of VERDICTS.md section 3; zero before.
-	Started  time.Time  `json:"started,omitzero"`
+	Started time.Time `json:"started,omitzero"`
+	// Row is the row of the verdict table that matched, 1 to 20; 0: none.
+	Row int `json:"row,omitempty"`
+	// Revision is the hash of the revision whose pods were judged.
+	Revision string     `json:"revision,omitempty"`
 	Evidence []Evidence `json:"evidence,omitempty"`
 }
+
+// ReasonCapacity is the reason of a not-caused-by-us that is still waited for:
+// no node has room for the new pods yet.
+const ReasonCapacity = "Capacity"
 
 // Settled reports that no later run judges the workload again.
 func (v Verdict) Settled() bool {
 	switch v.State {
-	case VerdictVerified, VerdictFailed, VerdictNotCausedByUs, VerdictSuperseded:
+	case VerdictVerified, VerdictFailed, VerdictSuperseded:
 		return true
+	case VerdictNotCausedByUs:
+		return v.Reason != ReasonCapacity
 	case VerdictInconclusive:
 		return v.GatePassed
 	case VerdictWaiting, VerdictProgressing, VerdictSoaking, VerdictNeedsHuman, VerdictUnknown:
