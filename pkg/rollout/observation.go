@@ -36,6 +36,11 @@ type Observation struct {
 	RolloutPhase       string // Argo Rollout's status.phase
 	RolloutAborted     bool
 	Revision           bool      // a new ReplicaSet, ControllerRevision or update revision exists for the live template
+	RevisionHash       string    // of that revision
+	RevisionCreated    time.Time // of that revision; a revert finds its old one again
+	RolloutStable      bool      // Argo Rollout: stableRS is the live template's
+	Partition          int       // StatefulSet, CloneSet: ordinals below it keep the old revision
+	Parallel           bool      // StatefulSet with podManagementPolicy Parallel
 	OnDelete           bool      // StatefulSet or DaemonSet with updateStrategy OnDelete
 	TemplateChanged    time.Time // managedFields time of the template's owner; zero if unknown
 
@@ -50,7 +55,16 @@ type Observation struct {
 
 	Pods       []Pod // of every revision; Pod.New marks those of the live template
 	Neighbours []Pod // pods of other workloads on the same nodes, when collected
+	Jobs       []Job // made from a Job's or CronJob's template, when it is one
 	Sync       *Sync // nil without Argo CD
+}
+
+// Job is a run of a Job or CronJob with the live template.
+type Job struct {
+	Name             string
+	Created          time.Time
+	Complete, Failed bool
+	Reason           string // of the Failed condition
 }
 
 // Counters are the status counters of a workload, per kind as far as it has
@@ -105,7 +119,9 @@ type Sync struct {
 	Phase          string   // of operationState: Running, Succeeded, Failed, Error; empty: none
 	Message        string
 	RetryCount     int64
-	FailedObject   bool // syncResult.resources[] names our object as failed
+	FailedObject   bool     // syncResult.resources[] names our object as failed
+	FailedOther    bool     // syncResult.resources[] names another object as failed
+	Operation      []string // revisions that operationState is about
 	ReconciledAt   time.Time
 	FinishedAt     time.Time
 	DeployStarted  map[string]time.Time // history: revision -> deployStartedAt
@@ -129,8 +145,8 @@ type Expectation struct {
 	Merged  time.Time // when
 	Effects []fleet.RecordEffect
 	Head    HeadState
-	// Contains says, of each revision in Sync.Revisions and DeployStarted,
-	// whether it contains Merge; a revision that is not in the map is unknown.
+	// Contains says, of each revision in Sync.Revisions, Sync.Operation and
+	// DeployStarted, whether it contains Merge; a revision that is not in the map is unknown.
 	Contains         map[string]bool
 	Delivery         fleet.Delivery
 	ResourcesChanged bool // we changed requests or selectors
