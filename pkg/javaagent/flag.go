@@ -18,12 +18,9 @@ type Flag struct {
 
 const flagPrefix = "-javaagent:"
 
-// HasSkyWalking reports whether a string may load SkyWalking, or configures
-// it: a cheap screen, Agents decides.
+// HasSkyWalking reports whether a string loads SkyWalking's agent, whoever
+// reads it. It is cheap for strings without an agent flag.
 func HasSkyWalking(text string) bool {
-	if strings.Contains(text, "skywalking") && (strings.Contains(text, flagPrefix) || strings.Contains(text, propertyPrefix)) {
-		return true
-	}
 	if !strings.Contains(text, flagPrefix) {
 		return false
 	}

@@ -237,7 +237,9 @@ func (t *translation) environment() {
 	going := map[string]bool{}
 	for _, v := range t.in.environment() {
 		use := UseOf(v.Name)
-		if use == VariableDead || use == VariableStock || t.e.used[v.Name] {
+		// A variable that only the image's own file names, and not by SkyWalking's
+		// prefix, may be the application's too.
+		if use == VariableDead || use == VariableStock || t.e.used[v.Name] && strings.HasPrefix(v.Name, "SW_") {
 			if v.Origin != "" {
 				t.warn(CodeLeftover, "%s comes from %s and stays", v.Name, v.Origin)
 				continue

@@ -76,16 +76,23 @@ func RowOf(key string) (Row, bool) {
 	best, score := Row{}, -1
 	for _, row := range rowTable {
 		for _, pattern := range row.Keys {
-			literal := len(strings.ReplaceAll(pattern, "*", ""))
-			if !strings.Contains(pattern, "*") {
-				literal += 1000
-			}
-			if literal > score && matchPattern(pattern, key) {
-				best, score = row, literal
+			if n := specificity(pattern); n > score && matchPattern(pattern, key) {
+				best, score = row, n
 			}
 		}
 	}
 	return best, score >= 0
+}
+
+// specificity orders patterns: a whole key, then the longer text before the
+// first "*", then the longer text in all.
+func specificity(pattern string) int {
+	head, _, wild := strings.Cut(pattern, "*")
+	n := len(head)*1000 + len(pattern)
+	if !wild {
+		n += 1_000_000
+	}
+	return n
 }
 
 // matchPattern matches "*" against any run.

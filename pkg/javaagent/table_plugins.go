@@ -142,7 +142,10 @@ type Plugin struct {
 	// Instrumentations are names for otel.instrumentation.<name>.enabled;
 	// empty: no counterpart.
 	Instrumentations []string
-	Note             string
+	// Broad: the counterpart covers more than the plugin, so that excluding the
+	// plugin must not switch it off.
+	Broad bool
+	Note  string
 }
 
 // Source of the names: SkyWalking's list of plugins and OpenTelemetry's of
@@ -174,7 +177,7 @@ func translateExcluded(t *translation, s Setting, o *Option) {
 	if !ok {
 		return
 	}
-	var shown, unknown, none []string
+	var shown, unknown, none, broad []string
 	for name := range strings.SplitSeq(value, ",") {
 		if name = strings.TrimSpace(name); name == "" {
 			continue
@@ -183,13 +186,23 @@ func translateExcluded(t *translation, s Setting, o *Option) {
 		switch {
 		case !known:
 			unknown = append(unknown, name)
+			continue
 		case len(plugin.Instrumentations) == 0:
 			none = append(none, name)
+			continue
 		}
 		for _, instrumentation := range plugin.Instrumentations {
 			p := property{key: oi + instrumentation + ".enabled", value: "false"}
-			t.properties[p.key] = p
-			shown = append(shown, p.option())
+			configured, ok := t.configuredProperty(p.key)
+			switch {
+			case ok:
+				shown = append(shown, configured.option())
+			case plugin.Broad:
+				broad = append(broad, name+" ("+instrumentation+")")
+			default:
+				t.properties[p.key] = p
+				shown = append(shown, p.option())
+			}
 		}
 	}
 	o.To = strings.Join(shown, " ")
@@ -199,5 +212,9 @@ func translateExcluded(t *translation, s Setting, o *Option) {
 	if len(unknown) > 0 {
 		o.Grade = Lost
 		o.Note = "unknown plugins, which cannot be switched off by name: " + strings.Join(unknown, ", ")
+	}
+	if len(broad) > 0 {
+		o.Grade = Lost
+		o.Note = "the counterpart covers more than the plugin and stays on: " + strings.Join(broad, ", ") + "; options.add: [-D" + oi + "<name>.enabled=…] decides"
 	}
 }

@@ -183,6 +183,9 @@ func (t *translation) checkForm() {
 			if part.broken != nil {
 				t.refuse(CodeUnsupported, "%s: %v", part.label(), part.broken)
 			}
+			if strings.Contains(part.text, "{{") {
+				t.refuse(CodeUnsupported, "%s holds a template: {{", part.label())
+			}
 		}
 	}
 	for _, f := range t.e.flags {
@@ -195,6 +198,13 @@ func (t *translation) checkForm() {
 	}
 	if t.flag == nil && t.in.Target.AppendFlag && t.sources[0].single {
 		t.refuse(CodeUnsupported, "%s is one argument of the command: no flag can be added to it", t.in.Variable)
+	}
+	for _, s := range t.sources {
+		s.jvm(func(p place) {
+			if file := p.token().Text; p.source.d != DialectToolOptions && len(file) > 1 && file[0] == '@' {
+				t.warn(CodeConfigFile, "the options in %s were not read; SkyWalking's own among them stay without effect", file)
+			}
+		})
 	}
 	t.checkFile()
 }

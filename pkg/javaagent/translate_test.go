@@ -1,6 +1,8 @@
 package javaagent_test
 
 import (
+	"fmt"
+	"slices"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -80,3 +82,9 @@ func TestTranslateText(t *testing.T) {
 		})
 	}
 }
+
+func hasWarning(out javaagent.Output, code string) bool {
+	return slices.ContainsFunc(out.Warnings, func(w javaagent.Warning) bool { return w.Code == code })
+}
+
+func sprint(v any) string { return fmt.Sprintf("%+v", v) }
