@@ -70,6 +70,7 @@ type effective struct {
 	flags    []foundFlag
 	system   map[string]Setting // -DSW_* by variable
 	named    map[string]Var     // environment by name
+	expanded map[string]string  // what is known of it, references expanded
 	found    []Setting
 	used     map[string]bool // SW_* names that some placeholder reads
 	obsolete []place         // tokens that go away without being a setting
@@ -81,9 +82,12 @@ type foundFlag struct {
 }
 
 func newEffective(in Input, sources []*source) *effective {
-	e := &effective{in: in, system: map[string]Setting{}, named: map[string]Var{}, used: map[string]bool{}}
+	e := &effective{in: in, system: map[string]Setting{}, named: map[string]Var{}, expanded: map[string]string{}, used: map[string]bool{}}
 	for _, v := range in.environment() {
 		e.named[v.Name] = v
+		if text, ok := expandKubernetes(v.Value, e.expanded); ok && v.Reference == "" {
+			e.expanded[v.Name] = text
+		}
 	}
 	ordered := slices.Clone(sources)
 	slices.SortStableFunc(ordered, func(a, b *source) int { return a.rank - b.rank })

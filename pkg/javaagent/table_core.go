@@ -190,21 +190,44 @@ func shownReference(s Setting) string {
 	return strings.Join(s.refs, ", ")
 }
 
-// resolve replaces $(NAME) by the container's literal values.
+// resolve replaces $(NAME) by the container's literal values, as the kubelet
+// does: once, by what each variable has become itself.
 func (t *translation) resolve(value string, refs []string) (string, bool) {
 	if len(refs) == 0 {
 		return value, true
 	}
-	for range 4 {
-		for _, name := range references(value, DialectExec) {
-			v, ok := t.e.named[name]
-			if !ok || v.Reference != "" {
+	if len(references(value, DialectShell)) != len(references(value, DialectExec)) {
+		return "", false // a shell expands the rest
+	}
+	return expandKubernetes(value, t.e.expanded)
+}
+
+// maxExpanded bounds what references may grow to.
+const maxExpanded = 1 << 16
+
+// expandKubernetes replaces $(NAME) and un-escapes $$; false where a name is
+// not known.
+func expandKubernetes(value string, known map[string]string) (string, bool) {
+	var b strings.Builder
+	for at := 0; at < len(value); {
+		end := kubernetesReference(value, at)
+		switch {
+		case strings.HasPrefix(value[at:], "$$"):
+			b.WriteByte('$')
+			at += 2
+		case end > at:
+			text, ok := known[value[at+2:end-1]]
+			if !ok || b.Len()+len(text) > maxExpanded {
 				return "", false
 			}
-			value = strings.ReplaceAll(value, "$("+name+")", v.Value)
+			b.WriteString(text)
+			at = end
+		default:
+			b.WriteByte(value[at])
+			at++
 		}
 	}
-	return value, len(references(value, DialectShell)) == 0
+	return b.String(), true
 }
 
 // operand is a setting's value as a property, references kept.
