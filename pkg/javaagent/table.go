@@ -58,14 +58,30 @@ const (
 	otelLimit      = "otel.span.attribute.value.length.limit"
 )
 
+// section is a chapter of the mapping.
+type section struct {
+	Title string
+	Rows  []Row
+}
+
+func sections() []section {
+	return []section{
+		{"Who the service is", identityRows()},
+		{"The backend and the way to it", backendRows()},
+		{"What is recorded", samplingRows()},
+		{"The agent itself", agentRows()},
+		{"Metrics, profiles, logs", signalRows()},
+		{"Plugins' own options", pluginRows()},
+	}
+}
+
 // Rows returns the mapping, in the order of the reference page.
 func Rows() []Row {
-	rows := identityRows()
-	rows = append(rows, backendRows()...)
-	rows = append(rows, samplingRows()...)
-	rows = append(rows, agentRows()...)
-	rows = append(rows, signalRows()...)
-	return append(rows, pluginRows()...)
+	var rows []Row
+	for _, s := range sections() {
+		rows = append(rows, s.Rows...)
+	}
+	return rows
 }
 
 //nolint:gochecknoglobals // lookup table, made once

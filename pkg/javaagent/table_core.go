@@ -40,7 +40,7 @@ func backendRows() []Row {
 	return []Row{
 		{
 			Keys: []string{"collector.backend_service"}, To: []string{otelEndpoint, otelProtocol}, Grade: Approximate, Source: swConfig, TargetSource: otelConfig,
-			Note: "the endpoint comes from options.endpoint: SkyWalking's address speaks another protocol and is never copied", translate: translateBackend,
+			Note: "the address of an OTLP receiver: SkyWalking's speaks another protocol and is never copied", translate: translateBackend,
 		},
 		{
 			Keys: []string{"agent.authentication"}, To: []string{otelHeaders}, Grade: Approximate, Source: swConfig, TargetSource: otelConfig,
@@ -85,7 +85,7 @@ func samplingRows() []Row {
 	return []Row{
 		{
 			Keys: []string{"agent.sample_n_per_3_secs"}, To: []string{otelSampler}, Grade: Collector, Source: swConfig, TargetSource: otelTail,
-			Note: "no sampler counts traces per time: tail_sampling with rate_limiting in the Collector, or a ratio in options.add; 0 and below mean no sampling, as by default", translate: translateSample,
+			Note: "no sampler counts traces per time: tail_sampling with rate_limiting in the Collector, or a ratio (otel.traces.sampler); 0 and below mean no sampling, as by default", translate: translateSample,
 		},
 		{
 			Keys: []string{"agent.ignore_suffix"}, Grade: Collector, Source: swConfig, TargetSource: otelFilter,
