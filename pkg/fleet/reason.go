@@ -43,6 +43,7 @@ const (
 	CodeLeftover        Code = "leftover"
 	CodeUnobserved      Code = "unobserved"
 	CodeNoCluster       Code = "no-cluster"
+	CodeSuperseded      Code = "superseded"
 	CodeLedger          Code = "ledger"
 )
 

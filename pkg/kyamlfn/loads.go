@@ -63,7 +63,7 @@ func load(container string, via fleet.Via, name string, v fleet.Value, flag java
 }
 
 // shells run the word behind "-c" as a script.
-var shells = regexp.MustCompile(`(^|/)(ba|da|a|k|z)?sh$`) //nolint:gochecknoglobals // lookup table
+var shells = regexp.MustCompile(`(^|/)(ba|da|a|k|z)?sh$`)
 
 // WordDialects tells for each word of a container's command and args who
 // reads it: a word behind "sh -c" is a script, every other word one argument.
@@ -151,7 +151,7 @@ func literal(c *fleet.Container, name string) (string, bool) {
 }
 
 // reference matches $(NAME), ${NAME} and $NAME.
-var reference = regexp.MustCompile(`\$\(([A-Za-z_][\w.-]*)\)|\$\{([A-Za-z_]\w*)\}|\$([A-Za-z_]\w*)`) //nolint:gochecknoglobals // lookup table
+var reference = regexp.MustCompile(`\$\(([A-Za-z_][\w.-]*)\)|\$\{([A-Za-z_]\w*)\}|\$([A-Za-z_]\w*)`)
 
 // expand resolves the references that the container's own literals decide.
 func expand(c *fleet.Container, text string) string {

@@ -1,0 +1,356 @@
+package manifest
+
+import (
+	"bytes"
+	"encoding/base64"
+	"errors"
+	"path"
+	"slices"
+	"strings"
+
+	"sigs.k8s.io/kustomize/kyaml/yaml"
+
+	"github.com/otelshift/otelshift/pkg/fleet"
+	"github.com/otelshift/otelshift/pkg/javaagent"
+	"github.com/otelshift/otelshift/pkg/kyamlfn"
+	"github.com/otelshift/otelshift/pkg/yamledit"
+)
+
+// facts is what one file holds, without its tree.
+type facts struct {
+	file       string
+	workloads  []fleet.Workload
+	configMaps []configMap
+	secrets    []secret
+	namespaces map[string]map[string]string // name -> labels
+	rollouts   []rollout
+	reasons    []fleet.FileReason
+	remaining  []fleet.Remaining
+	template   bool // "{{" stands somewhere
+	// kustomization is set for a kustomization's file.
+	kustomization *kustomization
+}
+
+// configMap is a ConfigMap that holds an agent's flag or SW_* variables; only
+// such entries are kept.
+type configMap struct {
+	name, namespace string
+	data            map[string]fleet.Value
+	origin          fleet.Origin // of the object; Field is empty
+	blocked         *fleet.Reason
+}
+
+// secret is a Secret whose entries named in flags load SkyWalking. Values are
+// never kept.
+type secret struct {
+	name, namespace string
+	flags           map[string]bool
+	file            string
+}
+
+// rollout is an Argo Rollout that runs the pod template of another workload.
+type rollout struct {
+	namespace, kind, name string
+	replicas              int
+}
+
+// parseFacts reads a file. It keeps nothing of data.
+func parseFacts(name string, data []byte, limits yamledit.Limits) facts {
+	out := facts{file: name, namespaces: map[string]map[string]string{}, template: bytes.Contains(data, []byte("{{"))}
+	file, err := yamledit.Parse(name, data, limits)
+	if err != nil {
+		out.unreadable(data, err)
+		return out
+	}
+	for _, d := range file.Documents() {
+		if foreign(data[d.Start:d.End], d) {
+			out.foreignFile(data, d)
+			return out
+		}
+	}
+	for _, d := range file.Documents() {
+		text := data[d.Start:d.End]
+		if d.Template || d.Err != nil {
+			out.brokenDocument(name, data, text, d)
+		}
+		if d.Node == nil || d.Template {
+			continue
+		}
+		objects := []*yaml.Node{d.Node}
+		item := -1
+		if list := kyamlfn.List(d.Node); list != nil {
+			objects, item = list, 0
+		}
+		for _, object := range objects {
+			out.object(file, d, object, item)
+			if item >= 0 {
+				item++
+			}
+		}
+	}
+	return out
+}
+
+// unreadable notes a file of which nothing can be read, if it speaks of
+// SkyWalking.
+func (f *facts) unreadable(data []byte, err error) {
+	if utf16(data) {
+		data = bytes.ReplaceAll(data, []byte{0}, nil)
+	}
+	line := markerLine(data)
+	if line == 0 && !bytes.HasPrefix(data, []byte("\x00GITCRYPT")) {
+		return
+	}
+	reason := fleet.Reason{Code: fleet.CodeUnparsable, Message: err.Error(), Place: fleet.Place{File: f.file}}
+	var parse *yamledit.ParseError
+	if errors.As(err, &parse) {
+		reason.Code, reason.Message = fleet.Code(parse.Code), parse.Message
+		reason.Line, reason.Column = parse.Line, parse.Column
+	}
+	f.reasons = append(f.reasons, fleet.FileReason{File: f.file, Reason: reason, Line: reason.Line})
+}
+
+// foreign reports a document that neither parses nor looks like a Kubernetes
+// object or a template: console output, say. What stands beside it in the file
+// is not deployed as it stands there.
+func foreign(text []byte, d yamledit.Document) bool {
+	return d.Node == nil && d.Err != nil && d.Err.Code == yamledit.CodeUnparsable && !d.Template &&
+		(!lineStarts(text, "apiVersion:") || !lineStarts(text, "kind:"))
+}
+
+func lineStarts(text []byte, prefix string) bool {
+	return bytes.HasPrefix(text, []byte(prefix)) || bytes.Contains(text, []byte("\n"+prefix))
+}
+
+func (f *facts) foreignFile(data []byte, d yamledit.Document) {
+	if markerLine(data) == 0 {
+		return
+	}
+	reason := fleet.Reason{
+		Code: fleet.CodeUnparsable, Message: "no Kubernetes manifest: " + d.Err.Message,
+		Place: fleet.Place{File: f.file, Line: d.Err.Line, Column: d.Err.Column},
+	}
+	f.reasons = append(f.reasons, fleet.FileReason{File: f.file, Reason: reason, Line: reason.Line})
+}
+
+// brokenDocument notes a document that is a template, broken or encrypted; one
+// reason for a file and code.
+func (f *facts) brokenDocument(name string, data, text []byte, d yamledit.Document) {
+	marker := markerLine(text)
+	if marker == 0 {
+		return
+	}
+	before := 1 + bytes.Count(data[:d.Start], []byte("\n"))
+	reason := fleet.Reason{Place: fleet.Place{File: name}}
+	switch {
+	case d.Template || d.Err.Code == yamledit.CodeUnparsable && inTemplates(name) && f.template:
+		reason.Code, reason.Line = fleet.CodeHelmTemplate, before+marker-1
+		reason.Message = "a template, not YAML: edit the values or the chart it is rendered with"
+	default:
+		reason.Code, reason.Message = fleet.Code(d.Err.Code), d.Err.Message
+		reason.Line, reason.Column = d.Err.Line, d.Err.Column
+	}
+	if slices.ContainsFunc(f.reasons, func(r fleet.FileReason) bool { return r.Reason.Code == reason.Code }) {
+		return
+	}
+	f.reasons = append(f.reasons, fleet.FileReason{File: name, Reason: reason, Line: reason.Line})
+}
+
+func inTemplates(name string) bool {
+	return strings.HasPrefix(name, "templates/") || strings.Contains(name, "/templates/")
+}
+
+// object reads one Kubernetes object.
+func (f *facts) object(file *yamledit.File, d yamledit.Document, object *yaml.Node, item int) {
+	kind, version := field(object, "kind"), field(object, "apiVersion")
+	if isKustomization(f.file) {
+		f.kustomization = readKustomization(file, object)
+		return
+	}
+	if kind == "" || version == "" {
+		f.values(file, object)
+		return
+	}
+	var encrypted *fleet.Reason
+	if d.Err != nil {
+		encrypted = &fleet.Reason{
+			Code: fleet.Code(d.Err.Code), Message: d.Err.Message,
+			Place: fleet.Place{File: f.file, Line: d.Err.Line, Column: d.Err.Column},
+		}
+	}
+	metadata := child(object, "metadata")
+	switch {
+	case kind == "ConfigMap" && version == "v1":
+		if c, ok := readConfigMap(file, object, d.Index, item); ok {
+			c.blocked = encrypted
+			f.configMaps = append(f.configMaps, c)
+		}
+		return
+	case kind == "Secret" && version == "v1":
+		if s, ok := readSecret(object); ok {
+			s.file = f.file
+			f.secrets = append(f.secrets, s)
+		}
+		return
+	case kind == "Namespace" && version == "v1":
+		f.namespaces[field(metadata, "name")] = texts(child(metadata, "labels"))
+		return
+	case kind == "Rollout":
+		f.rollout(object, metadata)
+	}
+	w, ok := kyamlfn.Read(object, d.Node, f.file, file.Position)
+	if !ok {
+		f.carrier(file, object, kind)
+		return
+	}
+	w.Document, w.Item = d.Index, item
+	if encrypted != nil {
+		w.Blocked = encrypted
+	}
+	f.workloads = append(f.workloads, w)
+}
+
+// rollout notes a Rollout that scales another workload's pod template: that
+// workload's own replicas are zero then.
+func (f *facts) rollout(object, metadata *yaml.Node) {
+	ref := child(child(object, "spec"), "workloadRef")
+	if ref == nil {
+		return
+	}
+	replicas := 1
+	if n := child(child(object, "spec"), "replicas"); n != nil {
+		replicas = -1
+		if n.Kind == yaml.ScalarNode {
+			if i, err := parseInt(n.Value); err == nil {
+				replicas = i
+			}
+		}
+	}
+	f.rollouts = append(f.rollouts, rollout{
+		namespace: field(metadata, "namespace"), kind: field(ref, "kind"), name: field(ref, "name"), replicas: replicas,
+	})
+}
+
+func readConfigMap(file *yamledit.File, object *yaml.Node, document, item int) (configMap, bool) {
+	metadata := child(object, "metadata")
+	out := configMap{name: field(metadata, "name"), namespace: field(metadata, "namespace"), data: map[string]fleet.Value{}}
+	line, column := file.Position(first(object))
+	out.origin = fleet.Origin{Place: fleet.Place{File: file.Name(), Line: line, Column: column}, Document: document, Item: item}
+	data := child(object, "data")
+	if data == nil || data.Kind != yaml.MappingNode {
+		return out, false
+	}
+	for i := 0; i+1 < len(data.Content); i += 2 {
+		key, value := data.Content[i].Value, data.Content[i+1]
+		if value.Kind != yaml.ScalarNode {
+			if value.Kind == yaml.AliasNode && loadsAgent(key, value.Alias.Value) {
+				out.data[key] = fleet.Value{Text: value.Alias.Value, Field: "data" + bracket(key), Place: place(file, value)}
+				out.blocked = &fleet.Reason{Code: fleet.CodeAlias, Message: "the ConfigMap's entry is an alias", Place: place(file, value)}
+			}
+			continue
+		}
+		if javaagent.IsSkyWalkingVariable(key) || loadsAgent(key, value.Value) {
+			out.data[key] = fleet.Value{Text: value.Value, Field: "data" + bracket(key), Place: place(file, value)}
+			if value.Anchor != "" {
+				out.blocked = &fleet.Reason{Code: fleet.CodeAlias, Message: "the ConfigMap's entry is an anchor", Place: place(file, value)}
+			}
+		}
+	}
+	return out, len(out.data) > 0
+}
+
+// loadsAgent reports a text that loads an agent that matters here.
+func loadsAgent(variable, text string) bool {
+	return slices.ContainsFunc(javaagent.Agents(text, javaagent.DialectOf(variable)), func(f javaagent.Flag) bool {
+		return f.Kind != javaagent.Other
+	})
+}
+
+func readSecret(object *yaml.Node) (secret, bool) {
+	metadata := child(object, "metadata")
+	out := secret{name: field(metadata, "name"), namespace: field(metadata, "namespace"), flags: map[string]bool{}}
+	for _, section := range []string{"stringData", "data"} {
+		data := child(object, section)
+		if data == nil || data.Kind != yaml.MappingNode {
+			continue
+		}
+		for i := 0; i+1 < len(data.Content); i += 2 {
+			key, text := data.Content[i].Value, data.Content[i+1].Value
+			if section == "data" {
+				decoded, err := base64.StdEncoding.DecodeString(strings.Join(strings.Fields(text), ""))
+				if err != nil {
+					continue
+				}
+				text = string(decoded)
+			}
+			for _, flag := range javaagent.Agents(text, javaagent.DialectOf(key)) {
+				if flag.Kind == javaagent.SkyWalking {
+					out.flags[key] = true
+				}
+			}
+		}
+	}
+	return out, len(out.flags) > 0
+}
+
+// values reads a document that is no Kubernetes object: a Helm values file, or
+// something that is no manifest at all.
+func (f *facts) values(file *yamledit.File, root *yaml.Node) {
+	if root.Kind != yaml.MappingNode || !valuesFile(f.file) {
+		return
+	}
+	yamledit.Walk(root, func(p yamledit.Path, n *yaml.Node) bool {
+		if n.Kind != yaml.ScalarNode {
+			return true
+		}
+		at := place(file, n)
+		for _, flag := range javaagent.Agents(n.Value, javaagent.DialectShell) {
+			if flag.Kind == javaagent.SkyWalking {
+				f.reasons = append(f.reasons, fleet.FileReason{File: f.file, Line: at.Line, Reason: fleet.Reason{
+					Code: fleet.CodeUnsupportedForm, Place: at,
+					Message: "the Helm value " + p.String() + " loads SkyWalking; values are not edited yet",
+				}})
+				return true
+			}
+		}
+		if strings.Contains(strings.ToLower(n.Value), "skywalking-agent") || strings.Contains(strings.ToLower(n.Value), "skywalking-java-agent") {
+			f.remaining = append(f.remaining, fleet.Remaining{Place: at, What: "Helm value " + p.String() + " names a SkyWalking agent"})
+		}
+		return true
+	})
+}
+
+// valuesFile reports a name that Helm values usually have; everything else
+// that is no Kubernetes object (compose files, steps of a pipeline) is not
+// looked at.
+func valuesFile(name string) bool {
+	base := strings.ToLower(path.Base(name))
+	return strings.Contains(base, "values") || strings.Contains("/"+strings.ToLower(path.Dir(name))+"/", "/values/")
+}
+
+// carrier notes an object without a pod template that carries values which
+// load SkyWalking: an Argo CD Application, a HelmRelease, an Instrumentation.
+func (f *facts) carrier(file *yamledit.File, object *yaml.Node, kind string) {
+	switch kind {
+	case "Application", "ApplicationSet", "HelmRelease", "HelmChart":
+	default:
+		return
+	}
+	metadata := child(object, "metadata")
+	yamledit.Walk(object, func(p yamledit.Path, n *yaml.Node) bool {
+		if n.Kind != yaml.ScalarNode || !strings.Contains(n.Value, "-javaagent:") || !javaagent.HasSkyWalking(n.Value) {
+			return true
+		}
+		at := place(file, n)
+		f.reasons = append(f.reasons, fleet.FileReason{File: f.file, Line: at.Line, Reason: fleet.Reason{
+			Code: fleet.CodeUnsupportedForm, Place: at,
+			Message: kind + " " + field(metadata, "name") + " loads SkyWalking at " + p.String() + "; its values are not edited yet",
+		}})
+		return true
+	})
+}
+
+func place(file *yamledit.File, n *yaml.Node) fleet.Place {
+	line, column := file.Position(n)
+	return fleet.Place{File: file.Name(), Line: line, Column: column}
+}

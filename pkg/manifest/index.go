@@ -1,0 +1,229 @@
+package manifest
+
+import (
+	"cmp"
+	"fmt"
+	"io/fs"
+	"path"
+	"slices"
+	"strings"
+
+	"github.com/otelshift/otelshift/pkg/fleet"
+	"github.com/otelshift/otelshift/pkg/javaagent"
+)
+
+// index is what all files together hold.
+type index struct {
+	workloads  []fleet.Workload
+	configMaps []configMap
+	secrets    []secret
+	namespaces map[string]map[string]string
+	rollouts   []rollout
+	files      []fleet.FileReason
+	remaining  []fleet.Remaining
+	charts     map[string]bool // folders with a Chart.yaml
+	templates  map[string]bool // files in which "{{" stands
+	others     int
+
+	kustomizations map[string]*kustomization // by folder
+}
+
+func newIndex() *index {
+	return &index{
+		namespaces: map[string]map[string]string{}, charts: map[string]bool{}, templates: map[string]bool{},
+		kustomizations: map[string]*kustomization{},
+	}
+}
+
+func (x *index) add(f facts) {
+	x.workloads = append(x.workloads, f.workloads...)
+	x.configMaps = append(x.configMaps, f.configMaps...)
+	x.secrets = append(x.secrets, f.secrets...)
+	x.rollouts = append(x.rollouts, f.rollouts...)
+	x.files = append(x.files, f.reasons...)
+	x.remaining = append(x.remaining, f.remaining...)
+	for name, labels := range f.namespaces {
+		x.namespaces[name] = labels
+	}
+	if f.template {
+		x.templates[f.file] = true
+	}
+	if f.kustomization != nil {
+		x.kustomizations[path.Dir(f.file)] = f.kustomization
+	}
+}
+
+// sources are the names of the ConfigMaps and Secrets that matter.
+func (x *index) sources() []string {
+	var out []string
+	for _, c := range x.configMaps {
+		out = append(out, c.name)
+	}
+	for _, s := range x.secrets {
+		out = append(out, s.name)
+	}
+	slices.Sort(out)
+	return slices.Compact(slices.DeleteFunc(out, func(s string) bool { return s == "" }))
+}
+
+// result resolves what one object takes from another, and sorts.
+func (x *index) result(files fs.FS) Result {
+	slices.SortFunc(x.workloads, compareWorkloads)
+	slices.SortFunc(x.configMaps, func(a, b configMap) int {
+		return cmp.Or(cmp.Compare(a.origin.File, b.origin.File), cmp.Compare(a.origin.Document, b.origin.Document), cmp.Compare(a.origin.Item, b.origin.Item))
+	})
+	slices.SortFunc(x.secrets, func(a, b secret) int { return cmp.Or(cmp.Compare(a.file, b.file), cmp.Compare(a.name, b.name)) })
+	users := x.users()
+	for i := range x.workloads {
+		w := &x.workloads[i]
+		x.scale(w)
+		x.variables(w, users)
+		x.chart(w)
+		if labels, ok := x.namespaces[w.ID.Namespace]; ok && w.ID.Namespace != "" {
+			w.NamespaceLabels = labels
+		}
+	}
+	x.deploy(files)
+	out := Result{Files: x.files, Remaining: x.remaining, Others: x.others}
+	for _, w := range x.workloads {
+		if len(w.Loads) == 0 && len(w.Signs) == 0 {
+			out.Others++
+			continue
+		}
+		out.Workloads = append(out.Workloads, w)
+		out.Remaining = append(out.Remaining, leftovers(w)...)
+	}
+	slices.SortFunc(out.Files, func(a, b fleet.FileReason) int {
+		return cmp.Or(cmp.Compare(a.File, b.File), cmp.Compare(a.Line, b.Line), cmp.Compare(a.Reason.Code, b.Reason.Code))
+	})
+	slices.SortFunc(out.Remaining, func(a, b fleet.Remaining) int {
+		return cmp.Or(cmp.Compare(a.File, b.File), cmp.Compare(a.Line, b.Line), cmp.Compare(a.Column, b.Column), cmp.Compare(a.What, b.What))
+	})
+	return out
+}
+
+func compareWorkloads(a, b fleet.Workload) int {
+	return cmp.Or(cmp.Compare(a.Place.File, b.Place.File), cmp.Compare(a.Document, b.Document), cmp.Compare(a.Item, b.Item), a.ID.Compare(b.ID))
+}
+
+// leftovers are SW_* variables of a workload that SkyWalking no longer loads
+// into.
+func leftovers(w fleet.Workload) []fleet.Remaining {
+	other := false
+	for _, l := range w.Loads {
+		if l.Agent == javaagent.SkyWalking {
+			return nil
+		}
+		other = other || l.Agent == javaagent.OpenTelemetry
+	}
+	var out []fleet.Remaining
+	for _, s := range w.Signs {
+		if other {
+			out = append(out, fleet.Remaining{Place: s.Place, What: fmt.Sprintf("%s: variable %s is left over", w.ID, s.Name)})
+		}
+	}
+	return out
+}
+
+// scale takes the replicas from a Rollout that runs the workload's template.
+func (x *index) scale(w *fleet.Workload) {
+	for _, r := range x.rollouts {
+		if r.kind == w.ID.Kind && r.name == w.ID.Name && sameNamespace(r.namespace, w.ID.Namespace) {
+			w.Replicas = r.replicas
+		}
+	}
+}
+
+func sameNamespace(a, b string) bool { return a == b || a == "" || b == "" }
+
+// chart blocks a workload that stands in a chart's template: even where the
+// file parses, rendering decides what it means.
+func (x *index) chart(w *fleet.Workload) {
+	file := w.Place.File
+	if w.Blocked != nil || !x.templates[file] {
+		return
+	}
+	for dir := path.Dir(file); ; dir = path.Dir(dir) {
+		if path.Base(dir) == "templates" && x.charts[path.Dir(dir)] {
+			w.Blocked = &fleet.Reason{
+				Code: fleet.CodeHelmTemplate, Message: "stands in a template of the chart " + path.Dir(dir), Place: w.Place,
+			}
+			return
+		}
+		if dir == "." || dir == "/" {
+			return
+		}
+	}
+}
+
+// users lists the workloads that take variables from each ConfigMap, by its
+// place in configMaps.
+func (x *index) users() map[int][]fleet.ID {
+	out := map[int][]fleet.ID{}
+	for i := range x.workloads {
+		w := &x.workloads[i]
+		seen := map[int]bool{}
+		note := func(name string) {
+			if c, _ := x.configMap(w, name); c >= 0 && !seen[c] {
+				seen[c] = true
+				out[c] = append(out[c], w.ID)
+			}
+		}
+		for _, c := range w.Containers {
+			for _, e := range c.Env {
+				if e.From != nil && e.From.Kind == "configMapKeyRef" {
+					note(e.From.Name)
+				}
+			}
+			for _, f := range c.EnvFrom {
+				if f.Kind == "configMapRef" {
+					note(f.Name)
+				}
+			}
+		}
+		for _, v := range w.Volumes {
+			if v.Kind == "configMap" {
+				note(v.Ref)
+			}
+		}
+	}
+	for _, ids := range out {
+		slices.SortFunc(ids, fleet.ID.Compare)
+	}
+	return out
+}
+
+// configMap finds the ConfigMap that a workload names: the nearest one in the
+// tree of folders. Several that are equally near cannot be told apart.
+func (x *index) configMap(w *fleet.Workload, name string) (at int, ambiguous bool) {
+	at = -1
+	best := -1
+	for i, c := range x.configMaps {
+		if c.name != name || name == "" || !sameNamespace(c.namespace, w.ID.Namespace) {
+			continue
+		}
+		switch near := common(c.origin.File, w.Place.File); {
+		case near > best:
+			at, best, ambiguous = i, near, false
+		case near == best:
+			ambiguous = true
+		}
+	}
+	return at, ambiguous
+}
+
+// common counts the folders that two paths share; one more for the same file.
+func common(a, b string) int {
+	if a == b {
+		return 1 << 20
+	}
+	as, bs := strings.Split(path.Dir(a), "/"), strings.Split(path.Dir(b), "/")
+	n := 0
+	for n < len(as) && n < len(bs) && as[n] == bs[n] {
+		n++
+	}
+	if n == len(as) && n == len(bs) {
+		n++
+	}
+	return n
+}

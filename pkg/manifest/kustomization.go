@@ -1,0 +1,197 @@
+package manifest
+
+import (
+	"io/fs"
+	"path"
+	"slices"
+	"strings"
+
+	"sigs.k8s.io/kustomize/kyaml/yaml"
+
+	"github.com/otelshift/otelshift/pkg/fleet"
+	"github.com/otelshift/otelshift/pkg/yamledit"
+)
+
+// kustomization is one kustomization file as far as the graph needs it.
+type kustomization struct {
+	file    string
+	bases   []entry      // resources, bases and components
+	files   []entry      // every other file that it reads
+	changes *fleet.Place // of the first field that changes what the files say
+	problem *fleet.Reason
+}
+
+// entry is a path that a kustomization names.
+type entry struct {
+	path  string // relative to the kustomization's folder
+	place fleet.Place
+}
+
+// readKustomization reads the graph's edges of a kustomization.
+func readKustomization(file *yamledit.File, root *yaml.Node) *kustomization {
+	k := &kustomization{file: file.Name()}
+	paths := func(list *yaml.Node) []entry {
+		var out []entry
+		if list == nil || list.Kind != yaml.SequenceNode {
+			return nil
+		}
+		for _, item := range list.Content {
+			if n := resolve(item); n.Kind == yaml.ScalarNode {
+				out = append(out, entry{n.Value, place(file, n)})
+			}
+		}
+		return out
+	}
+	for _, key := range []string{"resources", "bases", "components"} {
+		k.bases = append(k.bases, paths(child(root, key))...)
+	}
+	for _, key := range []string{"helmCharts", "helmChartInflationGenerator", "generators", "transformers", "validators"} {
+		if n := child(root, key); n != nil && len(n.Content) > 0 {
+			k.problem = &fleet.Reason{
+				Code: fleet.CodePlugin, Place: place(file, first(n)),
+				Message: "the kustomization runs " + key + ", which are never run here",
+			}
+		}
+	}
+	for _, key := range []string{
+		"images", "imageTags", "patches", "patchesStrategicMerge", "patchesJson6902", "replacements", "vars", "replicas", "namePrefix", "nameSuffix",
+		"namespace", "configMapGenerator", "components",
+	} {
+		if n := child(root, key); n != nil && k.changes == nil {
+			at := place(file, first(n))
+			k.changes = &at
+		}
+	}
+	for _, key := range []string{"crds", "configurations"} {
+		k.files = append(k.files, paths(child(root, key))...)
+	}
+	for _, e := range paths(child(root, "patchesStrategicMerge")) {
+		if !inlinePatch(e.path) {
+			k.files = append(k.files, e)
+		}
+	}
+	named := func(list *yaml.Node, key string) {
+		if list == nil {
+			return
+		}
+		for _, item := range list.Content {
+			if n := child(resolve(item), key); n != nil && n.Kind == yaml.ScalarNode {
+				k.files = append(k.files, entry{n.Value, place(file, n)})
+			}
+		}
+	}
+	named(child(root, "patches"), "path")
+	named(child(root, "patchesJson6902"), "path")
+	named(child(root, "replacements"), "path")
+	for _, key := range []string{"configMapGenerator", "secretGenerator"} {
+		list := child(root, key)
+		named(list, "env")
+		if list == nil {
+			continue
+		}
+		for _, item := range list.Content {
+			k.files = append(k.files, paths(child(resolve(item), "envs"))...)
+			for _, e := range paths(child(resolve(item), "files")) {
+				if _, after, ok := strings.Cut(e.path, "="); ok {
+					e.path = after
+				}
+				k.files = append(k.files, e)
+			}
+		}
+	}
+	if n := child(child(root, "openapi"), "path"); n != nil {
+		k.files = append(k.files, entry{n.Value, place(file, n)})
+	}
+	return k
+}
+
+func inlinePatch(s string) bool { return strings.Contains(s, "\n") || strings.Contains(s, ": ") }
+
+// closure is everything that one kustomization renders from.
+type closure struct {
+	root    string // folder
+	folders []string
+	files   []string // kustomization files included, sorted
+	problem *fleet.Reason
+}
+
+// closureOf walks the graph below a folder. An entry that is not in the
+// repository is remote or broken: krusty would fetch it, so it is never asked
+// about such a tree.
+func (x *index) closureOf(files fs.FS, root string) closure {
+	c := closure{root: root}
+	seen := map[string]bool{}
+	var walk func(dir string)
+	note := func(reason fleet.Reason) {
+		if c.problem == nil {
+			c.problem = &reason
+		}
+	}
+	walk = func(dir string) {
+		if seen[dir] {
+			return
+		}
+		seen[dir] = true
+		k := x.kustomizations[dir]
+		c.folders = append(c.folders, dir)
+		c.files = append(c.files, k.file)
+		if k.problem != nil {
+			note(*k.problem)
+		}
+		for _, e := range k.bases {
+			name := path.Join(dir, e.path)
+			switch {
+			case x.kustomizations[name] != nil:
+				walk(name)
+			case !path.IsAbs(e.path) && isFile(files, name):
+				c.files = append(c.files, name)
+			default:
+				note(fleet.Reason{
+					Code: fleet.CodeRemoteBase, Place: e.place,
+					Message: "the kustomization takes " + e.path + ", which is not in the repository and is never fetched",
+				})
+			}
+		}
+		for _, e := range k.files {
+			if name := path.Join(dir, e.path); isFile(files, name) {
+				c.files = append(c.files, name)
+			} else {
+				note(fleet.Reason{
+					Code: fleet.CodeRemoteBase, Place: e.place,
+					Message: "the kustomization reads " + e.path + ", which is not in the repository",
+				})
+			}
+		}
+	}
+	walk(root)
+	slices.Sort(c.files)
+	c.files = slices.Compact(c.files)
+	return c
+}
+
+func isFile(files fs.FS, name string) bool {
+	if !fs.ValidPath(name) {
+		return false
+	}
+	info, err := fs.Stat(files, name)
+	return err == nil && info.Mode().IsRegular()
+}
+
+// roots are the folders with a kustomization that no other one takes.
+func (x *index) roots() []string {
+	used := map[string]bool{}
+	for dir, k := range x.kustomizations {
+		for _, e := range k.bases {
+			if name := path.Join(dir, e.path); name != dir {
+				used[name] = true
+			}
+		}
+	}
+	var out []string
+	for _, dir := range fleet.SortedKeys(x.kustomizations) {
+		if !used[dir] {
+			out = append(out, dir)
+		}
+	}
+	return out
+}

@@ -1,0 +1,189 @@
+package manifest_test
+
+import (
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"testing/fstest"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/otelshift/otelshift/pkg/fleet"
+	"github.com/otelshift/otelshift/pkg/javaagent"
+	"github.com/otelshift/otelshift/pkg/manifest"
+)
+
+// migrate makes the changes of a migration by image, in the roughest way:
+// every flag to the new jar, every such image to another, and everything of
+// SkyWalking's removed. What a real plan writes is pkg/plan's matter.
+func migrate(workloads []fleet.Workload) []manifest.Group {
+	var groups []manifest.Group
+	for _, w := range workloads {
+		if w.Blocked != nil || !loadsSkyWalking(w) {
+			continue
+		}
+		g := manifest.Group{ID: w.ID}
+		volumes := map[string]bool{}
+		inits := map[string]bool{}
+		for _, a := range w.InitAgents {
+			inits[a.Container] = true
+			if !a.Shared {
+				volumes[a.Volume] = true
+			}
+		}
+		done := map[string]bool{}
+		images := map[string]bool{}
+		for _, l := range w.Loads {
+			if !l.Value.Set() || l.Jar == "" || done[l.Value.Place.String()] {
+				continue
+			}
+			done[l.Value.Place.String()] = true
+			images[l.Container] = true
+			g.Changes = append(g.Changes, w.Change(fleet.OpReplace, l.Value, strings.Replace(l.Value.Text, l.Jar, "/otel/opentelemetry-javaagent.jar", 1)))
+		}
+		for _, c := range w.Containers {
+			if inits[c.Name] {
+				g.Changes = append(g.Changes, w.Change(fleet.OpRemove, c.Entry(), ""))
+				continue
+			}
+			if images[c.Name] {
+				if c.Split != nil {
+					g.Changes = append(g.Changes, manifest.SetImage(w, c, c.Image.Text+"-otel")...)
+				} else {
+					g.Changes = append(g.Changes, w.Change(fleet.OpReplace, c.Image, c.Image.Text+"-otel"))
+				}
+			}
+			for _, e := range c.Env {
+				if javaagent.IsSkyWalkingVariable(e.Name) {
+					g.Changes = append(g.Changes, w.Change(fleet.OpRemove, e.Entry(), ""))
+				}
+			}
+			for _, m := range c.Mounts {
+				if volumes[m.Volume] {
+					g.Changes = append(g.Changes, w.Change(fleet.OpRemove, m.Entry(), ""))
+				}
+			}
+		}
+		for _, v := range w.Volumes {
+			if volumes[v.Name] {
+				g.Changes = append(g.Changes, w.Change(fleet.OpRemove, v.Entry(), ""))
+			}
+		}
+		groups = append(groups, g)
+	}
+	return groups
+}
+
+func loadsSkyWalking(w fleet.Workload) bool {
+	return slices.ContainsFunc(w.Loads, func(l fleet.Load) bool { return l.Agent == javaagent.SkyWalking })
+}
+
+// over lays changed files over a tree.
+func over(t testing.TB, base fs.FS, changed map[string][]byte) fstest.MapFS {
+	t.Helper()
+	out := fstest.MapFS{}
+	err := fs.WalkDir(base, ".", func(name string, entry fs.DirEntry, err error) error {
+		if err != nil || entry.IsDir() {
+			return err
+		}
+		data, err := fs.ReadFile(base, name)
+		out[name] = &fstest.MapFile{Data: data}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, data := range changed {
+		out[name] = &fstest.MapFile{Data: data}
+	}
+	return out
+}
+
+func scan(t testing.TB, files fs.FS) manifest.Result {
+	t.Helper()
+	result, err := manifest.Scan(t.Context(), files, manifest.Options{})
+	if err != nil {
+		t.Fatalf("Scan: %v", err)
+	}
+	return result
+}
+
+func apply(t testing.TB, files fs.FS, groups []manifest.Group) manifest.Applied {
+	t.Helper()
+	applied, err := manifest.Apply(files, groups)
+	if err != nil {
+		t.Fatalf("Apply: %v", err)
+	}
+	for id, reason := range applied.Refused {
+		t.Errorf("Apply refused %s: %s at %s", id, reason.Message, reason.Place)
+	}
+	return applied
+}
+
+func TestCorpusMigratesRoundTrip(t *testing.T) {
+	dir, rows := corpus(t)
+	for _, row := range rows {
+		if row.expected != "loads" || row.is("image-baked-only") {
+			continue
+		}
+		t.Run(row.file, func(t *testing.T) {
+			data, err := os.ReadFile(filepath.Join(dir, filepath.FromSlash(row.file)))
+			if err != nil {
+				t.Fatal(err)
+			}
+			before := fstest.MapFS{"app.yaml": {Data: data}}
+			roundTrip(t, before)
+		})
+	}
+}
+
+// roundTrip migrates a tree, checks that a second run has nothing to do and
+// that taking all workloads back gives the original bytes.
+func roundTrip(t *testing.T, before fstest.MapFS) manifest.Applied {
+	t.Helper()
+	result := scan(t, before)
+	groups := migrate(result.Workloads)
+	var ids []fleet.ID
+	for _, g := range groups {
+		ids = append(ids, g.ID)
+	}
+	applied := apply(t, before, groups)
+	after := over(t, before, applied.Files)
+	again := scan(t, after)
+	for _, w := range again.Workloads {
+		if slices.Contains(ids, w.ID) && loadsSkyWalking(w) && w.Blocked == nil && len(w.PodLabels["swck-java-agent-injected"]) == 0 {
+			t.Errorf("%s still loads SkyWalking: %+v", w.ID, w.Loads)
+		}
+	}
+	inverted, err := manifest.Invert(t.Context(), manifest.Undo{Before: before, After: after, At: after, IDs: ids})
+	if err != nil {
+		t.Fatalf("Invert: %v", err)
+	}
+	for id, reason := range inverted.Superseded {
+		t.Errorf("Invert leaves %s: %s at %s", id, reason.Message, reason.Place)
+	}
+	undone := over(t, after, apply(t, after, inverted.Groups).Files)
+	for name, file := range before {
+		if diff := cmp.Diff(string(file.Data), string(undone[name].Data)); diff != "" {
+			t.Errorf("%s after the revert (-want +got):\n%s", name, diff)
+		}
+	}
+	return applied
+}
+
+func TestNothingToDoChangesNoByte(t *testing.T) {
+	dir, rows := corpus(t)
+	for _, row := range rows {
+		data, err := os.ReadFile(filepath.Join(dir, filepath.FromSlash(row.file)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		files := fstest.MapFS{"app.yaml": {Data: data}}
+		if applied := apply(t, files, nil); len(applied.Files) > 0 {
+			t.Errorf("%s: no change, but %d files differ", row.file, len(applied.Files))
+		}
+	}
+}

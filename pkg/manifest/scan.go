@@ -1,0 +1,387 @@
+package manifest
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"path"
+	"runtime"
+	"slices"
+	"strings"
+	"sync"
+
+	"github.com/bmatcuk/doublestar/v4"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/otelshift/otelshift/pkg/fleet"
+	"github.com/otelshift/otelshift/pkg/yamledit"
+)
+
+// Options bound a scan.
+type Options struct {
+	// Include and Exclude are doublestar globs over slash-separated paths. No
+	// Include means everything.
+	Include, Exclude []string
+	// MaxFileSize in bytes; a larger file that holds a marker is reported, never
+	// parsed. 0 means 5 MiB.
+	MaxFileSize int64
+}
+
+// Result is what a repository holds.
+type Result struct {
+	// Workloads that load an agent or carry signs of SkyWalking, sorted by
+	// file, document and item.
+	Workloads []fleet.Workload
+	// Files that hold a SkyWalking marker but could not be read as manifests.
+	Files []fleet.FileReason
+	// Others counts the workloads without any agent.
+	Others int
+	// Remaining are places that speak of SkyWalking and belong to no workload
+	// that loads it.
+	Remaining []fleet.Remaining
+	// Owners are the rules of CODEOWNERS.
+	Owners Owners
+}
+
+// Scan reads the manifests of a repository. One file that cannot be read as
+// YAML is a reason in the result; the error is about the file system or the
+// context.
+func Scan(ctx context.Context, files fs.FS, o Options) (Result, error) {
+	if o.MaxFileSize == 0 {
+		o.MaxFileSize = yamledit.DefaultMaxSize
+	}
+	for _, glob := range slices.Concat(o.Include, o.Exclude) {
+		if !doublestar.ValidatePattern(glob) {
+			return Result{}, fmt.Errorf("reading glob %q: %w", glob, doublestar.ErrBadPattern)
+		}
+	}
+	s := &scanner{files: files, options: o, encoded: encodedNeedles(), index: newIndex()}
+	if err := s.walk(ctx); err != nil {
+		return Result{}, err
+	}
+	if err := s.readUsers(ctx); err != nil {
+		return Result{}, err
+	}
+	result := s.index.result(files)
+	result.Owners = readOwners(files)
+	return result, nil
+}
+
+type scanner struct {
+	files   fs.FS
+	options Options
+	encoded [][]byte
+
+	mutex sync.Mutex // guards what follows
+	index *index
+	users []string // files without needle that take variables from other objects
+}
+
+// selected reports whether the globs choose the path.
+func (o Options) selected(name string) bool {
+	if !included(name, o.Include) {
+		return false
+	}
+	for _, glob := range o.Exclude {
+		if ok, _ := doublestar.Match(glob, name); ok {
+			return false
+		}
+	}
+	return true
+}
+
+func included(name string, globs []string) bool {
+	if len(globs) == 0 {
+		return true
+	}
+	for _, glob := range globs {
+		if ok, _ := doublestar.Match(glob, name); ok {
+			return true
+		}
+	}
+	return false
+}
+
+func isYAML(name string) bool {
+	switch path.Ext(name) {
+	case ".yaml", ".yml", ".json":
+		return true
+	}
+	return false
+}
+
+// walk lists the files and reads them with as many workers as there are
+// processors.
+func (s *scanner) walk(ctx context.Context) error {
+	names := make(chan string, 256)
+	group, ctx := errgroup.WithContext(ctx)
+	group.Go(func() error {
+		defer close(names)
+		return fs.WalkDir(s.files, ".", func(name string, entry fs.DirEntry, err error) error {
+			if err != nil {
+				return fmt.Errorf("listing %s: %w", name, err)
+			}
+			switch {
+			case entry.IsDir():
+				if entry.Name() == ".git" {
+					return fs.SkipDir
+				}
+				return ctx.Err()
+			case !s.look(name, entry):
+				return nil
+			}
+			select {
+			case names <- name:
+				return nil
+			case <-ctx.Done():
+				return ctx.Err()
+			}
+		})
+	})
+	for range workers() {
+		group.Go(func() error {
+			var buffer []byte
+			for name := range names {
+				var err error
+				if buffer, err = s.read(name, buffer); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+	}
+	return group.Wait()
+}
+
+func workers() int { return max(2, runtime.GOMAXPROCS(0)) }
+
+// look decides by name and type whether a file is read. A symbolic link inside
+// the repository is not followed: its target is read at its own place.
+func (s *scanner) look(name string, entry fs.DirEntry) bool {
+	if path.Base(name) == "Chart.yaml" {
+		s.mutex.Lock()
+		s.index.charts[path.Dir(name)] = true
+		s.mutex.Unlock()
+	}
+	if !isYAML(name) || !s.options.selected(name) {
+		return false
+	}
+	if entry.Type()&fs.ModeSymlink == 0 {
+		return entry.Type().IsRegular()
+	}
+	if _, err := fs.Stat(s.files, name); err != nil {
+		s.mutex.Lock()
+		s.index.files = append(s.index.files, fleet.FileReason{File: name, Reason: fleet.Reason{
+			Code: fleet.CodeUnsupportedForm, Message: "a symbolic link that leads nowhere inside the repository; it was not read",
+			Place: fleet.Place{File: name},
+		}})
+		s.mutex.Unlock()
+	}
+	return false
+}
+
+// read screens one file and, if it matters, adds what it holds to the index.
+// It returns the buffer for the next file.
+func (s *scanner) read(name string, buffer []byte) ([]byte, error) {
+	data, buffer, err := load(s.files, name, buffer, s.options.MaxFileSize)
+	switch {
+	case errors.Is(err, errTooLarge):
+		return buffer, s.readLarge(name)
+	case err != nil:
+		return buffer, err
+	}
+	if !s.matters(name, data) {
+		user := containsAny(data, references)
+		count := countWorkloads(data)
+		s.mutex.Lock()
+		defer s.mutex.Unlock()
+		s.index.others += count
+		if user {
+			s.users = append(s.users, name)
+		}
+		return buffer, nil
+	}
+	facts := s.parse(name, data)
+	s.mutex.Lock()
+	defer s.mutex.Unlock()
+	s.index.add(facts)
+	return buffer, nil
+}
+
+func (s *scanner) parse(name string, data []byte) facts {
+	return parseFacts(name, data, yamledit.Limits{MaxSize: s.options.MaxFileSize})
+}
+
+// matters screens a file's bytes.
+func (s *scanner) matters(name string, data []byte) bool {
+	return containsAny(data, needles) || bytes.Contains(data, []byte("kind: Namespace")) ||
+		containsAny(data, s.encoded) || utf16(data) || isKustomization(name)
+}
+
+func utf16(data []byte) bool {
+	return bytes.HasPrefix(data, []byte("\xff\xfe")) || bytes.HasPrefix(data, []byte("\xfe\xff"))
+}
+
+func isKustomization(name string) bool {
+	switch path.Base(name) {
+	case "kustomization.yaml", "kustomization.yml", "Kustomization":
+		return true
+	}
+	return false
+}
+
+// readUsers reads the files without needle that take variables from one of the
+// ConfigMaps or Secrets that hold a flag.
+func (s *scanner) readUsers(ctx context.Context) error {
+	var names [][]byte
+	for _, name := range s.index.sources() {
+		names = append(names, []byte(name))
+	}
+	if len(names) == 0 {
+		return nil
+	}
+	slices.Sort(s.users)
+	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(workers())
+	for _, name := range s.users {
+		group.Go(func() error {
+			if err := ctx.Err(); err != nil {
+				return err
+			}
+			data, _, err := load(s.files, name, nil, s.options.MaxFileSize)
+			if err != nil || !containsAny(data, names) {
+				return err
+			}
+			facts := s.parse(name, data)
+			s.mutex.Lock()
+			defer s.mutex.Unlock()
+			s.index.others -= countWorkloads(data)
+			s.index.add(facts)
+			return nil
+		})
+	}
+	return group.Wait()
+}
+
+var errTooLarge = errors.New("file is too large")
+
+// load reads a file into the buffer, which grows as needed.
+func load(files fs.FS, name string, buffer []byte, limit int64) (data, grown []byte, err error) {
+	file, err := files.Open(name)
+	if err != nil {
+		return nil, buffer, fmt.Errorf("opening %s: %w", name, err)
+	}
+	defer file.Close() //nolint:errcheck // read-only
+	info, err := file.Stat()
+	if err != nil {
+		return nil, buffer, fmt.Errorf("reading %s: %w", name, err)
+	}
+	size := info.Size()
+	if size > limit {
+		return nil, buffer, errTooLarge
+	}
+	if int64(cap(buffer)) < size {
+		buffer = make([]byte, size+size/4)
+	}
+	data = buffer[:size]
+	if _, err := io.ReadFull(file, data); err != nil {
+		return nil, buffer, fmt.Errorf("reading %s: %w", name, err)
+	}
+	return data, buffer, nil
+}
+
+// readLarge looks for a marker in a file that is too large to parse, a window
+// at a time.
+func (s *scanner) readLarge(name string) error {
+	file, err := s.files.Open(name)
+	if err != nil {
+		return fmt.Errorf("opening %s: %w", name, err)
+	}
+	defer file.Close() //nolint:errcheck // read-only
+	const overlap = 32
+	window := make([]byte, 256<<10)
+	kept := 0
+	for {
+		n, err := io.ReadFull(file, window[kept:])
+		part := window[:kept+n]
+		if containsAny(part, markers) {
+			s.mutex.Lock()
+			defer s.mutex.Unlock()
+			s.index.files = append(s.index.files, fleet.FileReason{File: name, Reason: fleet.Reason{
+				Code: fleet.CodeTooLarge, Message: fmt.Sprintf("larger than the limit of %d bytes", s.options.MaxFileSize),
+				Place: fleet.Place{File: name},
+			}})
+			return nil
+		}
+		if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
+			return nil
+		}
+		if err != nil {
+			return fmt.Errorf("reading %s: %w", name, err)
+		}
+		kept = copy(window, part[len(part)-overlap:])
+	}
+}
+
+// Owners are the rules of a CODEOWNERS file.
+type Owners struct {
+	rules []ownerRule
+}
+
+type ownerRule struct{ glob, owners string }
+
+// Of returns the owners of a file as CODEOWNERS writes them; the last rule
+// that matches decides.
+func (o Owners) Of(file string) string {
+	for _, rule := range slices.Backward(o.rules) {
+		if ok, _ := doublestar.Match(rule.glob, file); ok {
+			return rule.owners
+		}
+		if strings.HasSuffix(rule.glob, "*") {
+			continue // "docs/*" is not for what lies deeper
+		}
+		if ok, _ := doublestar.Match(rule.glob+"/**", file); ok {
+			return rule.owners
+		}
+	}
+	return ""
+}
+
+// readOwners reads the first CODEOWNERS that GitHub would use. GitHub docs,
+// "About code owners": .github/, then the root, then docs/.
+func readOwners(files fs.FS) Owners {
+	var out Owners
+	for _, dir := range []string{".github/", "", "docs/"} {
+		data, err := fs.ReadFile(files, dir+"CODEOWNERS")
+		if err != nil {
+			continue
+		}
+		for line := range strings.Lines(string(data)) {
+			line, _, _ = strings.Cut(strings.TrimSpace(line), " #")
+			words := strings.Fields(line)
+			if len(words) == 0 || strings.HasPrefix(words[0], "#") {
+				continue
+			}
+			out.rules = append(out.rules, ownerRule{glob: ownerGlob(words[0]), owners: strings.Join(words[1:], " ")})
+		}
+		return out
+	}
+	return out
+}
+
+// ownerGlob turns a pattern of the gitignore kind into a doublestar glob.
+func ownerGlob(pattern string) string {
+	glob := strings.TrimSuffix(pattern, "/")
+	anchored := strings.HasPrefix(glob, "/") || strings.Contains(glob, "/")
+	glob = strings.TrimPrefix(glob, "/")
+	if strings.HasSuffix(pattern, "/") {
+		glob += "/**"
+	}
+	if !anchored && !strings.HasPrefix(glob, "**/") {
+		glob = "**/" + glob
+	}
+	return glob
+}

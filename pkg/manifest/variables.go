@@ -1,0 +1,205 @@
+package manifest
+
+import (
+	"fmt"
+	"slices"
+	"strconv"
+
+	"github.com/otelshift/otelshift/pkg/fleet"
+	"github.com/otelshift/otelshift/pkg/javaagent"
+)
+
+// variables adds what a workload's containers take from ConfigMaps and
+// Secrets.
+func (x *index) variables(w *fleet.Workload, users map[int][]fleet.ID) {
+	for i := range w.Containers {
+		c := &w.Containers[i]
+		for _, e := range c.Env {
+			if e.From == nil {
+				continue
+			}
+			switch e.From.Kind {
+			case "configMapKeyRef":
+				x.fromConfigMap(w, e.From.Name, func(m configMap) {
+					x.entry(w, users, c, m, e.From.Key, e.Name, e.Field+".valueFrom")
+				})
+			case "secretKeyRef":
+				x.fromSecret(w, c, e.From.Name, e.From.Key, e.Name, e.Place)
+			}
+		}
+		for n, from := range c.EnvFrom {
+			at := c.Field + ".envFrom[" + strconv.Itoa(n) + "]"
+			if from.Kind == "configMapRef" {
+				x.fromConfigMap(w, from.Name, func(m configMap) {
+					for _, key := range fleet.SortedKeys(m.data) {
+						if name := from.Prefix + key; !overridden(c, name) {
+							x.entry(w, users, c, m, key, name, at)
+						}
+					}
+				})
+				continue
+			}
+			for _, s := range x.secrets {
+				if s.name != from.Name || !sameNamespace(s.namespace, w.ID.Namespace) {
+					continue
+				}
+				for _, key := range fleet.SortedKeys(s.flags) {
+					if name := from.Prefix + key; !overridden(c, name) {
+						secretLoad(w, c, name, from.Place, "Secret "+s.name)
+					}
+				}
+			}
+		}
+	}
+	x.scripts(w, users)
+	unseenSecrets(w)
+}
+
+func overridden(c *fleet.Container, name string) bool {
+	return slices.ContainsFunc(c.Env, func(e fleet.Env) bool { return e.Name == name })
+}
+
+func (x *index) fromConfigMap(w *fleet.Workload, name string, use func(configMap)) {
+	at, ambiguous := x.configMap(w, name)
+	if at < 0 {
+		return
+	}
+	before := len(w.Loads)
+	use(x.configMaps[at])
+	if ambiguous && len(w.Loads) > before && w.Blocked == nil {
+		w.Blocked = &fleet.Reason{
+			Code: fleet.CodeUnsupportedForm, Place: x.configMaps[at].origin.Place,
+			Message: fmt.Sprintf("several ConfigMaps are named %s; which one the workload uses cannot be told", name),
+		}
+	}
+}
+
+// entry adds one variable that a container takes from a ConfigMap.
+func (x *index) entry(w *fleet.Workload, users map[int][]fleet.ID, c *fleet.Container, m configMap, key, variable, at string) {
+	v, ok := m.data[key]
+	if !ok {
+		return
+	}
+	v = x.decided(w, users, m, v, at)
+	if javaagent.IsSkyWalkingVariable(variable) {
+		w.Signs = append(w.Signs, fleet.Load{
+			Container: c.Name, Agent: javaagent.SkyWalking, Via: fleet.ViaConfigMap, Name: variable, Place: v.Place, Field: at, Value: v,
+		})
+	}
+	for _, flag := range javaagent.Agents(v.Text, javaagent.DialectOf(variable)) {
+		if flag.Kind == javaagent.Other {
+			continue
+		}
+		w.Loads = append(w.Loads, fleet.Load{
+			Container: c.Name, Agent: flag.Kind, Via: fleet.ViaConfigMap, Name: variable, Place: v.Place, Field: at, Jar: flag.Jar, Value: v,
+		})
+		if w.Blocked == nil && m.blocked != nil {
+			w.Blocked = m.blocked
+		}
+	}
+}
+
+// decided is a ConfigMap's value as a value of the workload.
+func (x *index) decided(w *fleet.Workload, users map[int][]fleet.ID, m configMap, v fleet.Value, at string) fleet.Value {
+	origin := m.origin
+	origin.Place, origin.Field = v.Place, v.Field
+	if i, _ := x.configMap(w, m.name); i >= 0 {
+		origin.Users = users[i]
+	}
+	return fleet.Value{Text: v.Text, Field: at, Place: v.Place, At: &origin}
+}
+
+// fromSecret looks at a variable that comes from a Secret.
+func (x *index) fromSecret(w *fleet.Workload, c *fleet.Container, name, key, variable string, at fleet.Place) {
+	for _, s := range x.secrets {
+		if s.name == name && s.flags[key] && sameNamespace(s.namespace, w.ID.Namespace) {
+			secretLoad(w, c, variable, at, "Secret "+name)
+			return
+		}
+	}
+}
+
+func secretLoad(w *fleet.Workload, c *fleet.Container, variable string, at fleet.Place, source string) {
+	w.Loads = append(w.Loads, fleet.Load{
+		Container: c.Name, Agent: javaagent.SkyWalking, Via: fleet.ViaEnv, Name: variable, Place: at,
+	})
+	if w.Blocked == nil {
+		w.Blocked = &fleet.Reason{
+			Code: fleet.CodeSecret, Place: at,
+			Message: fmt.Sprintf("container %s takes %s, which loads SkyWalking, from %s: Secrets are not edited", c.Name, variable, source),
+		}
+	}
+}
+
+// unseenSecrets blocks a workload that shows SkyWalking but takes its JVM
+// options from a Secret that the repository does not hold.
+func unseenSecrets(w *fleet.Workload) {
+	if w.Blocked != nil || len(w.Loads) == 0 && len(w.Signs) == 0 {
+		return
+	}
+	for _, l := range w.Loads {
+		if l.Agent == javaagent.OpenTelemetry || l.Via != fleet.ViaInitContainer {
+			return // the flag is seen
+		}
+	}
+	for _, c := range w.Containers {
+		for _, e := range c.Env {
+			if e.From == nil || e.From.Kind != "secretKeyRef" || !optionVariable(e.Name) {
+				continue
+			}
+			w.Blocked = &fleet.Reason{
+				Code: fleet.CodeSecret, Place: e.Place,
+				Message: fmt.Sprintf("container %s takes %s from Secret %s, which may load SkyWalking: Secrets are not edited", c.Name, e.Name, e.From.Name),
+			}
+			w.Loads = append(w.Loads, fleet.Load{
+				Container: c.Name, Agent: javaagent.SkyWalking, Via: fleet.ViaEnv, Name: e.Name, Place: e.Place,
+			})
+			return
+		}
+	}
+}
+
+// optionVariable reports a variable that usually holds JVM options.
+func optionVariable(name string) bool {
+	switch name {
+	case "JAVA_TOOL_OPTIONS", "_JAVA_OPTIONS", "JDK_JAVA_OPTIONS", "JAVA_OPTS", "CATALINA_OPTS", "JVM_OPTS", "JAVA_ARGS",
+		"JAVA_OPTIONS", "JAVA_AGENT", "JAVA_AGENT_OPTS", "SKYWALKING_OPTS":
+		return true
+	}
+	return false
+}
+
+// scripts finds mounted ConfigMaps whose start script (setenv.sh, say) loads
+// the agent.
+func (x *index) scripts(w *fleet.Workload, users map[int][]fleet.ID) {
+	for _, volume := range w.Volumes {
+		if volume.Kind != "configMap" || !mounted(w, volume.Name) {
+			continue
+		}
+		x.fromConfigMap(w, volume.Ref, func(m configMap) {
+			for _, key := range fleet.SortedKeys(m.data) {
+				v := x.decided(w, users, m, m.data[key], volume.Field)
+				for _, flag := range javaagent.Agents(v.Text, javaagent.DialectShell) {
+					if flag.Kind == javaagent.Other {
+						continue
+					}
+					w.Loads = append(w.Loads, fleet.Load{
+						Agent: flag.Kind, Via: fleet.ViaScript, Name: key, Place: v.Place, Field: v.Field, Jar: flag.Jar, Value: v,
+					})
+					if w.Blocked == nil && flag.Kind == javaagent.SkyWalking {
+						w.Blocked = &fleet.Reason{
+							Code: fleet.CodeScript, Place: v.Place,
+							Message: fmt.Sprintf("the script %s of ConfigMap %s loads SkyWalking: scripts are not edited", key, m.name),
+						}
+					}
+				}
+			}
+		})
+	}
+}
+
+func mounted(w *fleet.Workload, volume string) bool {
+	return slices.ContainsFunc(w.Containers, func(c fleet.Container) bool {
+		return slices.ContainsFunc(c.Mounts, func(m fleet.Mount) bool { return m.Volume == volume })
+	})
+}
