@@ -33,7 +33,7 @@ type CommitChange struct {
 	File     string       `json:"p"`
 	Field    string       `json:"f"`
 	Op       fleet.Op     `json:"op"`
-	Old      string       `json:"o"` // Hash, or Absent
+	Old      string       `json:"o"` // fleet.HashValue, or fleet.HashAbsent
 	New      string       `json:"n"`
 }
 

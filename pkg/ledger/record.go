@@ -180,28 +180,18 @@ func ReplaceRecord(body string, r fleet.Record) string {
 	return strings.TrimRight(rest.String(), " \r\n") + "\n\n" + Encode(r) + "\n"
 }
 
-// Absent is the hash of a value that is not there.
-const Absent = "-"
-
-// Hash is how records and commits name a value: the first sixteen hex digits
-// of its SHA-256.
-func Hash(value string) string {
-	sum := sha256.Sum256([]byte(value))
-	return hex.EncodeToString(sum[:8])
-}
-
 // Hashed turns effects into what a record keeps of them.
 func Hashed(effects []fleet.Effect) []fleet.RecordEffect {
 	hashed := make([]fleet.RecordEffect, len(effects))
 	for i, e := range effects {
-		hashed[i] = fleet.RecordEffect{Field: e.Field, Old: hash(e.Old, e.OldAbsent), New: hash(e.New, e.NewAbsent)}
+		hashed[i] = e.Record()
 	}
 	return hashed
 }
 
 func hash(value string, absent bool) string {
 	if absent {
-		return Absent
+		return fleet.HashAbsent
 	}
-	return Hash(value)
+	return fleet.HashValue(value)
 }

@@ -15,7 +15,7 @@ import (
 func TestRecordSurvivesTheBody(t *testing.T) {
 	want := batch(2, []string{cart}, verdict(fleet.VerdictFailed, "OOMKilled"))
 	want.Workloads[0].Verdict.Evidence = []fleet.Evidence{{Pod: "cart-1", Container: "cart", ExitCode: 137, Log: []string{"--> out of memory <!-- \x00"}}}
-	want.Workloads[0].Effects = []fleet.RecordEffect{{Field: "spec.x", Old: Hash("a"), New: Absent}}
+	want.Workloads[0].Effects = []fleet.RecordEffect{{Field: "spec.x", Old: fleet.HashValue("a"), New: fleet.HashAbsent}}
 	block := Encode(want)
 	if strings.Contains(block[4:len(block)-3], "--") {
 		t.Errorf("the block ends its comment early: %s", block)
@@ -56,11 +56,11 @@ func TestEncodeFitsTheBody(t *testing.T) {
 		w := fleet.RecordWorkload{ID: fmt.Sprintf("namespace-%d/Deployment/workload-%d", i, i), Verdict: &fleet.Verdict{State: fleet.VerdictFailed}}
 		for j := range 30 {
 			w.Effects = append(w.Effects, fleet.RecordEffect{Field: fmt.Sprintf("spec.template.spec.containers[name=w%d].env[name=V%d].value", i, j),
-				Old: Hash(fmt.Sprint(i, j)), New: Hash(fmt.Sprint(j, i, "n"))})
+				Old: fleet.HashValue(fmt.Sprint(i, j)), New: fleet.HashValue(fmt.Sprint(j, i, "n"))})
 		}
 		var log []string
 		for k := range 200 {
-			log = append(log, Hash(fmt.Sprint(i, k))+" "+Hash(fmt.Sprint(k, i)))
+			log = append(log, fleet.HashValue(fmt.Sprint(i, k))+" "+fleet.HashValue(fmt.Sprint(k, i)))
 		}
 		w.Verdict.Evidence = []fleet.Evidence{{Pod: "p", Container: "c", Log: log}}
 		r.Workloads = append(r.Workloads, w)
@@ -107,8 +107,8 @@ func TestCommitMessageRoundTrip(t *testing.T) {
 	want := Commit{
 		Schema: Schema, Kind: fleet.RecordBatch, Key: r.Key, Number: 3, Target: target, Version: "2.20.0", Attempt: 2, Wave: "prod",
 		Changes: []CommitChange{
-			{Workload: cart, Action: fleet.ActionMigrate, File: "a b.yaml", Field: `metadata.labels["x.y/z"]`, Op: fleet.OpReplace, Old: Hash("hunter2"), New: Hash("new: value\nline")},
-			{Workload: cart, Action: fleet.ActionMigrate, File: "a b.yaml", Field: "spec.gone", Op: fleet.OpRemove, Old: Hash("x"), New: Absent},
+			{Workload: cart, Action: fleet.ActionMigrate, File: "a b.yaml", Field: `metadata.labels["x.y/z"]`, Op: fleet.OpReplace, Old: fleet.HashValue("hunter2"), New: fleet.HashValue("new: value\nline")},
+			{Workload: cart, Action: fleet.ActionMigrate, File: "a b.yaml", Field: "spec.gone", Op: fleet.OpRemove, Old: fleet.HashValue("x"), New: fleet.HashAbsent},
 		},
 	}
 	for name, m := range map[string]string{"plain": message, "squashed": "Title (#12)\n\n* " + strings.ReplaceAll(message, "\n", "\r\n") + "\r\n---------\r\n"} {

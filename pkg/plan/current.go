@@ -1,0 +1,190 @@
+package plan
+
+import (
+	"fmt"
+	"path"
+	"slices"
+
+	"github.com/otelshift/otelshift/pkg/fleet"
+	"github.com/otelshift/otelshift/pkg/javaagent"
+)
+
+// current plans a workload that loads OpenTelemetry's agent and not
+// SkyWalking's: is it ours, and is it at the target?
+func (m *maker) current(d *draft, s situation) {
+	d.plan.Action = fleet.ActionNone
+	foreign := 0
+	var mine []fleet.Container
+	for _, c := range d.w.Containers {
+		loads := s.ours[c.Name]
+		if len(loads) == 0 || !m.chosen(c.Name) {
+			continue
+		}
+		if !m.brought(d.w, c, loads[0]) {
+			foreign++
+			continue
+		}
+		mine = append(mine, c)
+	}
+	if len(mine) == 0 {
+		message := "it loads an OpenTelemetry agent that otelshift did not bring"
+		if foreign == 0 {
+			message = "only containers that the configuration leaves alone load an agent"
+		}
+		d.plan.Action = fleet.ActionSkip
+		d.plan.Reason = &fleet.Reason{Code: fleet.CodeNotSelected, Message: message, Place: d.w.Place}
+		return
+	}
+	for _, c := range mine {
+		l := s.ours[c.Name][0]
+		if agent, mount, found := bringing(d.w, c.Name, l.Jar); found {
+			d.plan.Delivery = fleet.DeliveryInitContainer
+			m.currentInit(d, agent)
+			m.currentOptions(d, c, l, path.Join(mount.Path, jarName))
+			continue
+		}
+		if d.plan.Delivery == "" {
+			d.plan.Delivery = fleet.DeliveryImage
+		}
+		m.currentImage(d, c)
+		m.currentOptions(d, c, l, m.imageJar())
+	}
+	if d.plan.Action.Changes() && d.w.Blocked != nil {
+		d.block(d.w.Blocked.Code, d.w.Blocked.Place, d.w.Blocked.Message)
+		return
+	}
+	d.verify(m)
+}
+
+// brought reports that the flag is otelshift's: the jar where it puts it, or
+// in a volume that an init container fills from the agent's image.
+func (m *maker) brought(w fleet.Workload, c fleet.Container, l fleet.Load) bool {
+	if path.Dir(l.Jar) == path.Clean(m.spec.Agent.Directory) {
+		return true
+	}
+	if _, _, found := bringing(w, c.Name, l.Jar); found && path.Base(l.Jar) == jarName {
+		return true
+	}
+	ref, err := fleet.ParseImageRef(c.Image.Text)
+	if err != nil || path.Base(l.Jar) != jarName {
+		return false
+	}
+	_, _, ok := m.tag.Match(ref.Tag)
+	return ok
+}
+
+// bringing is the init container that fills the volume from which the
+// container loads the jar.
+func bringing(w fleet.Workload, container, jar string) (fleet.InitAgent, fleet.Mount, bool) {
+	for _, a := range w.InitAgents {
+		for _, u := range a.AppMounts {
+			if u.Container == container && within(jar, u.Mount.Path) {
+				return a, u.Mount, true
+			}
+		}
+	}
+	return fleet.InitAgent{}, fleet.Mount{}, false
+}
+
+// raise notes that the workload has to change: what is missing outranks what
+// is merely old.
+func (d *draft) raise(a fleet.Action) {
+	if d.plan.Action == fleet.ActionNone || d.plan.Action == fleet.ActionUpgrade && a == fleet.ActionRebuild {
+		d.plan.Action = a
+	}
+}
+
+// currentImage compares the image with the target: does its tag say that it
+// carries the payload?
+func (m *maker) currentImage(d *draft, c fleet.Container) {
+	ref, err := fleet.ParseImageRef(c.Image.Text)
+	if err != nil {
+		return // no place of ours
+	}
+	action := fleet.ActionRebuild
+	if _, _, ours := m.tag.Match(ref.Tag); ours {
+		if m.in.Payload.Digest == "" || m.tag.Carries(ref.Tag, m.in.Payload) {
+			return
+		}
+		action = fleet.ActionUpgrade
+	} else if ref.Tag == "" && ref.Digest != "" {
+		// A digest alone tells nothing; its tag was dropped by a person or tool.
+		info, read := m.in.Inspected[c.Image.Text]
+		if !read || info.Base != nil && info.Base.AgentVersion == m.spec.Agent.Version {
+			return
+		}
+	}
+	d.raise(action)
+	var remove []string
+	if !m.spec.Image.Remove.Auto {
+		remove = slices.Clone(m.spec.Image.Remove.Paths)
+	}
+	m.image(d, c, fleet.Rebuild{From: c.Image.Text, Remove: remove, Env: map[string]string{}})
+}
+
+// currentInit compares an init container's image with the target's.
+func (m *maker) currentInit(d *draft, a fleet.InitAgent) {
+	ref := InitImage(m.in.Config)
+	to := m.initTarget()
+	want, err := fleet.ParseImageRef(to)
+	if err != nil || ref == "" || slices.Contains(d.plan.Inits, a.Container) {
+		return
+	}
+	have, err := fleet.ParseImageRef(a.Image.Text)
+	if err != nil || have.Repository == want.Repository && have.Tag == want.Tag && (want.Digest == "" || have.Digest == want.Digest) {
+		return
+	}
+	if failed := m.in.Failed[ref]; failed != nil {
+		code, message := imageFailure(failed)
+		d.raise(fleet.ActionUpgrade)
+		d.block(code, a.Image.Place, message)
+		return
+	}
+	d.raise(fleet.ActionUpgrade)
+	d.plan.Inits = append(d.plan.Inits, a.Container)
+	d.of(a.Container).Image = &fleet.ImageChange{From: a.Image.Text, To: to}
+	d.change(fleet.OpReplace, a.Image, to)
+}
+
+// currentOptions brings options of ours to the present configuration; those
+// that a person added since stay.
+func (m *maker) currentOptions(d *draft, c fleet.Container, l fleet.Load, jar string) {
+	if !l.Value.Set() || d.blocked() {
+		return
+	}
+	in := javaagent.Input{Workload: m.subject(d.w, c), Target: m.targetOf(d.w, jar), Env: variables(c), Commands: texts(words(c))}
+	if l.Via == fleet.ViaArgs {
+		in.Args, in.Commands = in.Commands, nil
+	} else {
+		in.Variable, in.Text = l.Name, l.Value.Text
+	}
+	out, err := javaagent.Upgrade(in)
+	for _, w := range out.Warnings {
+		d.warn(fleet.Code(w.Code), l.Place, w.Message)
+	}
+	switch {
+	case err != nil:
+		d.raise(fleet.ActionUpgrade)
+		d.block(fleet.CodeUnsupportedForm, l.Place, err.Error())
+		return
+	case out.Block != nil:
+		d.raise(fleet.ActionUpgrade)
+		d.block(fleet.Code(out.Block.Code), l.Place, out.Block.Message)
+		return
+	case !out.Changed():
+		return
+	}
+	d.raise(fleet.ActionUpgrade)
+	if out.Options != nil {
+		d.of(c.Name).Options = out.Options
+	}
+	if l.Via == fleet.ViaArgs {
+		d.editWords(c, out.Edits)
+	} else if out.Text != l.Value.Text {
+		d.change(fleet.OpReplace, l.Value, out.Text)
+	}
+	d.apply(c, in, out)
+	if len(d.plan.Changes) == 0 {
+		d.warn(fleet.CodeLeftover, l.Place, fmt.Sprintf("the options of container %s are not at the target and could not be edited", c.Name))
+	}
+}

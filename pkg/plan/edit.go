@@ -1,0 +1,315 @@
+package plan
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/otelshift/otelshift/pkg/fleet"
+	"github.com/otelshift/otelshift/pkg/javaagent"
+)
+
+// quote is a string as YAML in flow style; JSON's form is YAML's double-quoted.
+func quote(text string) string {
+	var b bytes.Buffer
+	e := json.NewEncoder(&b)
+	e.SetEscapeHTML(false)
+	if err := e.Encode(text); err != nil {
+		return strconv.Quote(text) // a string always encodes
+	}
+	return strings.TrimSuffix(b.String(), "\n")
+}
+
+func envText(name, value string) string {
+	return fmt.Sprintf("{name: %s, value: %s}", name, quote(value))
+}
+
+// apply edits what stands beside the flag: other variables, OTEL_* entries,
+// SW_* entries.
+func (d *draft) apply(c fleet.Container, in javaagent.Input, out javaagent.Output) {
+	for _, other := range out.Others {
+		if e, ok := entry(c, other.Variable); ok && e.Value.Set() {
+			d.change(fleet.OpReplace, e.Value, other.Text)
+		}
+	}
+	var fresh []javaagent.Var
+	for _, v := range out.SetEnv {
+		if !d.setEnv(c, v) {
+			fresh = append(fresh, v)
+		}
+	}
+	d.addEnv(c, in.Variable, fresh)
+	for _, name := range out.RemoveEnv {
+		for _, e := range c.Env {
+			if e.Name == name {
+				d.removeEnv(e)
+			}
+		}
+	}
+}
+
+// entry is the variable's entry that counts: the last.
+func entry(c fleet.Container, name string) (fleet.Env, bool) {
+	for _, e := range slices.Backward(c.Env) {
+		if e.Name == name {
+			return e, true
+		}
+	}
+	return fleet.Env{}, false
+}
+
+// setEnv changes an entry that is there; false: it has to be added.
+func (d *draft) setEnv(c fleet.Container, v javaagent.Var) bool {
+	if v.From != "" {
+		return d.renameEnv(c, v)
+	}
+	e, there := entry(c, v.Name)
+	switch {
+	case !there && v.Reference != "":
+		d.block(fleet.CodeUnsupportedForm, c.Place, fmt.Sprintf("%s would need a value from %s, and there is no entry to take it over from", v.Name, v.Reference))
+		return true
+	case !there:
+		return false
+	case !e.Value.Set():
+		d.block(fleet.CodeUnsupportedForm, e.Place, fmt.Sprintf("%s is set by reference and would have to be %s", v.Name, javaagent.Redact(v.Name+"="+v.Value)))
+	case e.Value.Text != v.Value:
+		d.change(fleet.OpReplace, e.Value, v.Value)
+	}
+	return true
+}
+
+// renameEnv turns the entry of an SW_* variable into that of an OTEL_* one in
+// its place; a valueFrom stays as it is.
+func (d *draft) renameEnv(c fleet.Container, v javaagent.Var) bool {
+	from, there := entry(c, v.From)
+	if !there {
+		return false
+	}
+	if _, taken := entry(c, v.Name); taken {
+		d.block(fleet.CodeUnsupportedForm, from.Place, fmt.Sprintf("%s would become %s, which is set already", v.From, v.Name))
+		return true
+	}
+	name := fleet.Value{Text: from.Name, Field: from.Field + ".name", Place: from.Place, At: below(from.At, "name")}
+	change := d.w.Change(fleet.OpReplace, name, v.Name)
+	d.plan.Changes = append(d.plan.Changes, change)
+	if from.At != nil && len(from.At.Users) > 1 {
+		d.places[place{change.File, change.Document, change.Item, change.Field}] = from.At.Users
+	}
+	list := c.Field + ".env"
+	d.effect(fleet.Effect{Field: from.Field + ".name", Old: from.Name, NewAbsent: true})
+	d.effect(fleet.Effect{Field: list + "[name=" + v.Name + "].name", New: v.Name, OldAbsent: true})
+	if v.Reference == "" && from.Value.Set() && from.Value.Text != v.Value {
+		d.change(fleet.OpReplace, from.Value, v.Value)
+	}
+	return true
+}
+
+// below is the origin of a key of the value.
+func below(at *fleet.Origin, key string) *fleet.Origin {
+	if at == nil {
+		return nil
+	}
+	o := *at
+	o.Field += "." + key
+	return &o
+}
+
+// addEnv adds entries behind the one that holds the flag.
+func (d *draft) addEnv(c fleet.Container, flag string, fresh []javaagent.Var) {
+	if len(fresh) == 0 || d.blocked() {
+		return
+	}
+	if c.At != nil {
+		d.block(fleet.CodeUnsupportedForm, c.Place, fmt.Sprintf("container %s is put together from several files, so there is no one place for %s", c.Name, fresh[0].Name))
+		return
+	}
+	list := c.Field + ".env"
+	after, near := "", c.Place
+	var items []string
+	if e, ok := entry(c, flag); ok && flag != "" && e.At == nil {
+		after, near = "[name="+flag+"]", e.Place
+	} else if len(c.Env) > 0 {
+		near = c.Env[len(c.Env)-1].Place
+	}
+	for _, v := range fresh {
+		text := envText(v.Name, v.Value)
+		items = append(items, text)
+		d.effect(fleet.Effect{Field: list + "[name=" + v.Name + "].value", New: v.Value, OldAbsent: true})
+		if len(c.Env) > 0 {
+			d.add(list+"[name="+v.Name+"]", text, after, near)
+		}
+	}
+	if len(c.Env) == 0 {
+		d.add(list, "["+strings.Join(items, ", ")+"]", "", near)
+	}
+}
+
+// removeEnv removes a whole entry.
+func (d *draft) removeEnv(e fleet.Env) {
+	if d.gone(e.Entry()) {
+		return
+	}
+	v := e.Entry()
+	if e.Value.Set() {
+		v.Text = envText(e.Name, e.Value.Text)
+		d.effect(fleet.Effect{Field: e.Value.Field, Old: e.Value.Text, NewAbsent: true})
+	} else {
+		d.effect(fleet.Effect{Field: e.Field + ".name", Old: e.Name, NewAbsent: true})
+	}
+	d.remove(v)
+}
+
+// remove is a removal of a whole entry, without an effect of its own.
+func (d *draft) remove(v fleet.Value) {
+	c := d.w.Change(fleet.OpRemove, v, "")
+	key := c.Field + "\x00" + c.File
+	if d.removed[key] {
+		return
+	}
+	d.removed[key] = true
+	d.plan.Changes = append(d.plan.Changes, c)
+	if v.At != nil && len(v.At.Users) > 1 {
+		d.places[place{c.File, c.Document, c.Item, c.Field}] = v.At.Users
+	}
+}
+
+// editWords edits items of command and args. An edit that puts several items
+// in the place of one replaces it and adds the others behind it.
+func (d *draft) editWords(c fleet.Container, edits []javaagent.Edit) {
+	list := words(c)
+	for _, e := range edits {
+		if e.Start < 0 || e.Start >= len(list) || e.End != e.Start+1 {
+			d.block(fleet.CodeUnsupportedForm, c.Place, fmt.Sprintf("the arguments of container %s cannot be edited item by item", c.Name))
+			return
+		}
+		v := list[e.Start]
+		if e.New == "" {
+			d.change(fleet.OpRemove, v, "")
+			continue
+		}
+		items := strings.Split(e.New, "\x00")
+		if items[0] != v.Text {
+			d.change(fleet.OpReplace, v, items[0])
+		}
+		if len(items) == 1 {
+			continue
+		}
+		parent, index, ok := itemIndex(v.Field)
+		if !ok || v.At != nil {
+			d.block(fleet.CodeUnsupportedForm, v.Place, fmt.Sprintf("no options can be added to the arguments of container %s here: set options.placement: env", c.Name))
+			return
+		}
+		for i, item := range items[1:] {
+			d.add(fmt.Sprintf("%s[%d]", parent, index+i+1), quote(item), fmt.Sprintf("[%d]", index), v.Place)
+			d.effect(fleet.Effect{Field: fmt.Sprintf("%s[%d]", parent, index+i+1), New: item, OldAbsent: true})
+		}
+	}
+	d.shiftWords(c, edits)
+}
+
+// shiftWords mends the effects of arguments: items move when others are added
+// or removed before them, so the deployed list is compared item by item as it
+// will be.
+func (d *draft) shiftWords(c fleet.Container, edits []javaagent.Edit) {
+	list := words(c)
+	for _, part := range [][]fleet.Value{c.Command, c.Args} {
+		if len(part) == 0 {
+			continue
+		}
+		parent, _, ok := itemIndex(part[0].Field)
+		if !ok {
+			continue
+		}
+		var now []string
+		touched := false
+		for _, v := range part {
+			at := slices.IndexFunc(list, func(o fleet.Value) bool { return o.Field == v.Field })
+			i := slices.IndexFunc(edits, func(e javaagent.Edit) bool { return e.Start == at })
+			switch {
+			case i < 0:
+				now = append(now, v.Text)
+			case edits[i].New == "":
+				touched = true
+			default:
+				touched = true
+				now = append(now, strings.Split(edits[i].New, "\x00")...)
+			}
+		}
+		if !touched {
+			continue
+		}
+		d.plan.Effects = slices.DeleteFunc(d.plan.Effects, func(e fleet.Effect) bool { return strings.HasPrefix(e.Field, parent+"[") })
+		for i := range max(len(now), len(part)) {
+			e := fleet.Effect{Field: fmt.Sprintf("%s[%d]", parent, i), OldAbsent: i >= len(part), NewAbsent: i >= len(now)}
+			if !e.OldAbsent {
+				e.Old = part[i].Text
+			}
+			if !e.NewAbsent {
+				e.New = now[i]
+			}
+			if e.OldAbsent != e.NewAbsent || e.Old != e.New {
+				d.effect(e)
+			}
+		}
+	}
+}
+
+// itemIndex cuts "….args[2]" into the list's path and the index.
+func itemIndex(field string) (parent string, index int, ok bool) {
+	parent, last, ok := cutItem(field)
+	if !ok {
+		return "", 0, false
+	}
+	index, err := strconv.Atoi(last)
+	return parent, index, err == nil
+}
+
+// cutItem cuts a path that ends in a selector: the list's path, and what is in
+// the brackets.
+func cutItem(field string) (parent, item string, ok bool) {
+	if !strings.HasSuffix(field, "]") {
+		return "", "", false
+	}
+	// A quoted selector may hold a bracket; those are never collapsed.
+	i := strings.LastIndexByte(field, '[')
+	if i < 0 || strings.ContainsRune(field[i:], '"') {
+		return "", "", false
+	}
+	return field[:i], field[i+1 : len(field)-1], true
+}
+
+// removeAgent removes an init container that brought SkyWalking, with its
+// volume and mounts where nothing else uses them.
+func (d *draft) removeAgent(a fleet.InitAgent) {
+	for _, c := range d.w.Containers {
+		if c.Name == a.Container && c.Init {
+			d.remove(c.Entry())
+			d.effect(fleet.Effect{Field: c.Field + ".image", Old: c.Image.Text, NewAbsent: true})
+		}
+	}
+	if a.Shared || a.Volume == "" {
+		if a.Volume != "" {
+			d.warn(fleet.CodeLeftover, a.InitMount.Place, fmt.Sprintf("volume %s stays: something beside the agent uses it", a.Volume))
+		}
+		return
+	}
+	for _, c := range d.w.Containers {
+		if c.Name == a.Container {
+			continue
+		}
+		for _, mount := range c.Mounts {
+			if mount.Volume == a.Volume {
+				d.remove(mount.Entry())
+			}
+		}
+	}
+	for _, v := range d.w.Volumes {
+		if v.Name == a.Volume {
+			d.remove(v.Entry())
+			d.effect(fleet.Effect{Field: v.Field + ".name", Old: v.Name, NewAbsent: true})
+		}
+	}
+}

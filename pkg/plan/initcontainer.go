@@ -1,0 +1,155 @@
+package plan
+
+import (
+	"fmt"
+	"path"
+	"slices"
+	"strings"
+
+	"github.com/otelshift/otelshift/pkg/config"
+	"github.com/otelshift/otelshift/pkg/fleet"
+)
+
+// InitImage is the image that init containers copy the agent from: agent.initImage,
+// else the agent's own source image; empty where neither is configured.
+func InitImage(c config.Config) string {
+	if c.Spec.Agent.InitImage != "" {
+		return c.Spec.Agent.InitImage
+	}
+	return c.Spec.Agent.Source.Image
+}
+
+// initJar is the agent's path in InitImage.
+func (m *maker) initJar() string {
+	if p := m.spec.Agent.Source.Path; p != "" {
+		return p
+	}
+	return "/javaagent.jar"
+}
+
+// initTarget is InitImage as manifests get it: pinned where its digest is
+// known and image.pin wants it.
+func (m *maker) initTarget() string {
+	ref := InitImage(m.in.Config)
+	digest := m.in.Digests[ref]
+	parsed, err := fleet.ParseImageRef(ref)
+	if err != nil || digest == "" || m.spec.Image.Pin == "tag" {
+		return ref
+	}
+	parsed.Digest = digest
+	return parsed.String()
+}
+
+// initContainer replaces an init container's agent in kind: its image, and
+// what its command copies into the shared volume.
+func (m *maker) initContainer(d *draft, a fleet.InitAgent) {
+	at := a.Image.Place
+	ref := InitImage(m.in.Config)
+	switch {
+	case ref == "":
+		d.block(fleet.CodeUnsupportedForm, at, fmt.Sprintf("init container %s brings the agent, and no image is configured that it could copy the new one from: "+
+			"set agent.initImage, or delivery: image", a.Container))
+		return
+	case len(m.spec.Agent.Extensions) > 0 || m.spec.Agent.StartScript != nil:
+		d.block(fleet.CodeUnsupportedForm, at, fmt.Sprintf("init container %s copies the agent only, not agent.extensions or agent.startScript: use delivery: image", a.Container))
+		return
+	case m.in.Failed[ref] != nil:
+		code, message := imageFailure(m.in.Failed[ref])
+		d.block(code, at, message)
+		return
+	case a.Volume == "" || a.Copy == nil:
+		d.block(fleet.CodeUnsupportedForm, at, fmt.Sprintf("how init container %s copies the agent is not understood: its command shows no plain cp into a shared volume", a.Container))
+		return
+	case !a.Image.Set():
+		d.block(fleet.CodeImageUnknown, at, fmt.Sprintf("the image of init container %s is not decided in the manifests", a.Container))
+		return
+	}
+	for _, u := range a.AppMounts {
+		if path.Clean("/"+u.Mount.SubPath) != path.Clean("/"+a.InitMount.SubPath) {
+			d.block(fleet.CodeUnsupportedForm, u.Mount.Place, fmt.Sprintf("container %s sees another part of volume %s than init container %s writes (subPath)",
+				u.Container, a.Volume, a.Container))
+			return
+		}
+	}
+	if !d.copyAgent(a, m.initJar()) {
+		return
+	}
+	to := m.initTarget()
+	d.plan.Inits = append(d.plan.Inits, a.Container)
+	for _, c := range d.w.Containers {
+		if c.Name != a.Container || !c.Init {
+			continue
+		}
+		d.of(c.Name).Image = &fleet.ImageChange{From: c.Image.Text, To: to}
+		if c.Split == nil {
+			d.change(fleet.OpReplace, c.Image, to)
+			continue
+		}
+		d.block(fleet.CodeUnsupportedForm, at, fmt.Sprintf("the image of init container %s is decided in parts", a.Container))
+	}
+	if m.in.Digests[ref] == "" && m.spec.Image.Pin != "tag" && m.in.Offline {
+		d.warn(fleet.CodeImageUnread, at, fmt.Sprintf("%s is not pinned by digest: no registry was asked", ref))
+	}
+}
+
+// copyAgent rewrites the copy command; false: it is blocked.
+func (d *draft) copyAgent(a fleet.InitAgent, jar string) bool {
+	to := path.Join(a.InitMount.Path, jarName)
+	refuse := func(why string) bool {
+		d.block(fleet.CodeUnsupportedForm, a.Image.Place, fmt.Sprintf("the copy command of init container %s is not understood: %s", a.Container, why))
+		return false
+	}
+	if !a.Copy.Script.Set() {
+		if len(a.Copy.Args) == 0 || !a.Copy.FromValue.Set() || !a.Copy.ToValue.Set() {
+			return refuse("it has no plain source and target")
+		}
+		for _, arg := range a.Copy.Args[1:] {
+			if targetFlag(arg.Text) {
+				return refuse(arg.Text + " turns source and target round")
+			}
+		}
+		if path.Base(a.Copy.Args[0].Text) == "mv" {
+			d.change(fleet.OpReplace, a.Copy.Args[0], strings.TrimSuffix(a.Copy.Args[0].Text, "mv")+"cp")
+		}
+		d.change(fleet.OpReplace, a.Copy.FromValue, jar)
+		d.change(fleet.OpReplace, a.Copy.ToValue, to)
+		return true
+	}
+	script := a.Copy.Script.Text
+	if a.Copy.Start < 0 || a.Copy.End > len(script) || a.Copy.Start >= a.Copy.End {
+		return refuse("its place in the script is not known")
+	}
+	command := strings.Fields(script[a.Copy.Start:a.Copy.End])
+	if slices.ContainsFunc(command[1:], targetFlag) {
+		return refuse("its options turn source and target round")
+	}
+	before, after := script[:a.Copy.Start], script[a.Copy.End:]
+	for _, rest := range []string{before, after} {
+		if word, found := mentions(rest, a.Copy.From); found {
+			return refuse("the script does more with the old agent: " + word)
+		}
+	}
+	d.change(fleet.OpReplace, a.Copy.Script, before+"cp "+jar+" "+to+after)
+	return true
+}
+
+// targetFlag reports an option of cp that names the target: -t, or a cluster
+// of short options that ends in it.
+func targetFlag(word string) bool {
+	return strings.HasPrefix(word, "--target-directory") ||
+		strings.HasPrefix(word, "-") && !strings.HasPrefix(word, "--") && strings.Contains(word, "t")
+}
+
+// mentions finds a word that is the path, or below it.
+func mentions(script, from string) (string, bool) {
+	from = strings.TrimSuffix(strings.TrimSuffix(path.Clean(from), "*"), "/")
+	if from == "" || from == "." {
+		return "", false
+	}
+	for _, word := range strings.FieldsFunc(script, func(r rune) bool { return strings.ContainsRune(" \t\r\n;|&()'\"=<>", r) }) {
+		if clean := path.Clean(word); clean == from || strings.HasPrefix(clean, from+"/") {
+			return word, true
+		}
+	}
+	return "", false
+}

@@ -1,0 +1,391 @@
+package plan
+
+import (
+	"fmt"
+	"path"
+	"slices"
+	"strings"
+
+	"github.com/otelshift/otelshift/pkg/fleet"
+	"github.com/otelshift/otelshift/pkg/javaagent"
+)
+
+// migrate brings every chosen container of the workload from SkyWalking to the
+// target.
+func (m *maker) migrate(d *draft, s situation) {
+	if s.injected != nil {
+		d.block(fleet.CodeUnsupportedForm, s.injected.Place, "SkyWalking's operator (SWCK) injects the agent by the label "+s.injected.Name+
+			"; replacing an injected agent is not supported yet")
+		return
+	}
+	var left []string
+	var chosen []fleet.Container
+	for _, c := range d.w.Containers {
+		if len(s.skyWalking[c.Name])+len(s.image[c.Name]) == 0 {
+			continue
+		}
+		if m.chosen(c.Name) {
+			chosen = append(chosen, c)
+		} else {
+			left = append(left, c.Name)
+		}
+	}
+	if len(chosen) == 0 {
+		d.plan.Action = fleet.ActionSkip
+		d.plan.Reason = &fleet.Reason{Code: fleet.CodeNotSelected, Place: d.w.Place, Message: "only containers that the configuration leaves alone load SkyWalking: " + strings.Join(left, ", ")}
+		return
+	}
+	if len(left) > 0 {
+		d.warn(fleet.CodeLeftover, d.w.Place, "SkyWalking stays in containers that the configuration leaves alone: "+strings.Join(left, ", "))
+	}
+	jars := map[string]string{}        // by container, with an init container's agent
+	served := map[string]bool{}        // containers that an init container serves
+	var inKind, gone []fleet.InitAgent // replaced, removed
+	for _, agent := range s.agents {
+		users := m.users(agent, s, chosen)
+		delivery := m.spec.Delivery
+		if delivery == string(fleet.DeliveryAuto) {
+			delivery = string(fleet.DeliveryInitContainer)
+			if !slices.ContainsFunc(users, func(u fleet.AppMount) bool { return u.Jar != "" }) {
+				delivery = string(fleet.DeliveryImage) // the flag is in the image, so the image is rebuilt anyway
+			}
+		}
+		for _, u := range users {
+			served[u.Container] = true
+		}
+		if stays := slices.IndexFunc(agent.AppMounts, func(u fleet.AppMount) bool { return slices.Contains(left, u.Container) }); stays >= 0 {
+			d.block(fleet.CodeMixedAgents, agent.Image.Place, fmt.Sprintf("init container %s also serves container %s, which the configuration leaves alone",
+				agent.Container, agent.AppMounts[stays].Container))
+			return
+		}
+		if delivery == string(fleet.DeliveryInitContainer) {
+			inKind = append(inKind, agent)
+			for _, u := range users {
+				jars[u.Container] = path.Join(u.Mount.Path, jarName)
+			}
+		} else {
+			gone = append(gone, agent)
+		}
+	}
+	switch m.spec.Delivery {
+	case string(fleet.DeliveryOperator):
+		d.block(fleet.CodeUnsupportedForm, d.w.Place, "delivery operator is not supported yet: use auto, image or init-container")
+	case string(fleet.DeliveryInitContainer):
+		for _, c := range chosen {
+			if jars[c.Name] == "" {
+				d.block(fleet.CodeUnsupportedForm, c.Place, fmt.Sprintf("container %s has its agent in the image, and delivery init-container adds no init container where there was none", c.Name))
+			}
+		}
+	}
+	for _, agent := range inKind {
+		m.initContainer(d, agent)
+	}
+	for _, c := range chosen {
+		if d.blocked() {
+			return
+		}
+		m.container(d, c, s, jars[c.Name], served[c.Name])
+	}
+	if !d.blocked() && m.spec.Options.Cleanup {
+		for _, agent := range gone {
+			d.removeAgent(agent)
+		}
+	}
+	d.plan.Delivery = fleet.DeliveryImage
+	if len(inKind) > 0 {
+		d.plan.Delivery = fleet.DeliveryInitContainer
+	}
+	d.verify(m)
+}
+
+// users are the agent's mounts in the chosen containers that load SkyWalking.
+func (m *maker) users(agent fleet.InitAgent, s situation, chosen []fleet.Container) []fleet.AppMount {
+	var users []fleet.AppMount
+	for _, u := range agent.AppMounts {
+		i := slices.IndexFunc(chosen, func(c fleet.Container) bool { return c.Name == u.Container })
+		if i < 0 {
+			continue
+		}
+		if u.Jar == "" {
+			for _, l := range s.image[u.Container] {
+				if within(l.Jar, u.Mount.Path) {
+					u.Jar = ""
+					users = append(users, u)
+					break
+				}
+			}
+			continue
+		}
+		users = append(users, u)
+	}
+	return users
+}
+
+// within reports that the file lies below the directory.
+func within(file, dir string) bool {
+	return strings.HasPrefix(path.Clean(file), strings.TrimSuffix(path.Clean(dir), "/")+"/")
+}
+
+// container translates one container. An empty jar means that the image brings
+// the agent; served, that an init container brought SkyWalking.
+func (m *maker) container(d *draft, c fleet.Container, s situation, jar string, served bool) {
+	byImage := jar == ""
+	if byImage {
+		jar = m.imageJar()
+	}
+	in := javaagent.Input{Workload: m.subject(d.w, c), Target: m.targetOf(d.w, jar), Env: variables(c), Commands: texts(words(c))}
+	if agent := servingAgent(s, c.Name); agent != nil {
+		in.AgentVersion = imageVersion(agent.Image.Text)
+	}
+	rebuild := fleet.Rebuild{From: c.Image.Text, Env: map[string]string{}}
+	var out javaagent.Output
+	var err error
+	var at fleet.Place
+	old := ""
+	if loads := s.skyWalking[c.Name]; len(loads) > 0 {
+		l := primary(loads)
+		at, old = l.Place, l.Jar
+		if !l.Value.Set() {
+			d.unreadable(l)
+			return
+		}
+		if l.Via == fleet.ViaArgs {
+			in.Args = in.Commands
+			in.Commands = nil
+		} else {
+			in.Variable, in.Text = l.Name, l.Value.Text
+		}
+		out, err = javaagent.Translate(in)
+		if err == nil && out.Block == nil {
+			if l.Via == fleet.ViaArgs {
+				d.editWords(c, out.Edits)
+			} else if out.Text != l.Value.Text {
+				d.change(fleet.OpReplace, l.Value, out.Text)
+			}
+		}
+	} else {
+		l := s.image[c.Name][0]
+		at, old = c.Image.Place, l.Jar
+		name, isEnv := strings.CutPrefix(l.Where, "Env ")
+		switch {
+		case !isEnv:
+			d.block(fleet.CodeScript, at, fmt.Sprintf("the image loads SkyWalking in %s: change the image's own start, or set the flag in the manifest", l.Where))
+			return
+		case javaagent.Redact(l.Value) != l.Value || strings.Contains(l.Value, "***"):
+			d.block(fleet.CodeSecret, at, fmt.Sprintf("the image's variable %s holds a secret beside the flag", name))
+			return
+		case len(s.image[c.Name]) > 1:
+			d.block(fleet.CodeUnsupportedForm, at, "the image loads SkyWalking in more than one place")
+			return
+		}
+		in.Variable, in.Text = name, l.Value
+		out, err = javaagent.Translate(in)
+		rebuild.Env[name] = out.Text
+		byImage = true
+	}
+	planned := d.of(c.Name)
+	if out.Options != nil {
+		planned.Options = out.Options
+	}
+	for _, w := range out.Warnings {
+		d.warn(fleet.Code(w.Code), at, w.Message)
+	}
+	switch {
+	case err != nil:
+		d.block(fleet.CodeUnsupportedForm, at, err.Error())
+		return
+	case out.Block != nil:
+		d.block(fleet.Code(out.Block.Code), at, out.Block.Message)
+		return
+	}
+	d.serviceName = out.ServiceName
+	d.apply(c, in, out)
+	if !byImage {
+		return
+	}
+	if !served {
+		rebuild.Remove = m.removals(d, c, old, at)
+	}
+	m.image(d, c, rebuild)
+}
+
+// unreadable blocks a load whose value the manifests do not show.
+func (d *draft) unreadable(l fleet.Load) {
+	d.block(fleet.CodeSecret, l.Place, fmt.Sprintf("%s comes from a Secret, which is never read or changed: move the agent's flag out of it", l.Name))
+}
+
+// primary is the load that is translated first; the others are its Others.
+func primary(loads []fleet.Load) fleet.Load {
+	for _, l := range loads {
+		if l.Value.Set() {
+			return l
+		}
+	}
+	return loads[0]
+}
+
+func servingAgent(s situation, container string) *fleet.InitAgent {
+	for _, a := range s.agents {
+		if slices.ContainsFunc(a.AppMounts, func(u fleet.AppMount) bool { return u.Container == container }) {
+			return &a
+		}
+	}
+	return nil
+}
+
+// imageVersion is the number at the start of an image's tag: "8.13.0" of
+// "8.13.0-java17".
+func imageVersion(ref string) string {
+	r, err := fleet.ParseImageRef(ref)
+	if err != nil {
+		return ""
+	}
+	version, _, _ := strings.Cut(strings.TrimPrefix(r.Tag, "v"), "-")
+	if version == "" || version[0] < '0' || version[0] > '9' {
+		return ""
+	}
+	return version
+}
+
+// variables are the container's environment as javaagent takes it.
+func variables(c fleet.Container) []javaagent.Var {
+	var vars []javaagent.Var
+	for _, e := range c.Env {
+		v := javaagent.Var{Name: e.Name, Value: e.Value.Text}
+		if e.From != nil {
+			v.Reference = strings.TrimSpace(e.From.Kind + " " + strings.Trim(e.From.Name+"/"+e.From.Key, "/"))
+		} else if e.Value.At != nil && !strings.HasPrefix(e.Value.Field, "spec.") {
+			v.Origin = e.Value.At.String()
+		}
+		vars = append(vars, v)
+	}
+	return vars
+}
+
+// words are command and args as one list.
+func words(c fleet.Container) []fleet.Value { return slices.Concat(c.Command, c.Args) }
+
+func texts(values []fleet.Value) []string {
+	if len(values) == 0 {
+		return nil
+	}
+	list := make([]string, len(values))
+	for i, v := range values {
+		list[i] = v.Text
+	}
+	return list
+}
+
+// removals are the directories of the old agent that the rebuilt image hides:
+// what the flag names, as long as it is plainly the agent's own.
+func (m *maker) removals(d *draft, c fleet.Container, jar string, at fleet.Place) []string {
+	if !m.spec.Image.Remove.Auto {
+		return slices.Clone(m.spec.Image.Remove.Paths)
+	}
+	dir := path.Dir(path.Clean(jar))
+	switch {
+	case jar == "":
+		return nil
+	case !path.IsAbs(jar) || strings.Contains(jar, "$"):
+		d.warn(fleet.CodeLeftover, at, fmt.Sprintf("the SkyWalking agent stays in the image: %s is no absolute path (image.remove names directories)", jar))
+		return nil
+	case slices.ContainsFunc(c.Mounts, func(mount fleet.Mount) bool { return within(jar, mount.Path) }):
+		d.warn(fleet.CodeLeftover, at, fmt.Sprintf("the SkyWalking agent %s is on a volume, which stays", jar))
+		return nil
+	case !agentDirectory(dir):
+		d.warn(fleet.CodeLeftover, at, fmt.Sprintf("the SkyWalking agent stays in the image: %s may hold more than the agent (image.remove names directories)", dir))
+		return nil
+	}
+	for _, v := range d.remaining(c) {
+		if strings.Contains(v.value, dir+"/") {
+			d.warn(fleet.CodeLeftover, at, fmt.Sprintf("the SkyWalking agent stays in the image: something else still names %s", dir))
+			return nil
+		}
+	}
+	return []string{dir}
+}
+
+// agentDirectory reports a directory that is an agent's own by its name.
+func agentDirectory(dir string) bool {
+	base := strings.ToLower(path.Base(dir))
+	return strings.Contains(base, "skywalking") || base == "agent" || base == "apm" || base == "sw" ||
+		strings.HasSuffix(base, "-agent") || strings.HasSuffix(base, "_agent")
+}
+
+// text is a value after the changes, with who reads it.
+type text struct {
+	value   string
+	dialect javaagent.Dialect
+}
+
+// remaining are the container's texts after the changes.
+func (d *draft) remaining(c fleet.Container) []text {
+	var list []text
+	keep := func(v fleet.Value, dialect javaagent.Dialect) {
+		if now, stays := d.now(v); stays {
+			list = append(list, text{now, dialect})
+		}
+	}
+	script := false
+	for _, v := range words(c) {
+		// Only a word behind "sh -c" is a script; as one it is read either way.
+		dialect := javaagent.DialectExec
+		if script {
+			dialect = javaagent.DialectShell
+		}
+		script = strings.HasPrefix(v.Text, "-") && strings.HasSuffix(v.Text, "c")
+		keep(v, dialect)
+	}
+	for _, e := range c.Env {
+		if e.Value.Set() && !d.gone(e.Entry()) {
+			keep(e.Value, javaagent.DialectOf(e.Name))
+		}
+	}
+	return list
+}
+
+// now is a value after the changes; false: it is removed.
+func (d *draft) now(v fleet.Value) (string, bool) {
+	want := d.w.Change(fleet.OpReplace, v, "")
+	for _, c := range d.plan.Changes {
+		if c.File == want.File && c.Document == want.Document && c.Item == want.Item && c.Field == want.Field {
+			return c.New, c.Op != fleet.OpRemove
+		}
+	}
+	return v.Text, true
+}
+
+func (d *draft) gone(v fleet.Value) bool {
+	c := d.w.Change(fleet.OpRemove, v, "")
+	return d.removed[c.Field+"\x00"+c.File]
+}
+
+// verify holds the plan against its promise: no chosen container loads
+// SkyWalking any more, and none has two agents.
+func (d *draft) verify(m *maker) {
+	if d.blocked() {
+		return
+	}
+	for _, c := range d.w.Containers {
+		if !m.chosen(c.Name) {
+			continue
+		}
+		agents := 0
+		for _, t := range d.remaining(c) {
+			for _, flag := range javaagent.Agents(t.value, t.dialect) {
+				switch flag.Kind {
+				case javaagent.SkyWalking:
+					d.block(fleet.CodeUnsupportedForm, c.Place, fmt.Sprintf("container %s would still load SkyWalking: a second flag in it is not understood", c.Name))
+					return
+				case javaagent.OpenTelemetry:
+					agents++
+				case javaagent.Other:
+				}
+			}
+		}
+		if agents > 1 {
+			d.block(fleet.CodeMixedAgents, c.Place, fmt.Sprintf("container %s would load the OpenTelemetry agent %d times", c.Name, agents))
+			return
+		}
+	}
+}

@@ -1,0 +1,312 @@
+package plan
+
+import (
+	"slices"
+	"strings"
+
+	"github.com/otelshift/otelshift/pkg/config"
+	"github.com/otelshift/otelshift/pkg/fleet"
+	"github.com/otelshift/otelshift/pkg/javaagent"
+	"github.com/otelshift/otelshift/pkg/ledger"
+	"github.com/otelshift/otelshift/pkg/manifest"
+)
+
+// Input is everything that a plan is made of. Maps may be nil: what is missing
+// is not known.
+type Input struct {
+	Config   config.Config
+	Scan     manifest.Result
+	Ledger   *ledger.Ledger // nil: no forge was asked
+	Payload  fleet.Payload  // zero: no source of the agent was asked
+	Offline  bool           // no registry may be asked
+	Revision fleet.RepositoryRevision
+	Owners   []byte // CODEOWNERS; nil: nobody owns anything
+
+	Images    map[string]fleet.Built         // rebuilt images, by Rebuild.Key
+	Digests   map[string]string              // of references, InitImage's first of all
+	Failed    map[string]error               // by Rebuild.Key, or by reference
+	Inspected map[string]fleet.ImageInfo     // by reference as the manifest has it
+	Live      map[fleet.ID]map[string]string // container -> image in the cluster
+	// Refused are workloads that a trial of this run refused: their edits could
+	// not be made. One that is merely "unobserved" stays planned and is left out
+	// of the batches.
+	Refused map[fleet.ID]fleet.Reason
+}
+
+// agentName is the target in a plan's JSON.
+const agentName = "opentelemetry-javaagent"
+
+// jarName is the file name of the agent wherever it is put.
+const jarName = "opentelemetry-javaagent.jar"
+
+// maker is the work on one plan.
+type maker struct {
+	in     Input
+	spec   config.Spec
+	tag    fleet.TagTemplate
+	target string // hash
+	owners owners
+}
+
+// Make plans every workload of the scan. It never fails: what cannot be
+// planned is blocked, with the reason. The same input gives the same plan.
+func Make(in Input) fleet.Plan {
+	m := &maker{in: in, spec: in.Config.Spec, target: TargetHash(in.Config, in.Payload), owners: parseOwners(in.Owners)}
+	p := fleet.Plan{
+		APIVersion: fleet.APIVersion, Kind: "Plan", Repository: in.Revision,
+		Target:    fleet.Target{Agent: agentName, Version: m.spec.Agent.Version, Digest: in.Payload.Digest, Hash: m.target},
+		Workloads: []fleet.Planned{}, Batches: []fleet.BatchPlan{}, Files: in.Scan.Files,
+	}
+	if p.Files == nil {
+		p.Files = []fleet.FileReason{}
+	}
+	tag, err := fleet.ParseTagTemplate(m.spec.Image.Tag)
+	if err != nil {
+		// Config validation refuses it before; a plan without names is of no use.
+		tag, _ = fleet.ParseTagTemplate("{{.Tag}}-otel-{{.Hash}}")
+		p.Warnings = append(p.Warnings, fleet.Warning{Code: fleet.CodeUnsupportedForm, Message: err.Error()})
+	}
+	m.tag = tag
+	var drafts []*draft
+	for _, w := range in.Scan.Workloads {
+		if d := m.workload(w); d != nil {
+			drafts = append(drafts, d)
+		}
+	}
+	slices.SortStableFunc(drafts, func(a, b *draft) int { return a.plan.ID.Compare(b.plan.ID) })
+	units := m.units(drafts)
+	for _, d := range drafts {
+		p.Workloads = append(p.Workloads, d.finish())
+	}
+	p.Batches = m.batches(units)
+	p.Warnings = append(p.Warnings, m.fleetWarnings(drafts)...)
+	p.Summary = summarize(p)
+	p.Summary.Workloads = len(in.Scan.Workloads) + in.Scan.Others
+	return p
+}
+
+func summarize(p fleet.Plan) fleet.PlanSummary {
+	var s fleet.PlanSummary
+	for _, w := range p.Workloads {
+		switch w.Action {
+		case fleet.ActionMigrate:
+			s.Migrate++
+		case fleet.ActionUpgrade:
+			s.Upgrade++
+		case fleet.ActionRebuild:
+			s.Rebuild++
+		case fleet.ActionNone:
+			s.None++
+		case fleet.ActionSkip:
+			s.Skip++
+		case fleet.ActionBlocked:
+			s.Blocked++
+		case fleet.ActionUnread:
+			s.Unread++
+		}
+	}
+	s.Batches = len(p.Batches)
+	return s
+}
+
+// fleetWarnings are said once, not for each workload.
+func (m *maker) fleetWarnings(drafts []*draft) []fleet.Warning {
+	var warnings []fleet.Warning
+	migrates, translated := false, map[string]int{}
+	for _, d := range drafts {
+		if d.plan.Action != fleet.ActionMigrate {
+			continue
+		}
+		migrates = true
+		if d.serviceName != "" {
+			translated[d.serviceName]++
+		}
+	}
+	if migrates {
+		warnings = append(warnings, fleet.Warning{Code: fleet.CodeLostOption, Message: "SkyWalking's sw8 header and W3C trace context do not join: " +
+			"traces break at every boundary between a migrated and an unmigrated workload until both sides have moved"})
+	}
+	off := func(option string) bool { return slices.Contains(m.spec.Options.Add, option) }
+	if migrates && off("-Dotel.metrics.exporter=none") {
+		warnings = append(warnings, fleet.Warning{Code: fleet.CodeLostOption, Message: "options.add switches metric export off, so SkyWalking's JVM metrics end with the migration"})
+	}
+	return warnings
+}
+
+// draft is the plan of one workload while it is made.
+type draft struct {
+	w           fleet.Workload
+	plan        fleet.Planned
+	places      map[place][]fleet.ID // shared places that the changes touch, with their users
+	serviceName string
+	container   map[string]*fleet.PlannedContainer
+	order       []string // names of planned containers
+	base        string   // for the batch key of a rebuild
+	removed     map[string]bool
+	deferred    bool // it stays planned, and out of this run's batches
+}
+
+// place identifies a value in the repository.
+type place struct {
+	file           string
+	document, item int
+	field          string
+}
+
+func newDraft(w fleet.Workload) *draft {
+	return &draft{
+		w: w, places: map[place][]fleet.ID{}, container: map[string]*fleet.PlannedContainer{}, removed: map[string]bool{},
+		plan: fleet.Planned{ID: w.ID, File: w.Place.File, Line: w.Place.Line, Warnings: slices.Clone(w.Warnings)},
+	}
+}
+
+// of returns the container's part of the plan.
+func (d *draft) of(name string) *fleet.PlannedContainer {
+	if c, ok := d.container[name]; ok {
+		return c
+	}
+	c := &fleet.PlannedContainer{Name: name, Loads: []fleet.Load{}, Options: []fleet.Option{}}
+	d.container[name] = c
+	d.order = append(d.order, name)
+	return c
+}
+
+// block gives up: a workload is changed as a whole or not at all.
+func (d *draft) block(code fleet.Code, place fleet.Place, message string) {
+	if d.plan.Action == fleet.ActionBlocked {
+		return
+	}
+	d.plan.Action = fleet.ActionBlocked
+	d.plan.Reason = &fleet.Reason{Code: code, Message: message, Place: place}
+}
+
+func (d *draft) blocked() bool { return d.plan.Action == fleet.ActionBlocked }
+
+func (d *draft) warn(code fleet.Code, place fleet.Place, message string) {
+	w := fleet.Warning{Code: code, Message: message, Place: place}
+	if !slices.Contains(d.plan.Warnings, w) {
+		d.plan.Warnings = append(d.plan.Warnings, w)
+	}
+}
+
+// change adds one edit, and what it means for the deployed object.
+func (d *draft) change(op fleet.Op, v fleet.Value, to string) {
+	c := d.w.Change(op, v, to)
+	if op == fleet.OpRemove && d.removed[c.Field+"\x00"+c.File] {
+		return
+	}
+	if slices.ContainsFunc(d.plan.Changes, func(o fleet.Change) bool {
+		return o.File == c.File && o.Document == c.Document && o.Item == c.Item && o.Field == c.Field && o.Op == c.Op && o.After == c.After && o.New == c.New
+	}) {
+		return // two containers feed from the same place
+	}
+	d.plan.Changes = append(d.plan.Changes, c)
+	if op == fleet.OpRemove {
+		d.removed[c.Field+"\x00"+c.File] = true
+	}
+	if v.At != nil && len(v.At.Users) > 1 {
+		d.places[place{c.File, c.Document, c.Item, c.Field}] = v.At.Users
+	}
+	d.effect(fleet.Effect{Field: v.Field, Old: v.Text, New: to, OldAbsent: op == fleet.OpAdd, NewAbsent: op == fleet.OpRemove})
+}
+
+// add inserts YAML text at a field that is not there yet.
+func (d *draft) add(field, text, after string, near fleet.Place) {
+	d.plan.Changes = append(d.plan.Changes, fleet.Change{
+		Place: near, Field: field, Op: fleet.OpAdd, New: text, After: after, Document: d.w.Document, Item: d.w.Item,
+	})
+}
+
+// effect keeps what verification compares; only fields of the object's own
+// template can be compared.
+func (d *draft) effect(e fleet.Effect) {
+	if !strings.HasPrefix(e.Field, "spec.") {
+		return
+	}
+	for i, o := range d.plan.Effects {
+		if o.Field == e.Field {
+			d.plan.Effects[i].New, d.plan.Effects[i].NewAbsent = e.New, e.NewAbsent
+			return
+		}
+	}
+	d.plan.Effects = append(d.plan.Effects, e)
+}
+
+// finish is the workload's row of the plan.
+func (d *draft) finish() fleet.Planned {
+	p := d.plan
+	if !p.Action.Changes() {
+		p.Changes, p.Effects, p.Rebuilds, p.Inits = nil, nil, nil, nil
+		for _, c := range d.container {
+			c.Image = nil
+		}
+	}
+	p.Containers = []fleet.PlannedContainer{}
+	for _, name := range d.order {
+		p.Containers = append(p.Containers, *d.container[name])
+	}
+	if p.Changes == nil {
+		p.Changes = []fleet.Change{}
+	}
+	if p.Warnings == nil {
+		p.Warnings = []fleet.Warning{}
+	}
+	return p
+}
+
+// Wanted are the rebuilds of the next n batches that are not held, each once;
+// n < 0 means all batches.
+func Wanted(p fleet.Plan, n int) []fleet.Rebuild {
+	var wanted []fleet.Rebuild
+	seen := map[string]bool{}
+	planned := make(map[string]fleet.Planned, len(p.Workloads))
+	for _, w := range p.Workloads {
+		planned[w.ID.String()] = w
+	}
+	for _, b := range Next(p, n) {
+		for _, id := range b.Workloads {
+			for _, r := range planned[id].Rebuilds {
+				if !seen[r.Key()] {
+					seen[r.Key()] = true
+					wanted = append(wanted, r)
+				}
+			}
+		}
+	}
+	return wanted
+}
+
+// Next are the next n batches that may be proposed: those that no earlier wave
+// holds. n < 0 means all batches, held ones included.
+func Next(p fleet.Plan, n int) []fleet.BatchPlan {
+	if n < 0 {
+		return p.Batches
+	}
+	var next []fleet.BatchPlan
+	for _, b := range p.Batches {
+		if len(next) == n {
+			break
+		}
+		if b.Held == "" {
+			next = append(next, b)
+		}
+	}
+	return next
+}
+
+// Bind makes the plan again with more images known.
+func Bind(in Input, images map[string]fleet.Built) fleet.Plan {
+	all := make(map[string]fleet.Built, len(in.Images)+len(images))
+	for key, built := range in.Images {
+		all[key] = built
+	}
+	for key, built := range images {
+		all[key] = built
+	}
+	in.Images = all
+	return Make(in)
+}
+
+// isSkyWalking and isOurs tell loads apart.
+func isSkyWalking(l fleet.Load) bool    { return l.Agent == javaagent.SkyWalking }
+func isOpenTelemetry(l fleet.Load) bool { return l.Agent == javaagent.OpenTelemetry }

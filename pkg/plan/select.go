@@ -1,0 +1,132 @@
+package plan
+
+import (
+	"fmt"
+	"path"
+	"slices"
+	"strings"
+
+	"github.com/otelshift/otelshift/pkg/fleet"
+)
+
+// skipped says why the configuration does not select the workload; nil: it
+// does.
+func (m *maker) skipped(w fleet.Workload) *fleet.Reason {
+	s := m.spec.Workloads
+	reason := func(code fleet.Code, format string, args ...any) *fleet.Reason {
+		return &fleet.Reason{Code: code, Message: fmt.Sprintf(format, args...), Place: w.Place}
+	}
+	switch {
+	case len(s.Kinds) > 0 && !slices.Contains(s.Kinds, w.ID.Kind):
+		return reason(fleet.CodeUnsupportedKind, "workloads.kinds does not list %s", w.ID.Kind)
+	case len(s.Namespaces) > 0 && !slices.Contains(s.Namespaces, w.ID.Namespace):
+		return reason(fleet.CodeNotSelected, "workloads.namespaces does not list %s", namespaceWord(w.ID.Namespace))
+	case !s.Selector.Empty() && !s.Selector.Matches(labels(w)):
+		return reason(fleet.CodeNotSelected, "its labels do not match workloads.selector")
+	case w.Replicas == 0:
+		return reason(fleet.CodeReplicasZero, "replicas is 0: a change could not be seen to work")
+	case s.RequireSidecar != "" && !carriesSidecar(w, s.RequireSidecar):
+		return reason(fleet.CodeSidecarMissing, "it has no %s container, inject label or namespace label (workloads.requireSidecar)", s.RequireSidecar)
+	}
+	return nil
+}
+
+func namespaceWord(namespace string) string {
+	if namespace == "" {
+		return "the empty namespace"
+	}
+	return namespace
+}
+
+// labels are the workload's own, over those of its pods.
+func labels(w fleet.Workload) map[string]string {
+	all := make(map[string]string, len(w.Labels)+len(w.PodLabels))
+	for k, v := range w.PodLabels {
+		all[k] = v
+	}
+	for k, v := range w.Labels {
+		all[k] = v
+	}
+	return all
+}
+
+// carriesSidecar reports a container of that name or, for Istio's, that the
+// pods are injected. Istio 1.24, "Installing the Sidecar": the pod's label (or
+// old annotation) decides before the namespace's.
+func carriesSidecar(w fleet.Workload, name string) bool {
+	if slices.ContainsFunc(w.Containers, func(c fleet.Container) bool { return c.Name == name }) {
+		return true
+	}
+	if name != "istio-proxy" {
+		return false
+	}
+	const inject = "sidecar.istio.io/inject"
+	for _, from := range []map[string]string{w.PodLabels, w.PodAnnotations} {
+		if value, set := from[inject]; set {
+			return value == "true"
+		}
+	}
+	_, revision := w.NamespaceLabels["istio.io/rev"]
+	_, podRevision := w.PodLabels["istio.io/rev"]
+	return podRevision || revision || w.NamespaceLabels["istio-injection"] == "enabled"
+}
+
+// chosen reports a container that may be changed.
+func (m *maker) chosen(name string) bool {
+	s := m.spec.Workloads
+	if slices.ContainsFunc(s.IgnoreContainers, func(glob string) bool { return matches(glob, name) }) {
+		return false
+	}
+	return s.Container == "" || matches(s.Container, name)
+}
+
+// matches is a glob over one name. Validation refuses a bad pattern.
+func matches(glob, name string) bool {
+	ok, err := path.Match(glob, name)
+	return err == nil && ok
+}
+
+// owners are the rules of a CODEOWNERS file, in order.
+type owners []ownerRule
+
+type ownerRule struct{ globs, owners []string }
+
+// parseOwners reads CODEOWNERS. GitHub docs, "About code owners": gitignore
+// patterns without negation and character ranges, the last match wins.
+func parseOwners(data []byte) owners {
+	var list owners
+	for line := range strings.Lines(string(data)) {
+		line, _, _ = strings.Cut(line, "#")
+		words := strings.Fields(line)
+		if len(words) == 0 {
+			continue
+		}
+		pattern := words[0]
+		anchored := strings.Contains(strings.TrimSuffix(pattern, "/"), "/")
+		folder := strings.HasSuffix(pattern, "/")
+		pattern = strings.Trim(pattern, "/")
+		if !anchored {
+			pattern = "**/" + pattern
+		}
+		globs := []string{pattern + "/**"}
+		if !folder {
+			globs = append(globs, pattern)
+		}
+		// docs/* does not match docs/build/x.
+		if strings.HasSuffix(pattern, "/*") && anchored {
+			globs = []string{pattern}
+		}
+		list = append(list, ownerRule{globs: globs, owners: words[1:]})
+	}
+	return list
+}
+
+// of returns the owners of a file as they are written; empty: nobody.
+func (o owners) of(file string) string {
+	for _, rule := range slices.Backward(o) {
+		if slices.ContainsFunc(rule.globs, func(glob string) bool { return matchPath(glob, file) }) {
+			return strings.Join(rule.owners, " ")
+		}
+	}
+	return ""
+}
