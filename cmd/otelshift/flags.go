@@ -18,7 +18,7 @@ type choice struct {
 // choiceFlag makes a flag that takes one of the values; the first one is the
 // default. Alias may be empty.
 func choiceFlag(name, alias, usage string, values ...string) cli.Flag {
-	flag := &cli.StringFlag{Name: name, Usage: usage + ": " + strings.Join(values, ", "), Value: values[0]}
+	flag := &cli.StringFlag{Name: name, Usage: usage + ": `" + strings.Join(values, "|") + "`", Value: values[0]}
 	if alias != "" {
 		flag.Aliases = []string{alias}
 	}
