@@ -3,6 +3,7 @@ package yamledit
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"go.yaml.in/yaml/v3"
@@ -273,6 +274,7 @@ func (f *File) aimBeside(t *target, root *yaml.Node) error {
 		kind = yaml.MappingNode
 		t.key = &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!str", Value: last.Key}
 	}
+	t.taken = -1
 	switch {
 	case isNull(t.parent):
 		t.grows = true
@@ -285,36 +287,80 @@ func (f *File) aimBeside(t *target, root *yaml.Node) error {
 	return f.aimStep(t, last)
 }
 
-// aimStep checks that the new entry is not there yet and finds its place.
+// aimStep finds the new entry's place, and whether it is there already.
 func (f *File) aimStep(t *target, last Step) error {
-	switch last.Kind {
-	case StepKey:
-		if v, _ := mappingValue(t.parent, last.Key); v != nil {
-			return fmt.Errorf("%s: the key is there already: %w", t.edit.Path, ErrStale)
+	t.taken = -1
+	for _, i := range entries(t.parent) {
+		if last.Kind != StepIndex && matches(t.parent, i, last) {
+			t.taken = i
 		}
-	case StepWhere:
-		if _, count := selected(t.parent, last); count > 0 {
-			return fmt.Errorf("%s: the item is there already: %w", t.edit.Path, ErrStale)
-		}
-		v, _ := (*yaml.Node)(nil), 0
+	}
+	if last.Kind == StepWhere {
+		var v *yaml.Node
 		if t.fresh.Kind == yaml.MappingNode {
 			v, _ = mappingValue(t.fresh, last.Key)
 		}
-		if v == nil || v.Value != last.Value {
+		if v == nil || resolve(v).Value != last.Value {
 			return fmt.Errorf("%s: the new item is not what its path selects", t.edit.Path)
 		}
-	case StepIndex:
 	}
 	entry, err := f.siblingBefore(t.parent, t.edit.After)
+	if errors.Is(err, ErrNoField) {
+		t.pending = fmt.Errorf("%s: %w", t.edit.Path, err)
+		return nil
+	}
 	if err != nil {
 		return fmt.Errorf("%s: %w", t.edit.Path, err)
 	}
 	t.entry = entry
 	if last.Kind == StepIndex && entry < len(t.parent.Content) && t.edit.Source == "" &&
 		sameContent(t.parent.Content[entry], t.fresh) && last.Index == entry {
-		return fmt.Errorf("%s: the item is there already: %w", t.edit.Path, ErrStale)
+		t.taken = entry
 	}
 	return nil
+}
+
+// link settles what only all edits together tell: an entry that is there
+// already must be removed by another edit, and After may name an entry that an
+// edit before it adds.
+func link(targets []*target) error {
+	for i, t := range targets {
+		if t.edit.Op != Add {
+			continue
+		}
+		if t.taken >= 0 && !slices.ContainsFunc(targets, func(o *target) bool {
+			return o.edit.Op == Remove && o.parent == t.parent && o.entry == t.taken
+		}) {
+			return fmt.Errorf("%s: it is there already: %w", t.edit.Path, ErrStale)
+		}
+		if t.pending == nil {
+			continue
+		}
+		j := slices.IndexFunc(targets[:i], func(o *target) bool { return o.edit.Op == Add && o.parent == t.parent && o.isNamed(t.edit.After) })
+		if j < 0 {
+			return t.pending
+		}
+		t.entry, t.pending = targets[j].entry, nil
+	}
+	return nil
+}
+
+// isNamed reports that After names the entry that an Add makes.
+func (t *target) isNamed(after string) bool {
+	if t.key != nil && t.key.Value == after {
+		return true
+	}
+	p, err := ParsePath(after)
+	if err != nil || len(p) == 0 {
+		return false
+	}
+	last := p[len(p)-1]
+	if t.key != nil || last.Kind == StepIndex {
+		return last == t.edit.Path[len(t.edit.Path)-1]
+	}
+	one := &yaml.Node{Kind: yaml.SequenceNode, Content: []*yaml.Node{t.fresh}}
+	_, count := selected(one, last)
+	return last.Kind == StepWhere && count > 0
 }
 
 // parseNew reads the YAML text of an added value.

@@ -23,6 +23,7 @@ const (
 	Replace Op = "replace"
 	Add     Op = "add"
 	Remove  Op = "remove"
+	None    Op = "" // changes nothing; see Result.Inverse
 )
 
 // Start as Edit.After inserts before the first sibling.
@@ -47,8 +48,9 @@ type Edit struct {
 	// it is the same type, and becomes a string otherwise.
 	New string
 	// After is the sibling behind which Add inserts: a key, quoted or not, in
-	// a mapping; "[2]" or "[name=X]" in a sequence; empty: at the end; Start:
-	// before the first.
+	// a mapping; "[2]" or "[name=X]" in a sequence; or a whole path that ends
+	// so. It may be one that an edit before this one adds. Empty: at the end;
+	// Start: before the first.
 	After string
 	// AllowShared edits a value behind an anchor, alias or merge key, with all
 	// its users.
@@ -95,7 +97,9 @@ func (e *RefusedError) Error() string {
 // Result is a file after edits.
 type Result struct {
 	Bytes []byte
-	// Inverse are the edits of the new file that restore the old bytes.
+	// Inverse are the edits of the new file that restore the old bytes, one for
+	// each edit. Where one of them takes back several edits (a collection was
+	// filled or emptied), the others are None.
 	Inverse []Edit
 	// Places says for each edit where its value is in the new file: the first
 	// character of a replaced or added value's entry, or where a removed one
@@ -119,6 +123,9 @@ type target struct {
 	// upWay is the way that adds a key before the last entry; 0: there is none.
 	upWay int
 	key   *yaml.Node // the added key
+	// taken is the entry that has the added key or selector already, or -1.
+	taken   int
+	pending error // After names nothing that is there
 	// leader writes for its whole group, the edits of one collection that is
 	// filled for the first time or emptied.
 	leader *target
@@ -155,19 +162,36 @@ func (f *File) Apply(edits []Edit) (res Result, err error) {
 			res, err = Result{}, fmt.Errorf("editing %s: %v", f.name, r)
 		}
 	}()
-	targets := make([]*target, len(edits))
-	for i, e := range edits {
-		t, err := f.aim(e)
-		if err != nil {
-			return Result{}, fmt.Errorf("editing %s: %w", f.name, err)
-		}
-		targets[i] = t
+	targets, err := f.aimAll(edits)
+	if err == nil {
+		res, err = f.applyAll(targets)
 	}
-	res, err = f.applyAll(targets)
 	if err != nil {
 		return Result{}, fmt.Errorf("editing %s: %w", f.name, err)
 	}
+	for i, e := range edits { // in step with the edits
+		if e.Op == None {
+			res.Inverse = slices.Insert(res.Inverse, i, Edit{Document: e.Document, Path: e.Path})
+			res.Places = slices.Insert(res.Places, i, Place{File: f.name})
+		}
+	}
 	return res, nil
+}
+
+// aimAll looks up all edits that change something.
+func (f *File) aimAll(edits []Edit) ([]*target, error) {
+	var targets []*target
+	for _, e := range edits {
+		if e.Op == None {
+			continue
+		}
+		t, err := f.aim(e)
+		if err != nil {
+			return nil, err
+		}
+		targets = append(targets, t)
+	}
+	return targets, link(targets)
 }
 
 func (f *File) applyAll(targets []*target) (Result, error) {
@@ -267,6 +291,7 @@ func (f *File) try(targets []*target) (Result, error) {
 	res := Result{Bytes: out}
 	for i, t := range targets {
 		if t.leader != nil && t.leader != t {
+			res.Inverse = append(res.Inverse, Edit{Document: t.edit.Document, Path: t.edit.Path, Op: None})
 			continue
 		}
 		inv, err := p.invert(t, moved[i])
@@ -287,13 +312,9 @@ func (f *File) try(targets []*target) (Result, error) {
 // checkInverse computes, without parsing again, that the inverse restores this
 // file.
 func (f *File) checkInverse(after *File, inverse []Edit) error {
-	targets := make([]*target, len(inverse))
-	for i, e := range inverse {
-		t, err := after.aim(e)
-		if err != nil {
-			return err
-		}
-		targets[i] = t
+	targets, err := after.aimAll(inverse)
+	if err != nil {
+		return err
 	}
 	if err := after.plan(targets); err != nil {
 		return err
