@@ -102,8 +102,10 @@ func newEffective(in Input, sources []*source) *effective {
 		s.jvm(func(p place) { e.readToken(p) })
 	}
 	for _, v := range in.Injected {
-		e.found = append(e.found, Setting{Key: v.Name, Value: v.Value, Level: LevelJar,
-			From: "annotation " + v.Name + "=" + v.Value, Reference: v.Reference, refs: references(v.Value, DialectExec)})
+		e.found = append(e.found, Setting{
+			Key: v.Name, Value: v.Value, Level: LevelJar,
+			From: "annotation " + v.Name + "=" + v.Value, Reference: v.Reference, refs: references(v.Value, DialectExec),
+		})
 	}
 	e.readPlaceholders()
 	e.unusedVariables()
@@ -128,8 +130,10 @@ func (e *effective) readFlags(s *source, region *rewrite) {
 		}
 		options := parseJarOptions(flag.Options)
 		for _, p := range options.pairs {
-			e.found = append(e.found, Setting{Key: p.key, Value: p.value, Level: LevelJar, From: p.key + "=" + p.value,
-				at: &at, refs: references(p.value, s.d)})
+			e.found = append(e.found, Setting{
+				Key: p.key, Value: p.value, Level: LevelJar, From: p.key + "=" + p.value,
+				at: &at, refs: references(p.value, s.d),
+			})
 		}
 		if options.dropped != "" {
 			e.warn(CodeDead, "options behind the agent's jar: %q is no key=value pair, the agent drops it and what follows", redactPairs(options.dropped))
@@ -219,8 +223,10 @@ func (e *effective) settingsOf(variable string) []Setting {
 		out = append(out, s)
 	}
 	if v, ok := e.named[variable]; ok {
-		out = append(out, Setting{Value: v.Value, Level: LevelVariable, From: v.Name + "=" + v.Value, Variable: v.Name,
-			Reference: v.Reference, refs: references(v.Value, DialectExec), own: v.Origin == ""})
+		out = append(out, Setting{
+			Value: v.Value, Level: LevelVariable, From: v.Name + "=" + v.Value, Variable: v.Name,
+			Reference: v.Reference, refs: references(v.Value, DialectExec), own: v.Origin == "",
+		})
 		if v.Reference != "" {
 			out[len(out)-1].From = v.Name + " (" + v.Reference + ")"
 		}

@@ -145,7 +145,7 @@ func (t *translation) dropSkyWalking() {
 func (t *translation) spell(p property, at place, can bool) (string, bool) {
 	entry := strings.HasPrefix(p.key, "otel.") && p.verbatim == ""
 	raw, ok := "", false
-	if can && !(entry && (p.env || t.in.Target.Placement == "env")) {
+	if elsewhere := entry && (p.env || t.in.Target.Placement == "env"); can && !elsewhere {
 		raw, ok = t.raw(p, at)
 	}
 	switch {

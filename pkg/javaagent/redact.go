@@ -8,9 +8,10 @@ import (
 const hidden = "***"
 
 // secretWords name keys whose values are never shown.
+//
+//nolint:gosec // words, not a secret
 const secretWords = `passw(?:or)?d|passwd|pwd|token|secret|authentication|authorization|credentials?|api[-_.]?key|access[-_.]?key|private[-_.]?key|exporter[._]otlp(?:[._][a-z]+)?[._]headers`
 
-//nolint:gochecknoglobals // compiled once
 var (
 	secretKey  = regexp.MustCompile(`(?i)(?:` + secretWords + `)`)
 	secretPair = regexp.MustCompile(`(?i)([A-Za-z0-9_.\-\[\]#]*(?:` + secretWords + `)[A-Za-z0-9_.\-\]#]*["']?\s*[=:]\s*)("[^"]*"|'[^']*'|[^\s,&;"'}]+)`)

@@ -137,14 +137,6 @@ func (s *source) parts() []*source {
 	return parts
 }
 
-// raw is the source text of a token.
-func (s *source) raw(t Token) string {
-	if s.items != nil {
-		return s.items[t.Start]
-	}
-	return s.text[t.Start:t.End]
-}
-
 // result applies the rewrites.
 func (s *source) result() (text string, items []string, edits []Edit) {
 	if s.items == nil {

@@ -145,12 +145,18 @@ type versioned struct {
 // VersionedNames are properties whose name depends on the target version.
 func versionedNames() []versioned {
 	return []versioned{
-		{Purpose: "sanitizer", Old: "otel.instrumentation.common.db-statement-sanitizer.enabled",
-			New: "otel.instrumentation.common.db.query-sanitization.enabled", From: "2.27.0", OldStillRead: "2.31", Source: otelAgent},
-		{Purpose: "trace-id-key", Old: "otel.instrumentation.common.logging.trace-id",
-			New: "otel.instrumentation.common.logging.trace-id-key", From: "2.29.0", OldStillRead: "2.31", Source: otelAgent},
-		{Purpose: "servlet-parameters", Old: "otel.instrumentation.servlet.experimental.capture-request-parameters",
-			New: "otel.instrumentation.servlet.experimental.request-parameters.included", From: "2.31.0", OldIsNarrower: true, Source: otelHTTP},
+		{
+			Purpose: "sanitizer", Old: "otel.instrumentation.common.db-statement-sanitizer.enabled",
+			New: "otel.instrumentation.common.db.query-sanitization.enabled", From: "2.27.0", OldStillRead: "2.31", Source: otelAgent,
+		},
+		{
+			Purpose: "trace-id-key", Old: "otel.instrumentation.common.logging.trace-id",
+			New: "otel.instrumentation.common.logging.trace-id-key", From: "2.29.0", OldStillRead: "2.31", Source: otelAgent,
+		},
+		{
+			Purpose: "servlet-parameters", Old: "otel.instrumentation.servlet.experimental.capture-request-parameters",
+			New: "otel.instrumentation.servlet.experimental.request-parameters.included", From: "2.31.0", OldIsNarrower: true, Source: otelHTTP,
+		},
 		{Purpose: "declarative-file", Old: "otel.experimental.config.file", New: "otel.config.file", From: "2.26.0", Source: otelConfig},
 	}
 }

@@ -76,8 +76,11 @@ func TestUpgrade(t *testing.T) {
 			in: javaagent.Input{
 				Variable: "JAVA_OPTS", Text: flag,
 				Env: []javaagent.Var{
-					{Name: "OTEL_EXPORTER_OTLP_ENDPOINT", Value: "http://old:4318"}, {Name: "OTEL_EXPORTER_OTLP_PROTOCOL", Value: "http/protobuf"},
-					{Name: "OTEL_LOGS_EXPORTER", Value: "none"}, {Name: "OTEL_METRICS_EXPORTER", Value: "none"}, {Name: "OTEL_PROPAGATORS", Value: "b3"},
+					{Name: "OTEL_EXPORTER_OTLP_ENDPOINT", Value: "http://old:4318"},
+					{Name: "OTEL_EXPORTER_OTLP_PROTOCOL", Value: "http/protobuf"},
+					{Name: "OTEL_LOGS_EXPORTER", Value: "none"},
+					{Name: "OTEL_METRICS_EXPORTER", Value: "none"},
+					{Name: "OTEL_PROPAGATORS", Value: "b3"},
 				},
 			},
 			edit: func(t *javaagent.Target) { t.Previous = []string{"-Dotel.propagators=b3"} },
