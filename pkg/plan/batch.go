@@ -44,6 +44,13 @@ func (m *maker) units(drafts []*draft) []unit {
 	byID := make(map[fleet.ID]*draft, len(drafts))
 	for _, d := range drafts {
 		byID[d.plan.ID] = d
+		byID[d.w.ID] = d
+		// Users of a place are named without the wave that stands for a cluster.
+		bare := d.plan.ID
+		bare.Cluster = ""
+		if byID[bare] == nil {
+			byID[bare] = d
+		}
 	}
 	// Blocking one workload may block others with it.
 	for changed := true; changed; {
@@ -86,7 +93,7 @@ func (m *maker) blockShared(d *draft, byID map[fleet.ID]*draft) bool {
 			continue
 		}
 		for _, id := range d.places[p] {
-			if id == d.plan.ID {
+			if id == d.plan.ID || byID[id] == d {
 				continue
 			}
 			other, planned := byID[id]

@@ -9,6 +9,13 @@ import (
 	"github.com/otelshift/otelshift/pkg/javaagent"
 )
 
+// mine reports a flag of ours in any container.
+func (m *maker) mine(w fleet.Workload, s situation) bool {
+	return slices.ContainsFunc(w.Containers, func(c fleet.Container) bool {
+		return slices.ContainsFunc(s.ours[c.Name], func(l fleet.Load) bool { return m.brought(w, c, l) })
+	})
+}
+
 // current plans a workload that loads OpenTelemetry's agent and not
 // SkyWalking's: is it ours, and is it at the target?
 func (m *maker) current(d *draft, s situation) {
@@ -57,20 +64,22 @@ func (m *maker) current(d *draft, s situation) {
 }
 
 // brought reports that the flag is otelshift's: the jar where it puts it, or
-// in a volume that an init container fills from the agent's image.
+// in a volume that an init container fills from our image or by our command.
 func (m *maker) brought(w fleet.Workload, c fleet.Container, l fleet.Load) bool {
 	if path.Dir(l.Jar) == path.Clean(m.spec.Agent.Directory) {
 		return true
 	}
-	if _, _, found := bringing(w, c.Name, l.Jar); found && path.Base(l.Jar) == jarName {
-		return true
-	}
-	ref, err := fleet.ParseImageRef(c.Image.Text)
-	if err != nil || path.Base(l.Jar) != jarName {
+	if path.Base(l.Jar) != jarName {
 		return false
 	}
+	if agent, _, found := bringing(w, c.Name, l.Jar); found {
+		have, err := fleet.ParseImageRef(agent.Image.Text)
+		want, wrong := fleet.ParseImageRef(InitImage(m.in.Config))
+		return err == nil && wrong == nil && have.Repository == want.Repository || agent.Copy != nil && agent.Copy.From == m.initJar()
+	}
+	ref, err := fleet.ParseImageRef(c.Image.Text)
 	_, _, ok := m.tag.Match(ref.Tag)
-	return ok
+	return err == nil && ok
 }
 
 // bringing is the init container that fills the volume from which the

@@ -68,12 +68,13 @@ func Make(in Input) fleet.Plan {
 	}
 	m.tag = tag
 	var drafts []*draft
-	for _, w := range in.Scan.Workloads {
+	for _, w := range m.apartByWave(in.Scan.Workloads) {
 		if d := m.workload(w); d != nil {
 			drafts = append(drafts, d)
 		}
 	}
 	slices.SortStableFunc(drafts, func(a, b *draft) int { return a.plan.ID.Compare(b.plan.ID) })
+	drafts = merge(drafts)
 	units := m.units(drafts)
 	for _, d := range drafts {
 		p.Workloads = append(p.Workloads, d.finish())

@@ -82,7 +82,9 @@ func TestActions(t *testing.T) {
 		{name: "a namespace that is not listed is skipped", w: app("cart", swFlag), config: func(s *config.Spec) { s.Workloads.Namespaces = []string{"other"} }, action: fleet.ActionSkip, code: fleet.CodeNotSelected},
 		{
 			name: "labels that do not match are skipped", w: app("cart", swFlag), action: fleet.ActionSkip, code: fleet.CodeNotSelected,
-			config: func(s *config.Spec) { s.Workloads.Selector = config.Selector{MatchLabels: map[string]string{"team": "x"}} },
+			config: func(s *config.Spec) {
+				s.Workloads.Selector = config.Selector{MatchLabels: map[string]string{"team": "x"}}
+			},
 		},
 		{name: "no replicas are skipped", w: app("cart", swFlag, func(w *fleet.Workload) { w.Replicas = 0 }), action: fleet.ActionSkip, code: fleet.CodeReplicasZero},
 		{name: "unknown replicas are not", w: app("cart", swFlag, func(w *fleet.Workload) { w.Replicas = -1 }), action: fleet.ActionMigrate},
@@ -171,7 +173,9 @@ func TestActions(t *testing.T) {
 		},
 		{
 			name: "an image that failed blocks", w: app("cart", swFlag), action: fleet.ActionBlocked, code: fleet.CodeImageFailed,
-			in: func(in *Input) { in.Failed = map[string]error{rebuildKey("registry.example/cart:1.0"): errors.New("EOF")} },
+			in: func(in *Input) {
+				in.Failed = map[string]error{rebuildKey("registry.example/cart:1.0"): errors.New("EOF")}
+			},
 		},
 		{
 			name: "edits that were refused block", w: app("cart", swFlag), action: fleet.ActionBlocked, code: fleet.CodeEditRefused,
@@ -503,4 +507,57 @@ func TestUnreadAsksOnlyWhatIsAllowed(t *testing.T) {
 			t.Errorf("%s: Unread = %v, want %v", name, got, tt.want)
 		}
 	}
+}
+
+func TestDeclarationsOfOneWorkload(t *testing.T) {
+	elsewhere := func(file string, edits ...func(*fleet.Workload)) fleet.Workload {
+		return app("cart", swFlag, append([]func(*fleet.Workload){func(w *fleet.Workload) {
+			w.Place.File = file
+			c := &w.Containers[0]
+			c.Place.File, c.Image.Place.File, c.Env[0].Place.File, c.Env[0].Value.Place.File = file, file, file, file
+			w.Loads[0].Value.Place.File = file
+		}}, edits...)...)
+	}
+	t.Run("change together", func(t *testing.T) {
+		p := Make(input(settings(), app("cart", swFlag), elsewhere("all.yaml")))
+		if len(p.Workloads) != 1 || p.Summary.Migrate != 1 || len(p.Workloads[0].Rebuilds) != 1 {
+			t.Fatalf("plan %+v", p.Summary)
+		}
+		files := map[string]bool{}
+		for _, c := range p.Workloads[0].Changes {
+			files[c.File] = true
+		}
+		if len(files) != 2 {
+			t.Errorf("files %v, want both", files)
+		}
+	})
+	t.Run("keep only the effects that they share", func(t *testing.T) {
+		p := Make(input(settings(), app("cart", swFlag), elsewhere("all.yaml", func(w *fleet.Workload) {
+			w.Containers[0].Env[0].Value.Text += " -Xmx2g"
+			w.Loads[0].Value.Text += " -Xmx2g"
+		})))
+		if p.Summary.Migrate != 1 {
+			t.Fatalf("plan %+v", p.Workloads)
+		}
+		for _, e := range p.Workloads[0].Effects {
+			if strings.Contains(e.Field, "JAVA_OPTS") {
+				t.Errorf("effect %+v, and the other declaration ends with another value", e)
+			}
+		}
+	})
+	t.Run("block when nothing is the same", func(t *testing.T) {
+		p := Make(input(settings(), app("cart", swFlag), elsewhere("all.yaml", image("registry.example/cart:2"))))
+		if p.Summary.Blocked != 1 || p.Workloads[0].Reason.Code != fleet.CodeShared {
+			t.Errorf("plan %+v", p.Workloads)
+		}
+	})
+	t.Run("are two workloads in two waves", func(t *testing.T) {
+		c := settings(func(s *config.Spec) {
+			s.Batch.Waves = []config.Wave{{Name: "staging", Include: []string{"apps/**"}}, {Name: "prod", Include: []string{"prod/**"}}}
+		})
+		p := Make(input(c, app("cart", swFlag), elsewhere("prod/cart.yaml")))
+		if len(p.Workloads) != 2 || p.Workloads[0].ID.Cluster != "prod" || p.Workloads[1].ID.Cluster != "staging" || len(p.Batches) != 2 {
+			t.Errorf("workloads %+v", p.Workloads)
+		}
+	})
 }

@@ -116,11 +116,15 @@ func (m *maker) workload(w fleet.Workload) *draft {
 			m.migrate(d, s)
 		}
 	case len(s.ours) > 0:
-		if skip != nil {
+		switch {
+		case skip == nil:
+			m.current(d, s)
+		case m.mine(w, s):
 			d.plan.Action, d.plan.Reason = fleet.ActionSkip, skip
 			return d
+		default:
+			return nil // somebody else's agent, and not selected
 		}
-		m.current(d, s)
 	case len(w.Signs) > 0:
 		if skip != nil || !m.unread(d) {
 			return nil
@@ -350,8 +354,10 @@ func overrides(match config.Match, w fleet.Workload) bool {
 func (m *maker) subject(w fleet.Workload, c fleet.Container) javaagent.Workload {
 	all := labels(w)
 	s := javaagent.Workload{Name: w.ID.Name, Namespace: w.ID.Namespace, Label: all[m.spec.Workloads.NameLabel], Labels: all}
-	if ref, err := fleet.ParseImageRef(c.Image.Text); err == nil && ref.Tag != "" {
-		s.ImageTag = m.tag.Base(ref.Tag)
+	if ref, err := fleet.ParseImageRef(c.Image.Text); err == nil {
+		// What the rebuilt image's tag is made of, so that an upgrade finds the
+		// same version again.
+		s.ImageTag = m.tag.Base(ref.TagName())
 	}
 	return s
 }
