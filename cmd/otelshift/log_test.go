@@ -56,8 +56,10 @@ func TestReportIsHonestAboutItsCode(t *testing.T) {
 	}{
 		{"nothing to say", nil, codeDone, ""},
 		{"any error is a failure", errors.New("pushing: refused"), codeFailed, "otelshift: error: pushing: refused\n"},
-		{"a hint keeps the code", withHint(&exitError{code: codeFound, err: errors.New("a rollout failed")}, "merge the revert"), codeFound,
-			"otelshift: error: a rollout failed\notelshift: hint: merge the revert\n"},
+		{
+			"a hint keeps the code", withHint(&exitError{code: codeFound, err: errors.New("a rollout failed")}, "merge the revert"), codeFound,
+			"otelshift: error: a rollout failed\notelshift: hint: merge the revert\n",
+		},
 		{"a hint makes no failure of a failure", withHint(errors.New("x"), "y"), codeFailed, "otelshift: error: x\notelshift: hint: y\n"},
 		{"what was said already is not said again", &exitError{code: codeFound}, codeFound, ""},
 		{"each line of a list is an error", errors.Join(errors.New("a"), errors.New("b")), codeFailed, "otelshift: error: a\notelshift: error: b\n"},

@@ -179,7 +179,7 @@ func (d *decoder) decode(n *yaml.Node, v reflect.Value, path string) {
 		}
 		return
 	}
-	switch v.Kind() {
+	switch v.Kind() { //nolint:exhaustive // the kinds that configuration has
 	case reflect.Pointer:
 		fresh := reflect.New(v.Type().Elem())
 		d.decode(n, fresh.Elem(), path)

@@ -46,7 +46,7 @@ func encode(v reflect.Value) (*yaml.Node, error) {
 		}
 		return textNode(string(text)), nil
 	}
-	switch v.Kind() {
+	switch v.Kind() { //nolint:exhaustive // the kinds that configuration has
 	case reflect.Pointer:
 		return encode(v.Elem())
 	case reflect.String:

@@ -91,7 +91,7 @@ func kindOf(v reflect.Value) (kind string, structure reflect.Value, suffix strin
 	case Selector:
 		return "labels, or object", reflect.New(v.Type()).Elem(), ""
 	}
-	switch v.Kind() {
+	switch v.Kind() { //nolint:exhaustive // the kinds that configuration has
 	case reflect.Pointer:
 		return "object", reflect.New(v.Type().Elem()).Elem(), ""
 	case reflect.Struct:

@@ -71,7 +71,7 @@ func schemaOf(v reflect.Value, comments map[string]string) *schema {
 			{Type: "object", Additional: &schema{Type: text}},
 		}}
 	}
-	switch v.Kind() {
+	switch v.Kind() { //nolint:exhaustive // the kinds that configuration has
 	case reflect.Pointer:
 		return schemaOf(reflect.New(v.Type().Elem()).Elem(), comments)
 	case reflect.Struct:

@@ -86,7 +86,7 @@ func (v *checker) fail(path, hint, format string, args ...any) {
 
 // tags applies the enum, min and check tags of every field.
 func (v *checker) tags(value reflect.Value, path string) {
-	switch value.Kind() {
+	switch value.Kind() { //nolint:exhaustive // the kinds that configuration has
 	case reflect.Pointer:
 		if !value.IsNil() {
 			v.tags(value.Elem(), path)
