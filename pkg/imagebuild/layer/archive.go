@@ -1,0 +1,177 @@
+package layer
+
+import (
+	"archive/tar"
+	"bufio"
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/klauspost/compress/gzip"
+	"github.com/klauspost/compress/zstd"
+)
+
+// Limits of what an archive may unpack to.
+type Limits struct {
+	Bytes int64 // of all files
+	Files int
+	Ratio int64 // unpacked to packed bytes, beyond the first MiB
+}
+
+// DefaultLimits are ten times what an agent with its extensions needs.
+func DefaultLimits() Limits { return Limits{Bytes: 512 << 20, Files: 20_000, Ratio: 200} }
+
+// ErrHostile: an archive that nobody makes in good faith.
+var ErrHostile = errors.New("refused")
+
+// ReadArchive reads a tar stream, plain or compressed by gzip or zstd (told by
+// its first bytes), whose files are to be put into an image. strip is a
+// directory that is taken off every name; what lies beside it is ignored.
+// Anything but regular files and directories is refused, as are names that
+// leave the directory, that are there twice, or that a layer would take for a
+// whiteout.
+func ReadArchive(r io.Reader, strip string, limits Limits) ([]File, error) {
+	packed := &counting{r: r}
+	plain, err := Decompress(packed)
+	if err != nil {
+		return nil, err
+	}
+	defer plain.Close() //nolint:errcheck // reading only; errors show in Read
+	prefix, ok := Clean(strip)
+	if !ok {
+		return nil, fmt.Errorf("reading an archive: prefix %q leaves it: %w", strip, ErrHostile)
+	}
+	var files []File
+	var total int64
+	seen := map[string]bool{}
+	t := tar.NewReader(plain)
+	for {
+		h, err := t.Next()
+		if errors.Is(err, io.EOF) {
+			return files, nil
+		}
+		if err != nil {
+			return nil, fmt.Errorf("reading an archive: %w", err)
+		}
+		name, err := safeName(h)
+		if err != nil {
+			return nil, err
+		}
+		if prefix != "" {
+			inside, ok := strings.CutPrefix(name, prefix+"/")
+			if !ok {
+				continue
+			}
+			name = inside
+		}
+		if h.Typeflag == tar.TypeDir || name == "" {
+			continue
+		}
+		if seen[name] {
+			return nil, fmt.Errorf("reading an archive: %s is there twice: %w", name, ErrHostile)
+		}
+		seen[name] = true
+		total += h.Size
+		if len(files) >= limits.Files || total > limits.Bytes {
+			return nil, fmt.Errorf("reading an archive: more than %d files or %d bytes: %w", limits.Files, limits.Bytes, ErrHostile)
+		}
+		content, err := bounded(t, h.Size, packed, limits)
+		if err != nil {
+			return nil, fmt.Errorf("reading %s of an archive: %w", name, err)
+		}
+		mode := int64(0o644)
+		if h.Mode&0o100 != 0 {
+			mode = 0o755
+		}
+		files = append(files, File{Name: name, Mode: mode, Content: content})
+	}
+}
+
+// safeName refuses entries that have no business in an agent's archive.
+func safeName(h *tar.Header) (string, error) {
+	name, ok := Clean(h.Name)
+	switch {
+	case !ok || strings.HasPrefix(h.Name, "/") || strings.ContainsAny(h.Name, "\\\x00"):
+		return "", fmt.Errorf("reading an archive: %q leaves it: %w", h.Name, ErrHostile)
+	case h.Typeflag != tar.TypeReg && h.Typeflag != tar.TypeDir && h.Typeflag != tar.TypeXGlobalHeader:
+		return "", fmt.Errorf("reading an archive: %q is a %s: %w", h.Name, kind(h.Typeflag), ErrHostile)
+	}
+	for part := range strings.SplitSeq(name, "/") {
+		if strings.HasPrefix(part, whiteoutPrefix) {
+			return "", fmt.Errorf("reading an archive: %q is the name of a whiteout: %w", h.Name, ErrHostile)
+		}
+	}
+	if h.Typeflag == tar.TypeXGlobalHeader {
+		return "", nil
+	}
+	return name, nil
+}
+
+func kind(typeflag byte) string {
+	switch typeflag {
+	case tar.TypeSymlink:
+		return "symbolic link"
+	case tar.TypeLink:
+		return "hard link"
+	case tar.TypeChar, tar.TypeBlock:
+		return "device"
+	case tar.TypeFifo:
+		return "named pipe"
+	}
+	return fmt.Sprintf("tar entry of type %q", typeflag)
+}
+
+// bounded reads one file without believing its header: memory grows with what
+// arrives.
+func bounded(r io.Reader, size int64, packed *counting, limits Limits) ([]byte, error) {
+	var buf bytes.Buffer
+	const step = 1 << 20
+	for int64(buf.Len()) < size {
+		n, err := io.CopyN(&buf, r, min(step, size-int64(buf.Len())))
+		if err != nil {
+			return nil, err
+		}
+		packed.unpacked += n
+		if packed.unpacked > step && packed.unpacked > limits.Ratio*packed.n {
+			return nil, fmt.Errorf("it unpacks to more than %d times its size: %w", limits.Ratio, ErrHostile)
+		}
+	}
+	return buf.Bytes(), nil
+}
+
+type counting struct {
+	r           io.Reader
+	n, unpacked int64
+}
+
+func (c *counting) Read(p []byte) (int, error) {
+	n, err := c.r.Read(p)
+	c.n += int64(n)
+	return n, err //nolint:wrapcheck // io.EOF has to pass as it is
+}
+
+// Decompress reads gzip, zstd or neither, told by the first bytes.
+func Decompress(r io.Reader) (io.ReadCloser, error) {
+	buffered := bufio.NewReaderSize(r, 64<<10)
+	magic, err := buffered.Peek(4)
+	if err != nil && !errors.Is(err, io.EOF) {
+		return nil, fmt.Errorf("reading a stream: %w", err)
+	}
+	switch {
+	case bytes.HasPrefix(magic, []byte{0x1f, 0x8b}):
+		z, err := gzip.NewReader(buffered)
+		if err != nil {
+			return nil, fmt.Errorf("reading a gzip stream: %w", err)
+		}
+		return z, nil
+	case bytes.Equal(magic, []byte{0x28, 0xb5, 0x2f, 0xfd}):
+		z, err := zstd.NewReader(buffered, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxMemory(256<<20))
+		if err != nil {
+			return nil, fmt.Errorf("reading a zstd stream: %w", err)
+		}
+		return z.IOReadCloser(), nil
+	}
+	return io.NopCloser(buffered), nil
+}

@@ -1,0 +1,173 @@
+package layer
+
+import (
+	"archive/tar"
+	"errors"
+	"fmt"
+	"io"
+	"path"
+	"strings"
+)
+
+// Names that mean "removed" in a layer.
+const (
+	whiteoutPrefix = ".wh."
+	opaqueMarker   = ".wh..wh..opq"
+	xattrPrefix    = "SCHILY.xattr."
+)
+
+// Node is what a layer says of a path. Regular files carry only their type.
+type Node struct {
+	Path   string            `json:"path"`
+	Type   byte              `json:"type"` // tar.TypeDir, …
+	Mode   int64             `json:"mode,omitempty"`
+	UID    int               `json:"uid,omitempty"`
+	GID    int               `json:"gid,omitempty"`
+	Link   string            `json:"link,omitempty"` // target of a symlink, as written
+	Xattrs map[string]string `json:"xattrs,omitempty"`
+}
+
+// Listing is what one layer says of paths, as far as it has been read.
+type Listing struct {
+	Nodes     map[string]Node     // every entry; of a path that is there twice, the last
+	Implied   map[string]struct{} // directories that have entries below and none of their own (yet)
+	Whiteouts map[string]struct{} // removed from the layers below
+	Opaque    map[string]struct{} // directories whose content below is hidden
+	Complete  bool                // read to the end
+}
+
+// NewListing is a listing of which nothing has been read.
+func NewListing() *Listing {
+	return &Listing{
+		Nodes: map[string]Node{}, Implied: map[string]struct{}{},
+		Whiteouts: map[string]struct{}{}, Opaque: map[string]struct{}{},
+	}
+}
+
+// Clean makes a path of this package of a tar entry's name or an absolute
+// path. ok is false where it leaves the root.
+func Clean(name string) (cleaned string, ok bool) {
+	for part := range strings.SplitSeq(name, "/") {
+		if part == ".." {
+			return "", false
+		}
+	}
+	return strings.TrimPrefix(path.Clean("/"+name), "/"), true
+}
+
+// Scan reads a layer's tar stream until its end, or until enough says so
+// behind an entry that may matter: a directory, a link or a whiteout.
+func (l *Listing) Scan(r io.Reader, enough func() bool) error {
+	t := tar.NewReader(r)
+	for {
+		h, err := t.Next()
+		if errors.Is(err, io.EOF) {
+			l.Complete = true
+			return nil
+		}
+		if err != nil {
+			return fmt.Errorf("reading a layer: %w", err)
+		}
+		name, ok := Clean(h.Name)
+		if !ok {
+			continue // engines refuse such a layer; it says nothing of a path
+		}
+		if l.add(name, h) && enough() {
+			return nil
+		}
+	}
+}
+
+// add records an entry and reports whether it may matter to a lookup.
+func (l *Listing) add(name string, h *tar.Header) bool {
+	dir, base := path.Split(name)
+	dir = strings.TrimSuffix(dir, "/")
+	l.imply(dir)
+	switch {
+	case base == opaqueMarker:
+		l.Opaque[dir] = struct{}{}
+		return true
+	case strings.HasPrefix(base, ".wh..wh."): // aufs' own
+		return false
+	case strings.HasPrefix(base, whiteoutPrefix):
+		l.Whiteouts[path.Join(dir, strings.TrimPrefix(base, whiteoutPrefix))] = struct{}{}
+		return true
+	}
+	n := Node{Path: name, Type: h.Typeflag}
+	if h.Typeflag == tar.TypeDir || h.Typeflag == tar.TypeSymlink {
+		n.Mode, n.UID, n.GID, n.Link = h.Mode&0o7777, h.Uid, h.Gid, ""
+		if h.Typeflag == tar.TypeSymlink {
+			n.Link = h.Linkname
+		}
+		for key, value := range h.PAXRecords {
+			if attr, ok := strings.CutPrefix(key, xattrPrefix); ok {
+				if n.Xattrs == nil {
+					n.Xattrs = map[string]string{}
+				}
+				n.Xattrs[attr] = value
+			}
+		}
+	}
+	l.Nodes[name] = n
+	delete(l.Implied, name)
+	return n.Type == tar.TypeDir || n.Type == tar.TypeSymlink
+}
+
+// imply records the ancestors of an entry.
+func (l *Listing) imply(dir string) {
+	for dir != "" && dir != "." {
+		if _, known := l.Implied[dir]; known {
+			return
+		}
+		if _, known := l.Nodes[dir]; known {
+			return
+		}
+		l.Implied[dir] = struct{}{}
+		dir = parent(dir)
+	}
+}
+
+// hides reports whether the layer hides the path from the layers below it,
+// not counting an entry of its own for the path.
+func (l *Listing) hides(p string) bool {
+	if _, gone := l.Whiteouts[p]; gone {
+		return true
+	}
+	for dir := parent(p); ; dir = parent(dir) {
+		if _, opaque := l.Opaque[dir]; opaque {
+			return true
+		}
+		if dir == "" {
+			return false
+		}
+		if _, gone := l.Whiteouts[dir]; gone {
+			return true
+		}
+		if n, ok := l.Nodes[dir]; ok && n.Type != tar.TypeDir {
+			return true
+		}
+	}
+}
+
+// parent is the directory of a path; the root's is the root.
+func parent(p string) string {
+	i := strings.LastIndexByte(p, '/')
+	if i < 0 {
+		return ""
+	}
+	return p[:i]
+}
+
+// Directories keeps what later lookups of directories need and drops regular
+// files: an eighth of the memory.
+func (l *Listing) Directories() *Listing {
+	small := NewListing()
+	small.Complete = l.Complete
+	small.Implied, small.Whiteouts, small.Opaque = l.Implied, l.Whiteouts, l.Opaque
+	for name, n := range l.Nodes {
+		if n.Type == tar.TypeDir || n.Type == tar.TypeSymlink {
+			small.Nodes[name] = n
+		}
+	}
+	return small
+}

@@ -1,0 +1,118 @@
+package wire
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+
+	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
+
+	"github.com/otelshift/otelshift/pkg/fleet"
+)
+
+// ErrUnexpected: the registry answered something that the protocol does not
+// provide for; go-containerregistry's remote package may know better.
+var ErrUnexpected = errors.New("unexpected answer")
+
+// Error is a registry's refusal. errors.Is finds fleet.ErrNotFound,
+// ErrDenied and ErrUnavailable in it by its status.
+type Error struct {
+	Method, Host, Path string
+	Status             int
+	Code               string // of the first error in the body: MANIFEST_UNKNOWN
+	Message            string
+}
+
+// Codes that callers branch on. OCI distribution-spec v1.1, "Error Codes";
+// distribution adds MANIFEST_BLOB_UNKNOWN.
+const (
+	CodeBlobUnknown         = "BLOB_UNKNOWN"
+	CodeManifestBlobUnknown = "MANIFEST_BLOB_UNKNOWN"
+)
+
+// Error implements error.
+func (e *Error) Error() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "%s answered %d to %s %s", e.Host, e.Status, e.Method, e.Path)
+	switch {
+	case e.Status == http.StatusMethodNotAllowed && e.Method != http.MethodGet && e.Method != http.MethodHead:
+		b.WriteString(" (the registry is read-only)")
+	case e.Code != "" && e.Message != "":
+		fmt.Fprintf(&b, " (%s: %s)", e.Code, e.Message)
+	case e.Code != "":
+		fmt.Fprintf(&b, " (%s)", e.Code)
+	}
+	return b.String()
+}
+
+// Is maps the status to the sentinels of fleet.
+func (e *Error) Is(target error) bool {
+	switch e.Status {
+	case http.StatusNotFound:
+		return target == fleet.ErrNotFound
+	case http.StatusUnauthorized, http.StatusForbidden, http.StatusMethodNotAllowed:
+		return target == fleet.ErrDenied
+	case http.StatusTooManyRequests, http.StatusRequestTimeout:
+		return target == fleet.ErrUnavailable
+	}
+	return e.Status >= http.StatusInternalServerError && target == fleet.ErrUnavailable
+}
+
+// refusal makes an Error of an answer and closes it.
+func refusal(resp *http.Response) *Error {
+	defer closeBody(resp)
+	e := &Error{
+		Method: resp.Request.Method, Host: resp.Request.URL.Host, Path: resp.Request.URL.Path, Status: resp.StatusCode,
+	}
+	data, err := io.ReadAll(io.LimitReader(resp.Body, 8<<10))
+	if err != nil {
+		return e
+	}
+	var body struct {
+		Errors []struct {
+			Code    string          `json:"code"`
+			Message string          `json:"message"`
+			Detail  json.RawMessage `json:"detail"`
+		} `json:"errors"`
+	}
+	if json.Unmarshal(data, &body) == nil {
+		for _, one := range body.Errors {
+			if e.Code == "" || one.Code == CodeManifestBlobUnknown {
+				e.Code, e.Message = one.Code, one.Message
+			}
+		}
+	}
+	return e
+}
+
+// classify turns what go-containerregistry's transport and net/http report
+// into errors that callers can branch on.
+func classify(ctx context.Context, err error) error {
+	var refused *transport.Error
+	if errors.As(err, &refused) {
+		e := &Error{Status: refused.StatusCode}
+		if refused.Request != nil {
+			e.Method, e.Host, e.Path = refused.Request.Method, refused.Request.URL.Host, refused.Request.URL.Path
+		}
+		if len(refused.Errors) > 0 {
+			e.Code, e.Message = string(refused.Errors[0].Code), refused.Errors[0].Message
+		}
+		return e
+	}
+	var own *Error
+	if errors.As(err, &own) || ctx.Err() != nil {
+		return err
+	}
+	return fmt.Errorf("%w: %w", fleet.ErrUnavailable, err)
+}
+
+// closeBody reads the little that is left, so that the connection can be used
+// again.
+func closeBody(resp *http.Response) {
+	_, _ = io.CopyN(io.Discard, resp.Body, 4<<10) // the answer is known; only the connection is at stake
+	_ = resp.Body.Close()
+}

@@ -1,0 +1,153 @@
+package wire
+
+import (
+	"context"
+	"errors"
+	"io"
+	"log/slog"
+	"math/rand/v2"
+	"net/http"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+)
+
+// patient is a transport with limits on how much is asked at once, that tries
+// again what may be tried again.
+type patient struct {
+	options Options
+	slots   chan struct{}
+
+	mu       sync.Mutex
+	registry map[string]chan struct{}
+}
+
+func newPatient(o Options) *patient {
+	return &patient{
+		options: o, slots: make(chan struct{}, o.Concurrency), registry: map[string]chan struct{}{},
+	}
+}
+
+// RoundTrip implements http.RoundTripper.
+func (p *patient) RoundTrip(req *http.Request) (*http.Response, error) {
+	ctx := req.Context()
+	var waited time.Duration
+	for attempt := 1; ; attempt++ {
+		resp, err := p.once(ctx, req)
+		wait, again := p.again(req, resp, err, attempt)
+		if !again || waited+wait > p.options.Budget || attempt >= p.options.Attempts {
+			return resp, err
+		}
+		next := req.Clone(ctx)
+		if req.GetBody != nil {
+			body, e := req.GetBody()
+			if e != nil {
+				return resp, err
+			}
+			next.Body = body
+		}
+		status := 0
+		if resp != nil {
+			status = resp.StatusCode
+			closeBody(resp)
+		}
+		p.options.Log.LogAttrs(ctx, slog.LevelDebug, "asking the registry again",
+			slog.String("method", req.Method), slog.String("path", req.URL.Path),
+			slog.Int("status", status), slog.Duration("wait", wait))
+		if e := p.options.Sleep(ctx, wait); e != nil {
+			return nil, e
+		}
+		waited += wait
+		req = next
+	}
+}
+
+// once asks when there is room.
+func (p *patient) once(ctx context.Context, req *http.Request) (*http.Response, error) {
+	p.mu.Lock()
+	room := p.registry[req.URL.Host]
+	if room == nil {
+		room = make(chan struct{}, p.options.PerRegistry)
+		p.registry[req.URL.Host] = room
+	}
+	p.mu.Unlock()
+	for _, slots := range []chan struct{}{room, p.slots} {
+		select {
+		case slots <- struct{}{}:
+			defer func() { <-slots }()
+		case <-ctx.Done():
+			return nil, context.Cause(ctx)
+		}
+	}
+	return p.options.Transport.RoundTrip(req)
+}
+
+// again says whether a later try may help and does no harm, and how long to
+// wait for it.
+func (p *patient) again(req *http.Request, resp *http.Response, err error, attempt int) (time.Duration, bool) {
+	if req.Body != nil && req.Body != http.NoBody && req.GetBody == nil {
+		return 0, false
+	}
+	backoff := 250 * time.Millisecond << (attempt - 1)
+	backoff += time.Duration(rand.Int64N(int64(backoff) / 2)) //nolint:gosec // jitter keeps clients apart, nothing depends on it
+	if err != nil {
+		canceled := req.Context().Err() != nil || errors.Is(err, context.Canceled)
+		return backoff, repeatable(req) && !canceled && transient(err)
+	}
+	switch resp.StatusCode {
+	case http.StatusTooManyRequests: // it was not even looked at
+	case http.StatusRequestTimeout, http.StatusInternalServerError, http.StatusBadGateway,
+		http.StatusServiceUnavailable, http.StatusGatewayTimeout:
+		if !repeatable(req) {
+			return 0, false
+		}
+	default:
+		return 0, false
+	}
+	if after, ok := p.retryAfter(resp.Header.Get("Retry-After")); ok {
+		return after, true
+	}
+	return backoff, true
+}
+
+// repeatable requests leave nothing behind when they are sent twice. An
+// upload's body is not: a session may have kept a part of it. Repo.Ensure
+// begins a new session instead.
+func repeatable(req *http.Request) bool {
+	switch req.Method {
+	case http.MethodGet, http.MethodHead:
+		return true
+	case http.MethodPost:
+		return req.Body == nil || req.Body == http.NoBody
+	case http.MethodPut:
+		return strings.Contains(req.URL.Path, "/manifests/")
+	}
+	return false
+}
+
+// transient errors are broken connections. A host that does not exist or
+// refuses is as good as an answer; asking it five times helps nobody.
+func transient(err error) bool {
+	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
+		return true
+	}
+	text := err.Error() // net/http has no type for these
+	return strings.Contains(text, "connection reset") || strings.Contains(text, "broken pipe") ||
+		strings.Contains(text, "server closed idle connection") || strings.Contains(text, "GOAWAY") ||
+		strings.Contains(text, "timeout")
+}
+
+// retryAfter reads seconds or a date. RFC 9110, section 10.2.3.
+func (p *patient) retryAfter(value string) (time.Duration, bool) {
+	if value == "" {
+		return 0, false
+	}
+	if seconds, err := strconv.Atoi(value); err == nil {
+		return time.Duration(max(seconds, 0)) * time.Second, true
+	}
+	if date, err := http.ParseTime(value); err == nil && p.options.Now != nil {
+		return max(date.Sub(p.options.Now()), 0), true
+	}
+	return 0, false
+}
