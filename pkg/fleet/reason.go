@@ -44,6 +44,14 @@ const (
 	CodeUnobserved      Code = "unobserved"
 	CodeNoCluster       Code = "no-cluster"
 	CodeSuperseded      Code = "superseded"
+
+	// Of rebuilt images.
+	CodeAttestation Code = "attestation-dropped"
+	CodeBaseGone    Code = "base-gone"
+	CodePlatform    Code = "platform"
+	CodeRemoval     Code = "removal-unverified"
+	CodeVolume      Code = "image-volume"
+	CodeVersion     Code = "agent-version"
 	CodeLedger          Code = "ledger"
 )
 

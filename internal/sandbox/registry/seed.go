@@ -196,7 +196,7 @@ func (s *seeder) platform(ctx context.Context, tag, platform string) (descriptor
 		}}, blobs...)
 		diffIDs = append([]string{digestOf(body)}, diffIDs...)
 	}
-	config, err := json.Marshal(s.config(platform, diffIDs, history))
+	config, err := encode(s.config(platform, diffIDs, history), "")
 	if err != nil {
 		return descriptor{}, err
 	}
@@ -350,7 +350,7 @@ func platformOf(platform string) map[string]string {
 }
 
 func (s *seeder) json(ctx context.Context, tag, mediaType string, value any) (descriptor, error) {
-	data, err := json.MarshalIndent(value, "", "   ")
+	data, err := encode(value, "   ")
 	if err != nil {
 		return descriptor{}, err
 	}
@@ -418,4 +418,16 @@ func (a *answer) WriteHeader(status int) {
 func (a *answer) Write(p []byte) (int, error) {
 	a.WriteHeader(http.StatusOK)
 	return a.body.Write(p) //nolint:wrapcheck // never fails
+}
+
+// encode writes JSON as Docker and BuildKit do: "&&" stays "&&".
+func encode(value any, indent string) ([]byte, error) {
+	var buf bytes.Buffer
+	e := json.NewEncoder(&buf)
+	e.SetEscapeHTML(false)
+	e.SetIndent("", indent)
+	if err := e.Encode(value); err != nil {
+		return nil, err
+	}
+	return bytes.TrimSuffix(buf.Bytes(), []byte("\n")), nil
 }

@@ -23,7 +23,7 @@ type Limits struct {
 // DefaultLimits are ten times what an agent with its extensions needs.
 func DefaultLimits() Limits { return Limits{Bytes: 512 << 20, Files: 20_000, Ratio: 200} }
 
-// ErrHostile: an archive that nobody makes in good faith.
+// ErrHostile is an archive that nobody makes in good faith.
 var ErrHostile = errors.New("refused")
 
 // ReadArchive reads a tar stream, plain or compressed by gzip or zstd (told by

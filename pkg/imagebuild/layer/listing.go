@@ -16,10 +16,10 @@ const (
 	xattrPrefix    = "SCHILY.xattr."
 )
 
-// Node is what a layer says of a path. Regular files carry only their type.
+// Node is a directory or a symbolic link of a layer.
 type Node struct {
 	Path   string            `json:"path"`
-	Type   byte              `json:"type"` // tar.TypeDir, …
+	Type   byte              `json:"type"` // tar.TypeDir or tar.TypeSymlink
 	Mode   int64             `json:"mode,omitempty"`
 	UID    int               `json:"uid,omitempty"`
 	GID    int               `json:"gid,omitempty"`
@@ -27,9 +27,12 @@ type Node struct {
 	Xattrs map[string]string `json:"xattrs,omitempty"`
 }
 
-// Listing is what one layer says of paths, as far as it has been read.
+// Listing is what one layer says of directories, as far as it has been read.
+// Files are not kept: a layer may have a hundred thousand. So a file that a
+// layer in between puts in a directory's place is taken for the directory
+// below it; nothing builds such images.
 type Listing struct {
-	Nodes     map[string]Node     // every entry; of a path that is there twice, the last
+	Nodes     map[string]Node     // of a path that is there twice, the last
 	Implied   map[string]struct{} // directories that have entries below and none of their own (yet)
 	Whiteouts map[string]struct{} // removed from the layers below
 	Opaque    map[string]struct{} // directories whose content below is hidden
@@ -72,14 +75,14 @@ func (l *Listing) Scan(r io.Reader, enough func() bool) error {
 		if !ok {
 			continue // engines refuse such a layer; it says nothing of a path
 		}
-		if l.add(name, h) && enough() {
+		if l.Add(name, h) && enough() {
 			return nil
 		}
 	}
 }
 
-// add records an entry and reports whether it may matter to a lookup.
-func (l *Listing) add(name string, h *tar.Header) bool {
+// Add records an entry and reports whether it may matter to a lookup.
+func (l *Listing) Add(name string, h *tar.Header) bool {
 	dir, base := path.Split(name)
 	dir = strings.TrimSuffix(dir, "/")
 	l.imply(dir)
@@ -93,24 +96,24 @@ func (l *Listing) add(name string, h *tar.Header) bool {
 		l.Whiteouts[path.Join(dir, strings.TrimPrefix(base, whiteoutPrefix))] = struct{}{}
 		return true
 	}
-	n := Node{Path: name, Type: h.Typeflag}
-	if h.Typeflag == tar.TypeDir || h.Typeflag == tar.TypeSymlink {
-		n.Mode, n.UID, n.GID, n.Link = h.Mode&0o7777, h.Uid, h.Gid, ""
-		if h.Typeflag == tar.TypeSymlink {
-			n.Link = h.Linkname
-		}
-		for key, value := range h.PAXRecords {
-			if attr, ok := strings.CutPrefix(key, xattrPrefix); ok {
-				if n.Xattrs == nil {
-					n.Xattrs = map[string]string{}
-				}
-				n.Xattrs[attr] = value
+	if name == "" || h.Typeflag != tar.TypeDir && h.Typeflag != tar.TypeSymlink {
+		return false
+	}
+	n := Node{Path: name, Type: h.Typeflag, Mode: h.Mode & 0o7777, UID: h.Uid, GID: h.Gid}
+	if h.Typeflag == tar.TypeSymlink {
+		n.Link = h.Linkname
+	}
+	for key, value := range h.PAXRecords {
+		if attr, ok := strings.CutPrefix(key, xattrPrefix); ok {
+			if n.Xattrs == nil {
+				n.Xattrs = map[string]string{}
 			}
+			n.Xattrs[attr] = value
 		}
 	}
 	l.Nodes[name] = n
 	delete(l.Implied, name)
-	return n.Type == tar.TypeDir || n.Type == tar.TypeSymlink
+	return true
 }
 
 // imply records the ancestors of an entry.
@@ -127,9 +130,9 @@ func (l *Listing) imply(dir string) {
 	}
 }
 
-// hides reports whether the layer hides the path from the layers below it,
+// Hides reports whether the layer hides the path from the layers below it,
 // not counting an entry of its own for the path.
-func (l *Listing) hides(p string) bool {
+func (l *Listing) Hides(p string) bool {
 	if _, gone := l.Whiteouts[p]; gone {
 		return true
 	}
@@ -156,18 +159,4 @@ func parent(p string) string {
 		return ""
 	}
 	return p[:i]
-}
-
-// Directories keeps what later lookups of directories need and drops regular
-// files: an eighth of the memory.
-func (l *Listing) Directories() *Listing {
-	small := NewListing()
-	small.Complete = l.Complete
-	small.Implied, small.Whiteouts, small.Opaque = l.Implied, l.Whiteouts, l.Opaque
-	for name, n := range l.Nodes {
-		if n.Type == tar.TypeDir || n.Type == tar.TypeSymlink {
-			small.Nodes[name] = n
-		}
-	}
-	return small
 }

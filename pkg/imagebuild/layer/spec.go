@@ -21,6 +21,29 @@ type File struct {
 	Name    string // below Spec.Own, or a whole path for Spec.Extra
 	Mode    int64  // 0o644 or 0o755
 	Content []byte
+	// Sum is the SHA-256 of Content in hex, where it is known already: hashing
+	// an agent for every image takes longer than asking for one.
+	Sum string
+}
+
+// sum is Sum, or made now.
+func (f File) sum() string {
+	if f.Sum != "" {
+		return f.Sum
+	}
+	digest := sha256.Sum256(f.Content)
+	return hex.EncodeToString(digest[:])
+}
+
+// Size is about how many bytes the layer has.
+func (s Spec) Size() int {
+	size := 64 << 10
+	for _, files := range [][]File{s.Files, s.Extra} {
+		for _, f := range files {
+			size += len(f.Content) + 1024
+		}
+	}
+	return size
 }
 
 // Spec is the layer of a rebuilt image. The same spec makes the same bytes.
@@ -41,7 +64,7 @@ type Result struct {
 
 // Key identifies the tar stream that the spec makes.
 func (s Spec) Key() string {
-	sum := sha256.New()
+	sum := &strings.Builder{}
 	for _, d := range s.sortedDirs() {
 		fmt.Fprintf(sum, "dir %q %o %d %d", d.Path, d.Mode, d.UID, d.GID)
 		for _, name := range slices.Sorted(maps.Keys(d.Xattrs)) {
@@ -55,10 +78,11 @@ func (s Spec) Key() string {
 	fmt.Fprintf(sum, "own %q\n", s.Own)
 	for i, files := range [][]File{s.Files, s.Extra} {
 		for _, f := range sorted(files) {
-			fmt.Fprintf(sum, "file %d %q %o %x\n", i, f.Name, f.Mode, sha256.Sum256(f.Content))
+			fmt.Fprintf(sum, "file %d %q %o %s\n", i, f.Name, f.Mode, f.sum())
 		}
 	}
-	return hex.EncodeToString(sum.Sum(nil))
+	digest := sha256.Sum256([]byte(sum.String()))
+	return hex.EncodeToString(digest[:])
 }
 
 // Write writes the compressed layer. Order: parents from the root down,

@@ -50,7 +50,7 @@ func (v *View) Lookup(p string) (Node, Knowledge) {
 		if _, ok := l.Implied[p]; ok {
 			implied = true
 		}
-		if l.hides(p) {
+		if l.Hides(p) {
 			return found()
 		}
 	}
@@ -69,7 +69,7 @@ type Resolved struct {
 	Exists bool // all of Path
 }
 
-// ErrNotDirectory: something on the way is no directory.
+// ErrNotDirectory says that something on the way is no directory.
 var ErrNotDirectory = errors.New("not a directory")
 
 // Resolve follows a directory's path from the root. known is false while a

@@ -1,9 +1,11 @@
 package wire
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"net/url"
 
@@ -13,11 +15,17 @@ import (
 // Blob is content that a repository has to have.
 type Blob struct {
 	Descriptor
-	// Content returns the bytes; it is called only when they have to be sent.
-	Content func(ctx context.Context) ([]byte, error)
+	// Open returns the content; it is called only when it has to be sent, and
+	// again when that has to be done again.
+	Open func(ctx context.Context) (io.ReadCloser, error)
 	// Shared blobs belong to many repositories: the registry is asked whether
 	// it has them, the first upload is waited for, the others mount it.
 	Shared bool
+}
+
+// Bytes is the Open of content that is at hand.
+func Bytes(content []byte) func(context.Context) (io.ReadCloser, error) {
+	return func(context.Context) (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(content)), nil }
 }
 
 // Ensure makes sure that the repository has the blob, by the cheapest means:
@@ -121,13 +129,13 @@ func (r *Repo) try(ctx context.Context, b Blob, from string) error {
 	if from != "" {
 		begin.query = url.Values{"mount": {b.Digest}, "from": {from}}.Encode()
 	}
-	resp, err := r.do(ctx, begin, http.StatusAccepted, http.StatusCreated)
+	resp, err := r.do(ctx, begin, http.StatusAccepted, http.StatusCreated) //nolint:bodyclose // closed below, by closeBody or after reading
 	if err != nil && from != "" && (errors.Is(err, fleet.ErrDenied) || errors.Is(err, fleet.ErrNotFound)) {
 		// It may not read the other repository, or that one is gone: send.
 		var refused *Error
 		if errors.As(err, &refused) && refused.Status != http.StatusMethodNotAllowed {
 			begin.query, begin.from = "", ""
-			resp, err = r.do(ctx, begin, http.StatusAccepted)
+			resp, err = r.do(ctx, begin, http.StatusAccepted) //nolint:bodyclose // closed below, by closeBody or after reading
 		}
 	}
 	if err != nil {
@@ -147,12 +155,8 @@ func (r *Repo) try(ctx context.Context, b Blob, from string) error {
 	query := location.Query() // some registries keep their state there
 	query.Set("digest", b.Digest)
 	location.RawQuery = query.Encode()
-	content, err := b.Content(ctx)
-	if err != nil {
-		return err
-	}
 	put, err := r.do(ctx, request{
-		method: http.MethodPut, url: location.String(), body: content,
+		method: http.MethodPut, url: location.String(), open: b.Open, size: b.Size,
 		header: http.Header{"Content-Type": {"application/octet-stream"}},
 	}, http.StatusCreated, http.StatusNoContent)
 	if err != nil {

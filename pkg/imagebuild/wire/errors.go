@@ -14,7 +14,7 @@ import (
 	"github.com/otelshift/otelshift/pkg/fleet"
 )
 
-// ErrUnexpected: the registry answered something that the protocol does not
+// ErrUnexpected says that the registry answered something that the protocol does not
 // provide for; go-containerregistry's remote package may know better.
 var ErrUnexpected = errors.New("unexpected answer")
 
@@ -109,6 +109,10 @@ func classify(ctx context.Context, err error) error {
 	}
 	return fmt.Errorf("%w: %w", fleet.ErrUnavailable, err)
 }
+
+// Classify turns errors of go-containerregistry's packages into errors that
+// errors.Is finds fleet's sentinels in.
+func Classify(ctx context.Context, err error) error { return classify(ctx, err) }
 
 // closeBody reads the little that is left, so that the connection can be used
 // again.

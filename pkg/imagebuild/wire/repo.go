@@ -59,7 +59,7 @@ func (r *Repo) Registry() string { return r.registry.name.RegistryStr() }
 // Head describes the manifest at a tag or digest: one request, and no pull in
 // the eyes of a registry that limits them.
 func (r *Repo) Head(ctx context.Context, ref string) (Descriptor, error) {
-	resp, err := r.do(ctx, request{
+	resp, err := r.do(ctx, request{ //nolint:bodyclose // closeBody does
 		method: http.MethodHead, path: "/manifests/" + ref, header: http.Header{"Accept": {acceptManifests}},
 	})
 	if err != nil {
@@ -81,7 +81,7 @@ func (r *Repo) Head(ctx context.Context, ref string) (Descriptor, error) {
 
 // Manifest reads the manifest at a tag or digest, and checks it.
 func (r *Repo) Manifest(ctx context.Context, ref string) (Manifest, error) {
-	body, resp, err := r.read(ctx, request{
+	body, resp, err := r.read(ctx, request{ //nolint:bodyclose // read does
 		method: http.MethodGet, path: "/manifests/" + ref, header: http.Header{"Accept": {acceptManifests}},
 	}, maxManifest)
 	if err != nil {
@@ -117,7 +117,7 @@ func (r *Repo) Blob(ctx context.Context, digest string) ([]byte, error) {
 // PutManifest writes a manifest at a tag or at its own digest. Every blob that
 // it names has to be there.
 func (r *Repo) PutManifest(ctx context.Context, ref, mediaType string, body []byte) error {
-	resp, err := r.do(ctx, request{
+	resp, err := r.do(ctx, request{ //nolint:bodyclose // closeBody does
 		method: http.MethodPut, path: "/manifests/" + ref, body: body,
 		header: http.Header{"Content-Type": {mediaType}},
 	}, http.StatusCreated, http.StatusOK, http.StatusAccepted)
@@ -150,7 +150,9 @@ type request struct {
 	url    string // instead of path and query
 	header http.Header
 	body   []byte
-	from   string // repository that is mounted from
+	open   func(context.Context) (io.ReadCloser, error) // instead of body
+	size   int64                                        // of what open returns
+	from   string                                       // repository that is mounted from
 }
 
 // do asks and returns an answer with one of the statuses (default 200); any
@@ -181,6 +183,13 @@ func (r *Repo) do(ctx context.Context, q request, statuses ...int) (*http.Respon
 	}
 	for key, values := range q.header {
 		req.Header[key] = values
+	}
+	if q.open != nil {
+		req.ContentLength = q.size
+		req.GetBody = func() (io.ReadCloser, error) { return q.open(ctx) }
+		if req.Body, err = req.GetBody(); err != nil {
+			return nil, err
+		}
 	}
 	resp, err := (&http.Client{Transport: rt}).Do(req)
 	if err != nil {

@@ -1,0 +1,226 @@
+package imagebuild
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"path"
+	"slices"
+
+	"github.com/google/go-containerregistry/pkg/v1/types"
+
+	"github.com/otelshift/otelshift/pkg/fleet"
+	"github.com/otelshift/otelshift/pkg/imagebuild/wire"
+)
+
+// job is one rebuild on its way.
+type job struct {
+	rebuild  fleet.Rebuild // Remove and Env as they are carried out
+	ref      fleet.ImageRef
+	payload  fleet.Payload
+	open     opener
+	source   repository // of From
+	target   repository
+	place    string // target's name as manifests write it
+	to       fleet.ImageRef
+	warnings []fleet.Warning
+}
+
+func (b *Builder) job(ctx context.Context, r fleet.Rebuild, open opener, access wire.Access) (*job, error) {
+	ref, err := fleet.ParseImageRef(r.From)
+	if err != nil {
+		return nil, refusedReference(err)
+	}
+	p, err := b.payload.identity(ctx)
+	if err != nil {
+		return nil, err
+	}
+	j := &job{rebuild: r, ref: ref, payload: p, open: open, place: ref.Repository}
+	paths := b.options.RemovePaths
+	if b.options.RemoveAuto {
+		paths = r.Remove
+	}
+	j.rebuild.Remove = nil
+	for _, dir := range paths {
+		cleaned, err := removal(dir, &b.options)
+		if err != nil {
+			return nil, err
+		}
+		if cleaned = "/" + cleaned; !slices.Contains(j.rebuild.Remove, cleaned) {
+			j.rebuild.Remove = append(j.rebuild.Remove, cleaned)
+		}
+	}
+	slices.Sort(j.rebuild.Remove)
+	if b.options.Repository != nil {
+		j.place = b.options.Repository(ref.Repository)
+	}
+	if j.target, err = open(j.place, access); err != nil {
+		return nil, refusedReference(err)
+	}
+	j.source = j.target
+	if j.place != ref.Repository {
+		if j.source, err = open(ref.Repository, wire.Pull); err != nil {
+			return nil, refusedReference(err)
+		}
+	}
+	return j, nil
+}
+
+// name decides the job's target. The base's digest decides with it.
+func (j *job) name(template fleet.TagTemplate, base *base) {
+	ref := j.ref
+	ref.Repository = j.place
+	j.to = template.RebuiltRef(ref, fleet.BuildHash(j.payload, base.digest, j.rebuild))
+}
+
+func (j *job) warn(code fleet.Code, format string, args ...any) {
+	w := fleet.Warning{Code: code, Message: fmt.Sprintf(format, args...)}
+	if !slices.Contains(j.warnings, w) {
+		j.warnings = append(j.warnings, w)
+	}
+}
+
+// base is what a rebuild starts from.
+type base struct {
+	name     string // reference without digest, for the label
+	digest   string // manifest or index
+	repo     repository
+	manifest wire.Manifest // without Body where only the digest was asked
+}
+
+// depth says how much of a base is wanted.
+type depth int
+
+const (
+	headOnly depth = iota
+	whole
+)
+
+// findBase reads what From names. If that is an image of ours, its recorded
+// base is taken instead; where that is gone, From itself with our layer to be
+// taken off (see Builder.image), under the recorded base's digest, so that the
+// rebuilt image has the same name either way.
+func (b *Builder) findBase(ctx context.Context, j *job, d depth) (*base, error) {
+	found := &base{repo: j.source, name: fleet.ImageRef{Repository: j.ref.Repository, Tag: j.ref.Tag}.String()}
+	if j.ref.Tag == "" && j.ref.Digest == "" {
+		found.name += ":" + j.ref.TagName()
+	}
+	_, _, ours := b.template.Match(j.ref.Tag)
+	if !ours && d == headOnly {
+		if j.ref.Digest != "" {
+			// Only the registry knows whether it is there.
+			found.digest = j.ref.Digest
+		}
+		descriptor, err := j.source.Head(ctx, manifestName(j.ref))
+		if err != nil {
+			return nil, missing(j.rebuild.From, err)
+		}
+		if err := schema(j.rebuild.From, descriptor.MediaType); err != nil {
+			return nil, err
+		}
+		found.digest = descriptor.Digest
+		return found, nil
+	}
+	m, err := j.source.Manifest(ctx, manifestName(j.ref))
+	if err != nil {
+		return nil, missing(j.rebuild.From, err)
+	}
+	if err := schema(j.rebuild.From, m.MediaType); err != nil {
+		return nil, err
+	}
+	found.manifest, found.digest = m, m.Digest
+	if !ours {
+		return found, nil
+	}
+	labels, err := b.labels(ctx, j.source, m)
+	if err != nil {
+		return nil, missing(j.rebuild.From, err)
+	}
+	if labels[LabelLayer] == "" {
+		return found, nil // the tag only looks like ours
+	}
+	found.name, found.digest = labels[LabelBaseName], labels[LabelBaseDigest]
+	if index := labels[LabelBaseIndex]; index != "" {
+		found.digest = index
+	}
+	if d == headOnly {
+		return found, nil
+	}
+	return found, b.recorded(ctx, j, found)
+}
+
+// recorded looks for the recorded base: beside From, then where it came from.
+func (b *Builder) recorded(ctx context.Context, j *job, found *base) error {
+	repos := []repository{j.source}
+	if ref, err := fleet.ParseImageRef(found.name); err == nil && ref.Repository != j.ref.Repository {
+		other, err := j.open(ref.Repository, wire.Pull)
+		// From another registry every layer would have to come; From has them.
+		if err == nil && other.Registry() == j.source.Registry() {
+			repos = append(repos, other)
+		}
+	}
+	for _, repo := range repos {
+		m, err := repo.Manifest(ctx, found.digest)
+		switch {
+		case err == nil:
+			found.manifest, found.repo = m, repo
+			return nil
+		case !errors.Is(err, fleet.ErrNotFound) && !errors.Is(err, fleet.ErrDenied):
+			return missing(j.rebuild.From, err)
+		}
+	}
+	j.warn(fleet.CodeBaseGone, "the base %s@%s of %s is gone from the registry: our layer was taken off instead",
+		found.name, found.digest, j.rebuild.From)
+	return nil
+}
+
+// labels reads the labels of an image, or of an index's first image.
+func (b *Builder) labels(ctx context.Context, repo repository, m wire.Manifest) (map[string]string, error) {
+	doc, err := b.config(ctx, repo, m)
+	return doc.Config.Labels, err
+}
+
+// config reads the configuration of an image, or of an index's first image.
+func (b *Builder) config(ctx context.Context, repo repository, m wire.Manifest) (configDoc, error) {
+	var doc configDoc
+	if isIndex(m.MediaType) {
+		child, err := anyLinux(m.Body)
+		if err != nil {
+			return doc, err
+		}
+		if m, err = repo.Manifest(ctx, child); err != nil {
+			return doc, err
+		}
+	}
+	manifest, err := parseManifest(m.Body)
+	if err != nil {
+		return doc, err
+	}
+	body, err := repo.Blob(ctx, manifest.Config.Digest)
+	if err != nil {
+		return doc, err
+	}
+	if err := json.Unmarshal(body, &doc); err != nil {
+		return doc, fmt.Errorf("reading an image configuration: %w", err)
+	}
+	return doc, nil
+}
+
+// schema refuses manifests that name no layers by digest of their own.
+func schema(ref, mediaType string) error {
+	switch t := types.MediaType(mediaType); {
+	case t.IsImage(), t.IsIndex():
+		return nil
+	case t.IsSchema1():
+		return refuse(fleet.CodeImageRefused,
+			"image %s has a schema 1 manifest, which registries and runtimes give up; pull it and push it again with a current client", ref)
+	}
+	return refuse(fleet.CodeImageRefused, "image %s is no container image (media type %q)", ref, mediaType)
+}
+
+// below reports whether a path lies in a directory, or is it.
+func below(p, dir string) bool {
+	p, dir = path.Clean(p), path.Clean(dir)
+	return p == dir || dir == "/" || len(p) > len(dir) && p[:len(dir)] == dir && p[len(dir)] == '/'
+}

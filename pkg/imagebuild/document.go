@@ -1,0 +1,388 @@
+package imagebuild
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/google/go-containerregistry/pkg/v1/types"
+
+	"github.com/otelshift/otelshift/pkg/fleet"
+	"github.com/otelshift/otelshift/pkg/imagebuild/layer"
+	"github.com/otelshift/otelshift/pkg/imagebuild/wire"
+)
+
+// Labels of rebuilt images; DESIGN, decision 5.
+const (
+	LabelBaseName   = "otelshift.base.name"   // reference without digest
+	LabelBaseDigest = "otelshift.base.digest" // of the platform's own manifest
+	// LabelBaseIndex is the digest of the index that the base's manifest was
+	// in, if there was one.
+	LabelBaseIndex    = "otelshift.base.index"
+	LabelLayer        = "otelshift.layer" // diffID
+	LabelAgentVersion = "otelshift.agent.version"
+	LabelPayload      = "otelshift.payload"  // digest of fleet.Payload
+	LabelOriginal     = "otelshift.original" // JSON: original
+)
+
+// original is what the base said, for undoing.
+type original struct {
+	Entrypoint []string `json:"Entrypoint"`
+	Cmd        []string `json:"Cmd"`
+	Env        []string `json:"Env,omitempty"` // only where Env was edited
+}
+
+// createdBy marks our entry in an image's history.
+const createdBy = "otelshift: add the OpenTelemetry Java agent"
+
+// object is a JSON object whose unknown parts stay as they are.
+type object map[string]json.RawMessage
+
+// encode writes JSON without touching "&&" and the like inside raw values.
+func encode(value any) ([]byte, error) {
+	var buf bytes.Buffer
+	e := json.NewEncoder(&buf)
+	e.SetEscapeHTML(false)
+	if err := e.Encode(value); err != nil {
+		return nil, fmt.Errorf("writing JSON: %w", err)
+	}
+	return bytes.TrimSuffix(buf.Bytes(), []byte("\n")), nil
+}
+
+// set puts a value into the object.
+func (o object) set(key string, value any) error {
+	data, err := encode(value)
+	o[key] = data
+	return err
+}
+
+// inner is the object under a key; a new one if there is none.
+func (o object) inner(key string) (object, error) {
+	inner := object{}
+	if raw, ok := o[key]; ok && string(raw) != "null" {
+		if err := json.Unmarshal(raw, &inner); err != nil {
+			return nil, fmt.Errorf("reading %q: %w", key, err)
+		}
+	}
+	return inner, nil
+}
+
+// list is the array under a key.
+func (o object) list(key string) ([]json.RawMessage, error) {
+	var list []json.RawMessage
+	if raw, ok := o[key]; ok {
+		if err := json.Unmarshal(raw, &list); err != nil {
+			return nil, fmt.Errorf("reading %q: %w", key, err)
+		}
+	}
+	return list, nil
+}
+
+type descriptor struct {
+	MediaType   string            `json:"mediaType"`
+	Size        int64             `json:"size"`
+	Digest      string            `json:"digest"`
+	URLs        []string          `json:"urls,omitempty"`
+	Annotations map[string]string `json:"annotations,omitempty"`
+	Platform    *platform         `json:"platform,omitempty"`
+}
+
+func (d descriptor) wire() wire.Descriptor {
+	return wire.Descriptor{MediaType: d.MediaType, Digest: d.Digest, Size: d.Size}
+}
+
+type platform struct {
+	OS           string `json:"os"`
+	Architecture string `json:"architecture"`
+	Variant      string `json:"variant,omitempty"`
+}
+
+func (p platform) String() string {
+	s := p.OS + "/" + p.Architecture
+	if p.Variant != "" {
+		s += "/" + p.Variant
+	}
+	return s
+}
+
+type manifestDoc struct {
+	Config descriptor   `json:"config"`
+	Layers []descriptor `json:"layers"`
+}
+
+type indexDoc struct {
+	Manifests []descriptor `json:"manifests"`
+}
+
+type configDoc struct {
+	platform
+	Config struct {
+		Env        []string                   `json:"Env"`
+		Entrypoint []string                   `json:"Entrypoint"`
+		Cmd        []string                   `json:"Cmd"`
+		User       string                     `json:"User"`
+		WorkingDir string                     `json:"WorkingDir"`
+		Volumes    map[string]json.RawMessage `json:"Volumes"`
+		Labels     map[string]string          `json:"Labels"`
+	} `json:"config"`
+	RootFS struct {
+		DiffIDs []string `json:"diff_ids"`
+	} `json:"rootfs"`
+}
+
+func parseManifest(body []byte) (manifestDoc, error) {
+	var m manifestDoc
+	if err := json.Unmarshal(body, &m); err != nil {
+		return m, fmt.Errorf("reading a manifest: %w", err)
+	}
+	return m, nil
+}
+
+func isIndex(mediaType string) bool { return types.MediaType(mediaType).IsIndex() }
+
+// isAttestation finds what BuildKit puts beside the images of an index.
+func (d descriptor) isAttestation() bool {
+	return d.Annotations["vnd.docker.reference.type"] == "attestation-manifest" ||
+		d.Platform != nil && d.Platform.OS == "unknown"
+}
+
+// anyLinux is the digest of an index's child for linux/amd64, or for another
+// architecture: jars are the same on all.
+func anyLinux(body []byte) (string, error) {
+	var index indexDoc
+	if err := json.Unmarshal(body, &index); err != nil {
+		return "", fmt.Errorf("reading an index: %w", err)
+	}
+	digest := ""
+	for _, d := range index.Manifests {
+		if d.Platform == nil || d.Platform.OS != "linux" || d.isAttestation() {
+			continue
+		}
+		if digest == "" || d.Platform.Architecture == "amd64" {
+			digest = d.Digest
+		}
+	}
+	if digest == "" {
+		return "", fmt.Errorf("reading an index: no image for linux in it: %w", fleet.ErrNotFound)
+	}
+	return digest, nil
+}
+
+// editManifest puts another configuration and one more layer into a manifest;
+// layers keeps that many of its own.
+func editManifest(body []byte, config wire.Descriptor, keep int, added descriptor) ([]byte, error) {
+	top := object{}
+	if err := json.Unmarshal(body, &top); err != nil {
+		return nil, fmt.Errorf("reading a manifest: %w", err)
+	}
+	c, err := top.inner("config")
+	if err != nil {
+		return nil, err
+	}
+	delete(c, "data") // the old content, embedded
+	if err := c.set("digest", config.Digest); err != nil {
+		return nil, err
+	}
+	if err := c.set("size", config.Size); err != nil {
+		return nil, err
+	}
+	if err := top.set("config", c); err != nil {
+		return nil, err
+	}
+	layers, err := top.list("layers")
+	if err != nil {
+		return nil, err
+	}
+	raw, err := encode(added)
+	if err != nil {
+		return nil, err
+	}
+	if err := top.set("layers", append(layers[:keep:keep], raw)); err != nil {
+		return nil, err
+	}
+	delete(top, "subject") // what refers to the base does not refer to this
+	return encode(top)
+}
+
+// configEdit is what a rebuild changes in an image's configuration.
+type configEdit struct {
+	keep       int    // layers of the base
+	diffID     string // of our layer
+	history    bool   // the last entry of the base's history is our own
+	entrypoint []string
+	restore    *original // of an image of ours: what its base said
+	env        map[string]string
+	labels     map[string]string
+}
+
+// apply edits the configuration, everything unknown untouched.
+func (e configEdit) apply(body []byte) ([]byte, error) {
+	top := object{}
+	if err := json.Unmarshal(body, &top); err != nil {
+		return nil, fmt.Errorf("reading an image configuration: %w", err)
+	}
+	var doc configDoc
+	if err := json.Unmarshal(body, &doc); err != nil {
+		return nil, fmt.Errorf("reading an image configuration: %w", err)
+	}
+	config, err := top.inner("config")
+	if err != nil {
+		return nil, err
+	}
+	said := original{Entrypoint: doc.Config.Entrypoint, Cmd: doc.Config.Cmd}
+	env := doc.Config.Env
+	if e.restore != nil {
+		said.Entrypoint, said.Cmd = e.restore.Entrypoint, e.restore.Cmd
+		if e.restore.Env != nil {
+			env = e.restore.Env
+		}
+		if err := orDelete(config, "Entrypoint", said.Entrypoint); err != nil {
+			return nil, err
+		}
+		if err := orDelete(config, "Cmd", said.Cmd); err != nil {
+			return nil, err
+		}
+	}
+	if len(e.env) > 0 {
+		said.Env = env
+	}
+	if len(e.env) > 0 || e.restore != nil {
+		if err := orDelete(config, "Env", editEnv(env, e.env)); err != nil {
+			return nil, err
+		}
+	}
+	if len(e.entrypoint) > 0 {
+		if err := config.set("Entrypoint", e.entrypoint); err != nil {
+			return nil, err
+		}
+		delete(config, "Cmd")
+	}
+	labels := map[string]string{}
+	for key, value := range doc.Config.Labels {
+		labels[key] = value
+	}
+	for key, value := range e.labels {
+		labels[key] = value
+	}
+	before, err := encode(said)
+	if err != nil {
+		return nil, err
+	}
+	labels[LabelOriginal], labels[LabelLayer] = string(before), e.diffID
+	if err := config.set("Labels", labels); err != nil {
+		return nil, err
+	}
+	if err := top.set("config", config); err != nil {
+		return nil, err
+	}
+	if err := e.stack(top, doc); err != nil {
+		return nil, err
+	}
+	return encode(top)
+}
+
+// stack adds our layer to rootfs and history.
+func (e configEdit) stack(top object, doc configDoc) error {
+	rootfs, err := top.inner("rootfs")
+	if err != nil {
+		return err
+	}
+	if err := rootfs.set("diff_ids", append(doc.RootFS.DiffIDs[:e.keep:e.keep], e.diffID)); err != nil {
+		return err
+	}
+	if err := top.set("rootfs", rootfs); err != nil {
+		return err
+	}
+	history, err := top.list("history")
+	if err != nil {
+		return err
+	}
+	if e.history && len(history) > 0 {
+		history = history[:len(history)-1]
+	}
+	if len(history) == 0 && e.keep > 0 {
+		return nil // the base keeps none; one entry for several layers would be wrong
+	}
+	entry := object{}
+	if created, ok := top["created"]; ok { // the base's: no clock in images
+		entry["created"] = created
+	}
+	if err := entry.set("created_by", createdBy); err != nil {
+		return err
+	}
+	raw, err := encode(entry)
+	if err != nil {
+		return err
+	}
+	return top.set("history", append(history, raw))
+}
+
+func orDelete(config object, key string, value []string) error {
+	if value == nil {
+		delete(config, key)
+		return nil
+	}
+	return config.set(key, value)
+}
+
+// editEnv replaces values by name; an empty one removes the variable.
+func editEnv(env []string, edits map[string]string) []string {
+	edited := []string{}
+	seen := map[string]bool{}
+	for _, entry := range env {
+		name, _, _ := strings.Cut(entry, "=")
+		value, ok := edits[name]
+		seen[name] = true
+		switch {
+		case !ok:
+			edited = append(edited, entry)
+		case value != "":
+			edited = append(edited, name+"="+value)
+		}
+	}
+	for _, name := range fleet.SortedKeys(edits) {
+		if !seen[name] && edits[name] != "" {
+			edited = append(edited, name+"="+edits[name])
+		}
+	}
+	return edited
+}
+
+// lastIsOurs reports whether the last entry of the history is ours.
+func lastIsOurs(body []byte) bool {
+	var doc struct {
+		History []struct {
+			CreatedBy string `json:"created_by"`
+		} `json:"history"`
+	}
+	if json.Unmarshal(body, &doc) != nil || len(doc.History) == 0 {
+		return false
+	}
+	return doc.History[len(doc.History)-1].CreatedBy == createdBy
+}
+
+// layerType is the media type of our layer in a manifest of the given one.
+func layerType(manifest string) string {
+	if manifest == string(types.DockerManifestSchema2) {
+		return string(types.DockerLayer)
+	}
+	return string(types.OCILayer)
+}
+
+func digestOf(data []byte) string {
+	sum := sha256.Sum256(data)
+	return "sha256:" + hex.EncodeToString(sum[:])
+}
+
+func describe(mediaType string, r layer.Result) descriptor {
+	return descriptor{MediaType: mediaType, Size: r.Size, Digest: r.Digest}
+}
+
+// sameLayers reports whether whole is base and one layer more.
+func sameLayers(base, whole []descriptor) bool {
+	return len(whole) == len(base)+1 && slices.EqualFunc(base, whole[:len(base)], func(a, b descriptor) bool { return a.Digest == b.Digest })
+}

@@ -1,0 +1,108 @@
+package imagebuild
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"strings"
+
+	"github.com/otelshift/otelshift/pkg/fleet"
+	"github.com/otelshift/otelshift/pkg/imagebuild/wire"
+	"github.com/otelshift/otelshift/pkg/javaagent"
+)
+
+// Inspect implements migrate.Images: manifest and configuration, two requests
+// (three for an index). What start scripts do is not read.
+func (b *Builder) Inspect(ctx context.Context, ref string) (fleet.ImageInfo, error) {
+	parsed, err := fleet.ParseImageRef(ref)
+	if err != nil {
+		return fleet.ImageInfo{}, refusedReference(err)
+	}
+	repo, err := b.open()(parsed.Repository, wire.Pull)
+	if err != nil {
+		return fleet.ImageInfo{}, refusedReference(err)
+	}
+	m, err := repo.Manifest(ctx, manifestName(parsed))
+	if err != nil {
+		return fleet.ImageInfo{}, missing(ref, err)
+	}
+	if err := schema(ref, m.MediaType); err != nil {
+		return fleet.ImageInfo{}, err
+	}
+	doc, err := b.config(ctx, repo, m)
+	if err != nil {
+		return fleet.ImageInfo{}, missing(ref, err)
+	}
+	info := fleet.ImageInfo{
+		APIVersion: fleet.APIVersion, Kind: "Image", Reference: ref, Digest: m.Digest, MediaType: m.MediaType,
+		Platforms: []string{}, Env: []string{}, Entrypoint: notNil(doc.Config.Entrypoint), Cmd: notNil(doc.Config.Cmd),
+		User: doc.Config.User, WorkingDir: doc.Config.WorkingDir, Labels: map[string]string{}, Loads: []fleet.ImageLoad{},
+	}
+	for key, value := range doc.Config.Labels {
+		info.Labels[key] = javaagent.Redact(value)
+	}
+	if isIndex(m.MediaType) {
+		var index indexDoc
+		if err := json.Unmarshal(m.Body, &index); err != nil {
+			return fleet.ImageInfo{}, fmt.Errorf("reading image %s: %w", ref, err)
+		}
+		for _, d := range index.Manifests {
+			if d.Platform != nil && !d.isAttestation() {
+				info.Platforms = append(info.Platforms, d.Platform.String())
+			}
+		}
+	} else {
+		info.Platforms = append(info.Platforms, doc.String())
+	}
+	for _, entry := range doc.Config.Env {
+		name, value, _ := strings.Cut(entry, "=")
+		info.Loads = append(info.Loads, loads("Env "+name, value, javaagent.DialectOf(name))...)
+		info.Env = append(info.Env, redactEnv(name, value))
+	}
+	info.Loads = append(info.Loads, commandLoads("Entrypoint", doc.Config.Entrypoint)...)
+	info.Loads = append(info.Loads, commandLoads("Cmd", doc.Config.Cmd)...)
+	if layer := doc.Config.Labels[LabelLayer]; layer != "" {
+		info.Base = &fleet.ImageBase{
+			Name: doc.Config.Labels[LabelBaseName], Digest: doc.Config.Labels[LabelBaseDigest],
+			Layer: layer, AgentVersion: doc.Config.Labels[LabelAgentVersion],
+		}
+	}
+	return info, nil
+}
+
+// commandLoads looks at an exec form item by item, and at what is handed to a
+// shell ("sh", "-c", "…") as the shell reads it.
+func commandLoads(where string, command []string) []fleet.ImageLoad {
+	var found []fleet.ImageLoad
+	for i, arg := range command {
+		dialect := javaagent.DialectExec
+		if i > 0 && strings.HasPrefix(command[i-1], "-") && strings.HasSuffix(command[i-1], "c") && i >= 2 {
+			dialect = javaagent.DialectShell
+		}
+		found = append(found, loads(fmt.Sprintf("%s[%d]", where, i), arg, dialect)...)
+	}
+	return found
+}
+
+func loads(where, value string, dialect javaagent.Dialect) []fleet.ImageLoad {
+	var found []fleet.ImageLoad
+	for _, flag := range javaagent.Agents(value, dialect) {
+		found = append(found, fleet.ImageLoad{Agent: flag.Kind, Where: where, Value: javaagent.Redact(value), Jar: flag.Jar})
+	}
+	return found
+}
+
+// redactEnv hides what looks like a secret.
+func redactEnv(name, value string) string {
+	if javaagent.IsSecret(name) {
+		return javaagent.Redact(name + "=" + value)
+	}
+	return name + "=" + javaagent.Redact(value)
+}
+
+func notNil(list []string) []string {
+	if list == nil {
+		return []string{}
+	}
+	return list
+}

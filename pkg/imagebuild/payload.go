@@ -1,0 +1,245 @@
+package imagebuild
+
+import (
+	"archive/zip"
+	"bufio"
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"io"
+	"path"
+	"slices"
+	"strings"
+	"sync"
+
+	"github.com/otelshift/otelshift/pkg/fleet"
+	"github.com/otelshift/otelshift/pkg/imagebuild/layer"
+	"github.com/otelshift/otelshift/pkg/imagebuild/wire"
+)
+
+// payload is what every rebuilt image receives. It is read once, when it is
+// first needed; a source that names its own digest is not read for its
+// identity.
+type payload struct {
+	options *Options
+	open    opener
+
+	mu       sync.Mutex
+	id       *fleet.Payload
+	content  []layer.File // below Directory
+	pinned   map[string]string
+	version  string // of the jar, once it was read
+	readDone bool
+}
+
+// identity is Builder.Payload.
+func (p *payload) identity(ctx context.Context) (fleet.Payload, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.id != nil {
+		return *p.id, nil
+	}
+	var b strings.Builder
+	o := p.options
+	fmt.Fprintf(&b, "otelshift payload 1\ndirectory %q\nentrypoint %q\n", path.Clean(o.Directory), o.Entrypoint)
+	if o.StartScript != nil {
+		fmt.Fprintf(&b, "script %q %x\n", path.Clean(o.StartScript.Path), sha256.Sum256(o.StartScript.Content))
+	}
+	for i, source := range append([]Source{o.Agent}, o.Extensions...) {
+		line, err := p.sourceIdentity(ctx, source)
+		if err != nil {
+			return fleet.Payload{}, err
+		}
+		fmt.Fprintf(&b, "source %d %s\n", min(i, 1), line)
+	}
+	sum := sha256.Sum256([]byte(b.String()))
+	version := o.Version
+	if version == "" {
+		if err := p.load(ctx); err != nil {
+			return fleet.Payload{}, err
+		}
+		version = p.version
+	}
+	p.id = &fleet.Payload{Version: version, Digest: "sha256:" + hex.EncodeToString(sum[:])}
+	return *p.id, nil
+}
+
+// sourceIdentity changes exactly when the files do that the source gives, as
+// far as can be told without downloading it.
+func (p *payload) sourceIdentity(ctx context.Context, s Source) (string, error) {
+	switch {
+	case s.URL != "":
+		if s.isArchive() {
+			return fmt.Sprintf("archive %s %q", strings.ToLower(s.SHA256), s.StripPrefix), nil
+		}
+		return "jar " + strings.ToLower(s.SHA256), nil
+	case s.Image != "":
+		digest, err := p.pin(ctx, s)
+		return fmt.Sprintf("image %s %q", digest, path.Clean(s.Path)), err
+	}
+	files, err := s.read(ctx, p.open, p.options.Transport)
+	if err != nil {
+		return "", err
+	}
+	if len(files) == 1 && s.File != "" {
+		return fmt.Sprintf("jar %x", sha256.Sum256(files[0].Content)), nil
+	}
+	slices.SortFunc(files, func(a, b layer.File) int { return strings.Compare(a.Name, b.Name) })
+	var list strings.Builder
+	for _, f := range files {
+		fmt.Fprintf(&list, "%q %o %x\n", f.Name, f.Mode, sha256.Sum256(f.Content))
+	}
+	return fmt.Sprintf("files %x", sha256.Sum256([]byte(list.String()))), nil
+}
+
+// pin resolves an image source once, so that its identity and its content
+// cannot differ.
+func (p *payload) pin(ctx context.Context, s Source) (string, error) {
+	if digest, ok := p.pinned[s.Image]; ok {
+		return digest, nil
+	}
+	parsed, err := fleet.ParseImageRef(s.Image)
+	if err != nil {
+		return "", fmt.Errorf("reading agent source: %w", err)
+	}
+	digest := parsed.Digest
+	if digest == "" {
+		repo, err := p.open(parsed.Repository, wire.Pull)
+		if err != nil {
+			return "", fmt.Errorf("reading agent source: %w", err)
+		}
+		d, err := repo.Head(ctx, manifestName(parsed))
+		if err != nil {
+			return "", fmt.Errorf("reading agent source %s: %w", s, err)
+		}
+		digest = d.Digest
+	}
+	if p.pinned == nil {
+		p.pinned = map[string]string{}
+	}
+	p.pinned[s.Image] = digest
+	return digest, nil
+}
+
+// files returns what goes below the agent's directory, and the jar's version.
+func (p *payload) files(ctx context.Context) (files []layer.File, version string, err error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	err = p.load(ctx)
+	return p.content, p.version, err
+}
+
+// load reads every source; p.mu is held.
+func (p *payload) load(ctx context.Context) error {
+	if p.readDone {
+		return nil
+	}
+	agent, err := p.readSource(ctx, p.options.Agent)
+	if err != nil {
+		return err
+	}
+	content, version, err := agentFiles(agent)
+	if err != nil {
+		return fmt.Errorf("reading agent source %s: %w", p.options.Agent, err)
+	}
+	for _, source := range p.options.Extensions {
+		files, err := p.readSource(ctx, source)
+		if err != nil {
+			return err
+		}
+		for _, f := range files {
+			if strings.HasSuffix(f.Name, ".jar") {
+				f.Name = ExtensionsDir + "/" + f.Name
+				content = append(content, f)
+			}
+		}
+	}
+	seen := map[string]bool{}
+	for i, f := range content {
+		sum := sha256.Sum256(f.Content)
+		content[i].Sum = hex.EncodeToString(sum[:])
+		if seen[f.Name] {
+			return fmt.Errorf("reading the agent and its extensions: %s comes from two of them", f.Name)
+		}
+		seen[f.Name] = true
+	}
+	p.content, p.version, p.readDone = content, version, true
+	return nil
+}
+
+func (p *payload) readSource(ctx context.Context, s Source) ([]layer.File, error) {
+	if s.Image != "" {
+		digest, err := p.pin(ctx, s)
+		if err != nil {
+			return nil, err
+		}
+		parsed, err := fleet.ParseImageRef(s.Image)
+		if err != nil {
+			return nil, err
+		}
+		parsed.Digest = digest
+		s.Image = parsed.String()
+	}
+	return s.read(ctx, p.open, p.options.Transport)
+}
+
+// agentFiles names the agent's jar AgentJar: it is the only jar at the top, or
+// the one that says that it is OpenTelemetry's agent, or has the name already.
+func agentFiles(files []layer.File) ([]layer.File, string, error) {
+	jar, others := -1, 0
+	for i, f := range files {
+		if !strings.HasSuffix(f.Name, ".jar") || strings.Contains(f.Name, "/") {
+			continue
+		}
+		others++
+		if f.Name == AgentJar || jar < 0 || premain(f.Content) && files[jar].Name != AgentJar {
+			jar = i
+		}
+	}
+	if jar < 0 {
+		return nil, "", fmt.Errorf("no jar in it; its name has to end in .jar and to lie at the top (see stripPrefix)")
+	}
+	if others > 1 && files[jar].Name != AgentJar && !premain(files[jar].Content) {
+		return nil, "", fmt.Errorf("%d jars in it and none is called %s", others, AgentJar)
+	}
+	content := slices.Clone(files)
+	content[jar].Name = AgentJar
+	return content, manifestOf(content[jar].Content)["Implementation-Version"], nil
+}
+
+func premain(jar []byte) bool {
+	return strings.HasPrefix(manifestOf(jar)["Premain-Class"], "io.opentelemetry.javaagent.")
+}
+
+// manifestOf reads the main section of a jar's manifest; what is no jar has
+// none. JAR File Specification, "JAR Manifest".
+func manifestOf(jar []byte) map[string]string {
+	z, err := zip.NewReader(bytes.NewReader(jar), int64(len(jar)))
+	if err != nil {
+		return nil
+	}
+	f, err := z.Open("META-INF/MANIFEST.MF")
+	if err != nil {
+		return nil
+	}
+	defer f.Close() //nolint:errcheck // reading only
+	main := map[string]string{}
+	key := ""
+	lines := bufio.NewScanner(io.LimitReader(f, 1<<20))
+	for lines.Scan() {
+		line := strings.TrimSuffix(lines.Text(), "\r")
+		if line == "" {
+			break
+		}
+		if more, ok := strings.CutPrefix(line, " "); ok { // a line holds 72 bytes
+			main[key] += more
+			continue
+		}
+		name, value, _ := strings.Cut(line, ":")
+		key = name
+		main[key] = strings.TrimPrefix(value, " ")
+	}
+	return main
+}

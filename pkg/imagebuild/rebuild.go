@@ -1,0 +1,297 @@
+package imagebuild
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+
+	"github.com/google/go-containerregistry/pkg/v1/types"
+
+	"github.com/otelshift/otelshift/pkg/fleet"
+	"github.com/otelshift/otelshift/pkg/imagebuild/wire"
+)
+
+// rebuild makes one image unless it is there.
+func (b *Builder) rebuild(ctx context.Context, r fleet.Rebuild, open opener) (fleet.Built, error) {
+	j, err := b.job(ctx, r, open, wire.Push)
+	if err != nil {
+		return fleet.Built{}, err
+	}
+	found, err := b.findBase(ctx, j, whole)
+	if err != nil {
+		return fleet.Built{}, err
+	}
+	j.name(b.template, found)
+	there, err := j.target.Manifest(ctx, j.to.Tag)
+	switch {
+	case err == nil:
+		return b.reuse(ctx, j, found, there)
+	case !errors.Is(err, fleet.ErrNotFound):
+		return fleet.Built{}, fmt.Errorf("looking for %s: %w", j.to, err)
+	}
+	digest, platforms, err := b.push(ctx, j, found)
+	var refused *wire.Error
+	if errors.As(err, &refused) && (refused.Code == wire.CodeManifestBlobUnknown || refused.Code == wire.CodeBlobUnknown) {
+		// The registry lost a blob that it said it has. Once more, believing
+		// nothing.
+		b.log.WarnContext(ctx, "pushing again", "image", j.to.String(), "error", err.Error())
+		j.target.Forget()
+		digest, platforms, err = b.push(ctx, j, found)
+	}
+	if err != nil {
+		return fleet.Built{}, fmt.Errorf("rebuilding %s as %s: %w", r.From, j.to, err)
+	}
+	return b.result(j, digest, platforms), nil
+}
+
+// reuse checks that what the target tag names was made of the base. The tag's
+// hash says so, but a person may have pushed something there.
+func (b *Builder) reuse(ctx context.Context, j *job, found *base, there wire.Manifest) (fleet.Built, error) {
+	foreign := func() (fleet.Built, error) {
+		labels, err := b.labels(ctx, j.target, there)
+		if err != nil {
+			return fleet.Built{}, fmt.Errorf("reading %s: %w", j.to, err)
+		}
+		if labels[LabelPayload] == j.payload.Digest && (labels[LabelBaseDigest] == found.digest || labels[LabelBaseIndex] == found.digest) {
+			return b.kept(j, there)
+		}
+		return fleet.Built{}, refuse(fleet.CodeImageRefused,
+			"tag %s is taken by another image (%s, made of %q): tags are never overwritten; delete it, or change image.tag",
+			j.to, there.Digest, labels[LabelBaseName])
+	}
+	if isIndex(there.MediaType) != isIndex(found.manifest.MediaType) {
+		return foreign()
+	}
+	if isIndex(there.MediaType) {
+		return foreign() // its children say what they were made of
+	}
+	have, err := parseManifest(there.Body)
+	if err != nil {
+		return foreign()
+	}
+	want, err := parseManifest(found.manifest.Body)
+	if err != nil || !sameLayers(want.Layers, have.Layers) {
+		return foreign()
+	}
+	return b.kept(j, there)
+}
+
+func (b *Builder) kept(j *job, there wire.Manifest) (fleet.Built, error) {
+	var index indexDoc
+	var platforms []string
+	if isIndex(there.MediaType) {
+		if err := json.Unmarshal(there.Body, &index); err != nil {
+			return fleet.Built{}, fmt.Errorf("reading %s: %w", j.to, err)
+		}
+		for _, d := range index.Manifests {
+			if d.Platform != nil {
+				platforms = append(platforms, d.Platform.String())
+			}
+		}
+	}
+	built := b.result(j, there.Digest, platforms)
+	built.Reused = true
+	return built, nil
+}
+
+// push makes and writes the image or the index, manifest last.
+func (b *Builder) push(ctx context.Context, j *job, found *base) (digest string, platforms []string, err error) {
+	if isIndex(found.manifest.MediaType) {
+		return b.pushIndex(ctx, j, found)
+	}
+	made, err := b.image(ctx, j, found, found.manifest)
+	if err != nil {
+		return "", nil, err
+	}
+	if err := j.target.PutManifest(ctx, j.to.Tag, made.mediaType, made.body); err != nil {
+		return "", nil, err
+	}
+	return digestOf(made.body), []string{made.platform.String()}, nil
+}
+
+// pushIndex rebuilds each linux image of an index. Attestations are dropped:
+// what they attest is not what is in the new image. Everything else stays
+// byte for byte, in its place.
+func (b *Builder) pushIndex(ctx context.Context, j *job, found *base) (digest string, platforms []string, err error) {
+	top := object{}
+	if err := json.Unmarshal(found.manifest.Body, &top); err != nil {
+		return "", nil, fmt.Errorf("reading an index: %w", err)
+	}
+	entries, err := top.list("manifests")
+	if err != nil {
+		return "", nil, err
+	}
+	var kept []json.RawMessage
+	dropped := 0
+	for _, raw := range entries {
+		var d descriptor
+		if err := json.Unmarshal(raw, &d); err != nil {
+			return "", nil, fmt.Errorf("reading an index: %w", err)
+		}
+		switch {
+		case d.isAttestation():
+			dropped++
+			continue
+		case isIndex(d.MediaType):
+			return "", nil, refuse(fleet.CodeImageRefused, "image %s is an index of indexes", j.rebuild.From)
+		case d.Platform != nil && d.Platform.OS != "" && d.Platform.OS != "linux":
+			if found.repo.Name() != j.target.Name() {
+				j.warn(fleet.CodePlatform, "platform %s of %s was left out: it is not rebuilt, and is not in %s", d.Platform, j.rebuild.From, j.place)
+				continue
+			}
+			j.warn(fleet.CodePlatform, "platform %s of %s stays without the agent", d.Platform, j.rebuild.From)
+			kept = append(kept, raw)
+			platforms = append(platforms, d.Platform.String())
+			continue
+		}
+		raw, made, err := b.child(ctx, j, found, d, raw)
+		if err != nil {
+			return "", nil, err
+		}
+		kept = append(kept, raw)
+		platforms = append(platforms, made.platform.String())
+	}
+	if len(platforms) == 0 {
+		return "", nil, refuse(fleet.CodeImageRefused, "image %s has no platform that could be rebuilt", j.rebuild.From)
+	}
+	if dropped > 0 {
+		j.warn(fleet.CodeAttestation, "%d attestations (provenance, SBOM) of %s were not taken over: they describe the base", dropped, j.rebuild.From)
+	}
+	delete(top, "subject")
+	if err := top.set("manifests", kept); err != nil {
+		return "", nil, err
+	}
+	body, err := encode(top)
+	if err != nil {
+		return "", nil, err
+	}
+	if err := j.target.PutManifest(ctx, j.to.Tag, found.manifest.MediaType, body); err != nil {
+		return "", nil, err
+	}
+	return digestOf(body), platforms, nil
+}
+
+func (b *Builder) child(ctx context.Context, j *job, found *base, d descriptor, raw json.RawMessage) (json.RawMessage, *made, error) {
+	m, err := found.repo.Manifest(ctx, d.Digest)
+	if err != nil {
+		return nil, nil, missing(j.rebuild.From, err)
+	}
+	made, err := b.image(ctx, j, found, m)
+	if err != nil {
+		return nil, nil, err
+	}
+	digest := digestOf(made.body)
+	if err := j.target.PutManifest(ctx, digest, made.mediaType, made.body); err != nil {
+		return nil, nil, err
+	}
+	entry := object{}
+	if err := json.Unmarshal(raw, &entry); err != nil {
+		return nil, nil, fmt.Errorf("reading an index: %w", err)
+	}
+	delete(entry, "data")
+	if err := entry.set("digest", digest); err != nil {
+		return nil, nil, err
+	}
+	if err := entry.set("size", len(made.body)); err != nil {
+		return nil, nil, err
+	}
+	edited, err := encode(entry)
+	return edited, made, err
+}
+
+// made is one platform's new manifest; its blobs are in the registry.
+type made struct {
+	body      []byte
+	mediaType string
+	platform  platform
+}
+
+// image makes one platform's image and writes its blobs.
+func (b *Builder) image(ctx context.Context, j *job, found *base, m wire.Manifest) (*made, error) {
+	manifest, err := parseManifest(m.Body)
+	if err != nil {
+		return nil, err
+	}
+	if t := types.MediaType(manifest.Config.MediaType); !t.IsConfig() {
+		return nil, refuse(fleet.CodeImageRefused, "image %s is no container image (configuration of media type %q)", j.rebuild.From, t)
+	}
+	body, err := found.repo.Blob(ctx, manifest.Config.Digest)
+	if err != nil {
+		return nil, missing(j.rebuild.From, err)
+	}
+	s := stack{ref: j.rebuild.From, repo: found.repo, layers: manifest.Layers}
+	if err := json.Unmarshal(body, &s.config); err != nil {
+		return nil, fmt.Errorf("reading an image configuration: %w", err)
+	}
+	if s.config.OS != "" && s.config.OS != "linux" {
+		return nil, refuse(fleet.CodeImageRefused, "image %s is for %s; only linux images are rebuilt", j.rebuild.From, s.config.platform)
+	}
+	if len(s.config.RootFS.DiffIDs) != len(manifest.Layers) {
+		return nil, refuse(fleet.CodeImageRefused, "image %s has %d layers and %d diff ids", j.rebuild.From, len(manifest.Layers), len(s.config.RootFS.DiffIDs))
+	}
+	edit := configEdit{
+		entrypoint: b.options.Entrypoint, env: j.rebuild.Env,
+		labels: map[string]string{LabelBaseName: found.name, LabelBaseDigest: m.Digest, LabelPayload: j.payload.Digest},
+	}
+	if isIndex(found.manifest.MediaType) {
+		edit.labels[LabelBaseIndex] = found.digest
+	}
+	if err := s.pop(&edit, body); err != nil {
+		return nil, err
+	}
+	spec, version, err := b.spec(ctx, j, &s)
+	if err != nil {
+		return nil, err
+	}
+	written, err := b.layers.write(spec)
+	if err != nil {
+		return nil, err
+	}
+	edit.keep, edit.diffID = len(s.layers), written.DiffID
+	edit.labels[LabelAgentVersion] = version
+	config, err := edit.apply(body)
+	if err != nil {
+		return nil, err
+	}
+	if err := b.bring(ctx, j, found, s.layers); err != nil {
+		return nil, err
+	}
+	own := describe(layerType(m.MediaType), written)
+	err = j.target.Ensure(ctx, wire.Blob{
+		Descriptor: own.wire(), Shared: true,
+		Open: func(context.Context) (io.ReadCloser, error) { return b.layers.open(spec) },
+	})
+	if err != nil {
+		return nil, err
+	}
+	c := wire.Descriptor{MediaType: manifest.Config.MediaType, Digest: digestOf(config), Size: int64(len(config))}
+	if err := j.target.Ensure(ctx, wire.Blob{Descriptor: c, Open: wire.Bytes(config)}); err != nil {
+		return nil, err
+	}
+	edited, err := editManifest(m.Body, c, len(s.layers), own)
+	return &made{body: edited, mediaType: m.MediaType, platform: s.config.platform}, err
+}
+
+// bring makes sure that the base's layers are where the image goes. In the
+// base's own repository they are.
+func (b *Builder) bring(ctx context.Context, j *job, found *base, layers []descriptor) error {
+	if found.repo.Name() == j.target.Name() {
+		return nil
+	}
+	for _, d := range layers {
+		if len(d.URLs) > 0 { // foreign: never uploaded
+			continue
+		}
+		found.repo.Knows(d.Digest)
+		err := j.target.Ensure(ctx, wire.Blob{
+			Descriptor: d.wire(), Shared: true,
+			Open: func(ctx context.Context) (io.ReadCloser, error) { return found.repo.Whole(ctx, d.wire()), nil },
+		})
+		if err != nil {
+			return fmt.Errorf("bringing layer %s of %s: %w", d.Digest, j.rebuild.From, err)
+		}
+	}
+	return nil
+}

@@ -1,0 +1,300 @@
+package imagebuild
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"path"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+
+	"github.com/otelshift/otelshift/pkg/fleet"
+	"github.com/otelshift/otelshift/pkg/imagebuild/layer"
+)
+
+// stack is one platform's base image: its layers, base first, and what its
+// configuration says.
+type stack struct {
+	ref    string
+	repo   repository
+	layers []descriptor
+	config configDoc
+}
+
+// pop takes our own layer off an image that we built, so that layers never
+// stack.
+func (s *stack) pop(edit *configEdit, body []byte) error {
+	labels := s.config.Config.Labels
+	ours := labels[LabelLayer]
+	if ours == "" {
+		return nil
+	}
+	last := len(s.layers) - 1
+	if last < 0 || s.config.RootFS.DiffIDs[last] != ours {
+		return refuse(fleet.CodeImageRefused,
+			"image %s was made from an image of ours with more layers on top; build it from %q instead", s.ref, labels[LabelBaseName])
+	}
+	said := &original{}
+	if err := json.Unmarshal([]byte(labels[LabelOriginal]), said); err != nil {
+		return refuse(fleet.CodeImageRefused, "image %s has a label %s that cannot be read: %v", s.ref, LabelOriginal, err)
+	}
+	edit.restore, edit.history = said, lastIsOurs(body)
+	if edit.labels[LabelBaseName] == labels[LabelBaseName] { // its base was looked for and is gone
+		edit.labels[LabelBaseDigest] = labels[LabelBaseDigest]
+	}
+	s.layers, s.config.RootFS.DiffIDs = s.layers[:last:last], s.config.RootFS.DiffIDs[:last:last]
+	s.config.Config.Entrypoint, s.config.Config.Cmd = said.Entrypoint, said.Cmd
+	return nil
+}
+
+// spec decides what the image's layer holds.
+func (b *Builder) spec(ctx context.Context, j *job, s *stack) (layer.Spec, string, error) {
+	files, version, err := b.payload.files(ctx)
+	if err != nil {
+		return layer.Spec{}, "", err
+	}
+	if version == "" {
+		version = j.payload.Version
+	} else if wanted := b.options.Version; wanted != "" && strings.TrimPrefix(wanted, "v") != version {
+		j.warn(fleet.CodeVersion, "the agent's jar says that it is version %s; the configuration says %s", version, wanted)
+	}
+	for volume := range s.config.Config.Volumes {
+		if below(b.options.Directory, volume) {
+			return layer.Spec{}, "", refuse(fleet.CodeImageRefused,
+				"image %s declares the volume %s, which hides the agent directory %s at run time; choose another agent.directory", s.ref, volume, b.options.Directory)
+		}
+	}
+	directory := strings.TrimPrefix(path.Clean(b.options.Directory), "/")
+	spec := layer.Spec{Own: directory, Files: files}
+	wanted := []string{path.Dir(directory)}
+	script := b.options.StartScript
+	if script != nil {
+		file := layer.File{Name: strings.TrimPrefix(path.Clean(script.Path), "/"), Mode: 0o755, Content: script.Content}
+		if inside, ok := strings.CutPrefix(file.Name, directory+"/"); ok {
+			file.Name = inside
+			spec.Files = append(slices.Clone(files), file)
+		} else {
+			spec.Extra = []layer.File{file}
+			wanted = append(wanted, path.Dir(file.Name))
+		}
+	}
+	for _, dir := range j.rebuild.Remove {
+		wanted = append(wanted, path.Dir(strings.TrimPrefix(dir, "/")))
+	}
+	view, where, err := b.parents(ctx, s, wanted)
+	if err != nil {
+		return layer.Spec{}, "", err
+	}
+	place := func(name string) string { return path.Join(where[path.Dir(name)].Path, path.Base(name)) }
+	dirs := map[string]layer.Node{}
+	spec.Own = place(directory)
+	if err := s.enter(dirs, where[path.Dir(directory)], b.options.Directory); err != nil {
+		return layer.Spec{}, "", err
+	}
+	for i, file := range spec.Extra {
+		if err := s.enter(dirs, where[path.Dir(file.Name)], script.Path); err != nil {
+			return layer.Spec{}, "", err
+		}
+		spec.Extra[i].Name = place(file.Name)
+	}
+	for _, dir := range j.rebuild.Remove {
+		name := strings.TrimPrefix(dir, "/")
+		if err := b.whiteout(j, s, view, &spec, dirs, where[path.Dir(name)], name); err != nil {
+			return layer.Spec{}, "", err
+		}
+	}
+	for _, p := range fleet.SortedKeys(dirs) {
+		spec.Dirs = append(spec.Dirs, dirs[p])
+	}
+	return spec, version, nil
+}
+
+// whiteout adds the removal of a path, if its parent is there.
+func (b *Builder) whiteout(j *job, s *stack, view *layer.View, spec *layer.Spec, dirs map[string]layer.Node, parent layer.Resolved, name string) error {
+	if !parent.Exists {
+		// A whiteout without a directory below it shows as a ghost.
+		j.warn(fleet.CodeRemoval, "/%s is not in %s: nothing to remove", name, s.ref)
+		return nil
+	}
+	target := path.Join(parent.Path, path.Base(name))
+	if isSystem(target) {
+		return refuse(fleet.CodeImageRefused, "/%s of %s cannot be removed: it is /%s", name, s.ref, target)
+	}
+	if below("/"+target, "/"+spec.Own) {
+		return nil // hidden with everything else that was there
+	}
+	kept := []string{spec.Own}
+	for _, f := range spec.Extra {
+		kept = append(kept, f.Name)
+	}
+	for _, k := range kept {
+		if below("/"+k, "/"+target) {
+			return refuse(fleet.CodeImageRefused, "/%s of %s cannot be removed: /%s, which the new image gets, lies in it", name, s.ref, k)
+		}
+	}
+	for volume := range s.config.Config.Volumes {
+		if below("/"+target, volume) {
+			j.warn(fleet.CodeVolume, "/%s lies in the volume %s of %s: what a running volume holds stays", name, volume, s.ref)
+		}
+	}
+	switch _, knowledge := view.Lookup(target); knowledge {
+	case layer.Unknown:
+		j.warn(fleet.CodeRemoval, "/%s is removed without a look at whether %s has it (preflight: fast)", name, s.ref)
+	case layer.Absent:
+		j.warn(fleet.CodeRemoval, "/%s is not in %s", name, s.ref)
+	case layer.Present:
+	}
+	for _, d := range parent.Dirs {
+		dirs[d.Path] = d
+	}
+	if !slices.Contains(spec.Whiteouts, target) {
+		spec.Whiteouts = append(spec.Whiteouts, target)
+	}
+	return nil
+}
+
+// enter adds the directories on the way to something new, made where the base
+// lacks them, and refuses a way that the image's user cannot go.
+func (s *stack) enter(dirs map[string]layer.Node, parent layer.Resolved, what string) error {
+	for _, d := range parent.Dirs {
+		if !s.mayEnter(d) {
+			return refuse(fleet.CodeImageRefused, "image %s runs as user %q, who may not enter /%s (mode %04o, owner %d:%d), so %s would be out of reach",
+				s.ref, s.config.Config.User, d.Path, d.Mode, d.UID, d.GID, what)
+		}
+		dirs[d.Path] = d
+	}
+	for dir := parent.Path; dir != "" && dir != "."; dir = path.Dir(dir) {
+		if _, ok := dirs[dir]; !ok {
+			dirs[dir] = layer.Node{Path: dir, Mode: 0o755}
+		}
+	}
+	return nil
+}
+
+// mayEnter reports whether the image's user may search the directory, as far
+// as numbers tell: a named user is taken for the owner of any directory that
+// is not root's.
+func (s *stack) mayEnter(d layer.Node) bool {
+	user, group, _ := strings.Cut(s.config.Config.User, ":")
+	uid, err := strconv.Atoi(user)
+	switch {
+	case user == "" || user == "root" || err == nil && uid == 0:
+		return true
+	case d.Mode&0o001 != 0:
+		return true
+	case err != nil:
+		return d.UID != 0 && d.Mode&0o100 != 0 || d.GID != 0 && d.Mode&0o010 != 0
+	case d.UID == uid:
+		return d.Mode&0o100 != 0
+	}
+	if gid, err := strconv.Atoi(group); err == nil {
+		return d.GID == gid && d.Mode&0o010 != 0
+	}
+	return d.GID != 0 && d.Mode&0o010 != 0 // groups of the user are in the image's /etc/group
+}
+
+// parents finds where directories really lie and how they look, reading
+// layers from the top and no further than needed.
+func (b *Builder) parents(ctx context.Context, s *stack, wanted []string) (*layer.View, map[string]layer.Resolved, error) {
+	view := &layer.View{}
+	where := map[string]layer.Resolved{}
+	var failed error
+	enough := func() bool {
+		for _, dir := range wanted {
+			if _, ok := where[dir]; ok {
+				continue
+			}
+			r, known, err := view.Resolve(dir)
+			if err != nil {
+				failed = refuse(fleet.CodeImageRefused, "image %s: %v", s.ref, err)
+				return true
+			}
+			if !known {
+				return false
+			}
+			where[dir] = r
+		}
+		return true
+	}
+	for i := len(s.layers) - 1; i >= 0; i-- {
+		if enough() {
+			return view, where, failed
+		}
+		if err := b.listings.look(ctx, s, i, view, enough); err != nil {
+			return nil, nil, fmt.Errorf("reading layer %s of %s: %w", s.layers[i].Digest, s.ref, err)
+		}
+	}
+	view.Bottom = true
+	enough()
+	return view, where, failed
+}
+
+// layers makes layers, each once, and keeps the compressed bytes of the last
+// ones: a layer is sent once to a registry, and may be asked for again when
+// that breaks.
+type layers struct {
+	mu      sync.Mutex
+	results map[string]layer.Result
+	held    []heldLayer
+}
+
+type heldLayer struct {
+	key     string
+	content []byte
+}
+
+const maxHeld = 2
+
+func (l *layers) write(spec layer.Spec) (layer.Result, error) {
+	key := spec.Key()
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if r, ok := l.results[key]; ok {
+		return r, nil
+	}
+	r, _, err := l.make(key, spec)
+	return r, err
+}
+
+// open returns the compressed bytes.
+func (l *layers) open(spec layer.Spec) (io.ReadCloser, error) {
+	key := spec.Key()
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, h := range l.held {
+		if h.key == key {
+			return io.NopCloser(bytes.NewReader(h.content)), nil
+		}
+	}
+	_, content, err := l.make(key, spec)
+	return io.NopCloser(bytes.NewReader(content)), err
+}
+
+// make writes a layer; l.mu is held: memory matters more than a second core.
+func (l *layers) make(key string, spec layer.Spec) (layer.Result, []byte, error) {
+	var buf bytes.Buffer
+	buf.Grow(spec.Size())
+	r, err := spec.Write(&buf)
+	if err != nil {
+		return layer.Result{}, nil, err
+	}
+	if l.results == nil {
+		l.results = map[string]layer.Result{}
+	}
+	if before, ok := l.results[key]; ok && before != r {
+		return layer.Result{}, nil, errNotSame
+	}
+	l.results[key] = r
+	if len(l.held) == maxHeld {
+		l.held = slices.Delete(l.held, 0, 1)
+	}
+	l.held = append(l.held, heldLayer{key: key, content: buf.Bytes()})
+	return r, buf.Bytes(), nil
+}
+
+var errNotSame = errors.New("writing a layer: the same input made other bytes")
