@@ -145,7 +145,7 @@ func batchAction(r fleet.Record) fleet.Action {
 	return action
 }
 
-// ErrNotOurs: the commit carries no trailers of ours.
+// ErrNotOurs is a commit that carries no trailers of ours.
 var ErrNotOurs = errors.New("no otelshift trailers")
 
 // ParseCommit reads the trailers of a commit message. A squash or merge may

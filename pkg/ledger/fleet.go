@@ -151,13 +151,14 @@ func (l Ledger) next(f fleet.Fleet, p fleet.Plan) string {
 			if !w.Newest || w.Answered {
 				continue
 			}
-			switch {
-			case w.State == fleet.StateReverting:
+			if w.State == fleet.StateReverting {
 				return fmt.Sprintf("a person reviews revert pull request #%d: merge it, or close it to accept the failure", w.Revert.Number)
-			case w.State == fleet.StateFailed:
+			}
+			if w.State == fleet.StateFailed {
 				return fmt.Sprintf("%s failed: the next run opens a revert; the label %s on pull request #%d closes the matter instead",
 					w.ID, fleet.LabelAccept, w.PullRequest.Number)
-			case w.State == fleet.StateNeedsHuman:
+			}
+			if w.State == fleet.StateNeedsHuman {
 				return fmt.Sprintf("a person looks at %s, then sets the label %s on pull request #%d", w.ID, fleet.LabelAccept, w.PullRequest.Number)
 			}
 		}

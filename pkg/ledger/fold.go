@@ -166,7 +166,7 @@ func (l *Ledger) read() {
 	pulls = slices.CompactFunc(pulls, func(a, b fleet.PullRequest) bool { return a.Number == b.Number })
 	for _, p := range pulls {
 		name, ours := strings.CutPrefix(p.Branch, l.in.BranchPrefix)
-		if !ours || !(strings.HasPrefix(name, branchBatch) || strings.HasPrefix(name, branchRevert)) {
+		if !ours || !strings.HasPrefix(name, branchBatch) && !strings.HasPrefix(name, branchRevert) {
 			continue
 		}
 		if p.Author != l.in.Identity || !p.FromBase {

@@ -66,9 +66,10 @@ func gated(r *fleet.Record) {
 	}
 }
 
-func revert(of int, ids []string, edits ...func(*fleet.Record)) fleet.Record {
+// revert is a record of a revert of pull request 3.
+func revert(ids []string, edits ...func(*fleet.Record)) fleet.Record {
 	return batch(1, ids, append([]func(*fleet.Record){func(r *fleet.Record) {
-		r.Kind, r.Of, r.Key = fleet.RecordRevert, of, "r"+r.Key
+		r.Kind, r.Of, r.Key = fleet.RecordRevert, 3, "r"+r.Key
 	}}, edits...)...)
 }
 
@@ -179,49 +180,49 @@ func TestFoldStates(t *testing.T) {
 			name: "an open revert holds", state: fleet.StateReverting, batch: fleet.BatchFailed, hold: "revert #4 is not merged",
 			pulls: []fleet.PullRequest{
 				pull(3, fleet.PullRequestMerged, batch(1, one, verdict(fleet.VerdictFailed, "OOMKilled"))),
-				pull(4, fleet.PullRequestOpen, revert(3, one)),
+				pull(4, fleet.PullRequestOpen, revert(one)),
 			},
 		},
 		{
 			name: "a merged revert holds until it is deployed", state: fleet.StateReverted, batch: fleet.BatchFailed, hold: "not deployed yet",
 			pulls: []fleet.PullRequest{
 				pull(3, fleet.PullRequestMerged, batch(1, one, verdict(fleet.VerdictFailed, "OOMKilled"))),
-				pull(4, fleet.PullRequestMerged, revert(3, one)),
+				pull(4, fleet.PullRequestMerged, revert(one)),
 			},
 		},
 		{
 			name: "a deployed revert holds nothing and quarantines", state: fleet.StateReverted, batch: fleet.BatchFailed,
 			pulls: []fleet.PullRequest{
 				pull(3, fleet.PullRequestMerged, batch(1, one, verdict(fleet.VerdictFailed, "OOMKilled"))),
-				pull(4, fleet.PullRequestMerged, revert(3, one, verdict(fleet.VerdictVerified, ""))),
+				pull(4, fleet.PullRequestMerged, revert(one, verdict(fleet.VerdictVerified, ""))),
 			},
 		},
 		{
 			name: "a revert that is not deployed and needs a person holds", state: fleet.StateReverted, batch: fleet.BatchFailed, hold: "the revert #4",
 			pulls: []fleet.PullRequest{
 				pull(3, fleet.PullRequestMerged, batch(1, one, verdict(fleet.VerdictFailed, "OOMKilled"))),
-				pull(4, fleet.PullRequestMerged, revert(3, one, verdict(fleet.VerdictNeedsHuman, "NotDeployed"))),
+				pull(4, fleet.PullRequestMerged, revert(one, verdict(fleet.VerdictNeedsHuman, "NotDeployed"))),
 			},
 		},
 		{
 			name: "accepting on the revert lets go", state: fleet.StateReverted, batch: fleet.BatchFailed,
 			pulls: []fleet.PullRequest{
 				pull(3, fleet.PullRequestMerged, batch(1, one, verdict(fleet.VerdictFailed, "OOMKilled"))),
-				pull(4, fleet.PullRequestMerged, revert(3, one, answer(fleet.LabelAccept))),
+				pull(4, fleet.PullRequestMerged, revert(one, answer(fleet.LabelAccept))),
 			},
 		},
 		{
 			name: "retry on the revert lifts the quarantine", state: fleet.StatePending, batch: fleet.BatchFailed,
 			pulls: []fleet.PullRequest{
 				pull(3, fleet.PullRequestMerged, batch(1, one, verdict(fleet.VerdictFailed, "OOMKilled"))),
-				pull(4, fleet.PullRequestMerged, revert(3, one, verdict(fleet.VerdictVerified, ""), answer(fleet.LabelRetry))),
+				pull(4, fleet.PullRequestMerged, revert(one, verdict(fleet.VerdictVerified, ""), answer(fleet.LabelRetry))),
 			},
 		},
 		{
 			name: "closing the revert accepts the failure", state: fleet.StateFailed, batch: fleet.BatchFailed,
 			pulls: []fleet.PullRequest{
 				pull(3, fleet.PullRequestMerged, batch(1, one, verdict(fleet.VerdictFailed, "OOMKilled"))),
-				pull(4, fleet.PullRequestClosed, revert(3, one)),
+				pull(4, fleet.PullRequestClosed, revert(one)),
 			},
 		},
 		{
@@ -342,7 +343,7 @@ func TestLedgerQueries(t *testing.T) {
 	}
 
 	// The revert is open: nothing more to revert, it lacks its label.
-	in.PullRequests = append(in.PullRequests, pull(4, fleet.PullRequestOpen, revert(3, ids[:1])))
+	in.PullRequests = append(in.PullRequests, pull(4, fleet.PullRequestOpen, revert(ids[:1])))
 	l = Fold(in)
 	if got := l.ToRevert(); len(got) != 0 {
 		t.Errorf("ToRevert = %+v, want none while the revert is open", got)
@@ -352,7 +353,7 @@ func TestLedgerQueries(t *testing.T) {
 	}
 
 	// It is merged: it is judged next.
-	in.PullRequests[1] = pull(4, fleet.PullRequestMerged, revert(3, ids[:1]))
+	in.PullRequests[1] = pull(4, fleet.PullRequestMerged, revert(ids[:1]))
 	got := Fold(in).Pending()
 	if len(got) != 2 || got[1].Record.Kind != fleet.RecordRevert || !cmp.Equal(got[1].Workloads, ids[:1]) {
 		t.Errorf("Pending = %+v, want b and the revert of a", got)

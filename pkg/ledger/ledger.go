@@ -118,13 +118,15 @@ func (l Ledger) paused() *fleet.Pause {
 	for _, b := range l.Batches {
 		if b.Record.Paused || b.PullRequest.HasLabel(fleet.LabelPause) {
 			return &fleet.Pause{Since: b.PullRequest.Updated, Batch: b.Record.Number, Reason: fmt.Sprintf(
-				"a person paused at pull request #%d: the label %s there goes on", b.PullRequest.Number, fleet.LabelAccept)}
+				"a person paused at pull request #%d: the label %s there goes on", b.PullRequest.Number, fleet.LabelAccept,
+			)}
 		}
 	}
 	for _, r := range l.Reverts {
 		if r.Record.Paused || r.PullRequest.HasLabel(fleet.LabelPause) {
 			return &fleet.Pause{Since: r.PullRequest.Updated, Batch: r.Record.Number, Reason: fmt.Sprintf(
-				"a person paused at pull request #%d: the label %s there goes on", r.PullRequest.Number, fleet.LabelAccept)}
+				"a person paused at pull request #%d: the label %s there goes on", r.PullRequest.Number, fleet.LabelAccept,
+			)}
 		}
 	}
 	return nil
@@ -135,7 +137,8 @@ func (l Ledger) lost() *fleet.Pause {
 	for _, p := range l.Unread {
 		if p.State != fleet.PullRequestClosed {
 			return &fleet.Pause{Since: p.Updated, Reason: fmt.Sprintf(
-				"the hidden record of pull request #%d cannot be read, so what it holds is not known", p.Number)}
+				"the hidden record of pull request #%d cannot be read, so what it holds is not known", p.Number,
+			)}
 		}
 	}
 	return nil
@@ -195,7 +198,8 @@ func (l Ledger) canary() *fleet.Pause {
 		return nil
 	}
 	return &fleet.Pause{Since: open.PullRequest.Created, Batch: open.Record.Number, Reason: fmt.Sprintf(
-		"the first batch of this target, pull request #%d, is not merged", open.PullRequest.Number)}
+		"the first batch of this target, pull request #%d, is not merged", open.PullRequest.Number,
+	)}
 }
 
 // full: maxOpen batches are open.

@@ -19,7 +19,7 @@ import (
 // Schema is the version of Record and of the commit trailers.
 const Schema = 1
 
-// ErrNoRecord: the body has no hidden record at all.
+// ErrNoRecord is a body that has no hidden record at all.
 var ErrNoRecord = errors.New("no hidden record")
 
 // The hidden record is one HTML comment. Standard base64 has no "-", so it can

@@ -55,8 +55,10 @@ func TestEncodeFitsTheBody(t *testing.T) {
 	for i := range 20 {
 		w := fleet.RecordWorkload{ID: fmt.Sprintf("namespace-%d/Deployment/workload-%d", i, i), Verdict: &fleet.Verdict{State: fleet.VerdictFailed}}
 		for j := range 30 {
-			w.Effects = append(w.Effects, fleet.RecordEffect{Field: fmt.Sprintf("spec.template.spec.containers[name=w%d].env[name=V%d].value", i, j),
-				Old: fleet.HashValue(fmt.Sprint(i, j)), New: fleet.HashValue(fmt.Sprint(j, i, "n"))})
+			w.Effects = append(w.Effects, fleet.RecordEffect{
+				Field: fmt.Sprintf("spec.template.spec.containers[name=w%d].env[name=V%d].value", i, j),
+				Old:   fleet.HashValue(fmt.Sprint(i, j)), New: fleet.HashValue(fmt.Sprint(j, i, "n")),
+			})
 		}
 		var log []string
 		for k := range 200 {

@@ -162,19 +162,19 @@ func TestActions(t *testing.T) {
 		{
 			name: "an image that is not in the registry blocks", w: app("cart", swFlag), action: fleet.ActionBlocked, code: fleet.CodeImageMissing,
 			in: func(in *Input) {
-				in.Failed = map[string]error{rebuildKey("registry.example/cart:1.0"): fmt.Errorf("pulling: %w", fleet.ErrNotFound)}
+				in.Failed = map[string]error{rebuildKey(): fmt.Errorf("pulling: %w", fleet.ErrNotFound)}
 			},
 		},
 		{
 			name: "an image that is refused blocks with its reason", w: app("cart", swFlag), action: fleet.ActionBlocked, code: fleet.CodeImageRefused,
 			in: func(in *Input) {
-				in.Failed = map[string]error{rebuildKey("registry.example/cart:1.0"): &fleet.RefusedError{Reason: fleet.Reason{Code: fleet.CodeImageRefused, Message: "schema 1"}}}
+				in.Failed = map[string]error{rebuildKey(): &fleet.RefusedError{Reason: fleet.Reason{Code: fleet.CodeImageRefused, Message: "schema 1"}}}
 			},
 		},
 		{
 			name: "an image that failed blocks", w: app("cart", swFlag), action: fleet.ActionBlocked, code: fleet.CodeImageFailed,
 			in: func(in *Input) {
-				in.Failed = map[string]error{rebuildKey("registry.example/cart:1.0"): errors.New("EOF")}
+				in.Failed = map[string]error{rebuildKey(): errors.New("EOF")}
 			},
 		},
 		{
@@ -234,14 +234,14 @@ func TestActions(t *testing.T) {
 	}
 }
 
-func rebuildKey(from string) string {
-	return fleet.Rebuild{From: from, Remove: []string{"/skywalking/agent"}}.Key()
+func rebuildKey() string {
+	return fleet.Rebuild{From: "registry.example/cart:1.0", Remove: []string{"/skywalking/agent"}}.Key()
 }
 
 func TestImageIsPinned(t *testing.T) {
 	in := input(settings(), app("cart", swFlag))
 	const digest = "sha256:00000000000000000000000000000000000000000000000000000000000000aa"
-	built := map[string]fleet.Built{rebuildKey("registry.example/cart:1.0"): {To: "registry.example/cart:1.0-otel-ababab000000", Digest: digest}}
+	built := map[string]fleet.Built{rebuildKey(): {To: "registry.example/cart:1.0-otel-ababab000000", Digest: digest}}
 	p := Bind(in, built)
 	if got, want := p.Workloads[0].Containers[0].Image.To, "registry.example/cart:1.0-otel-ababab000000@"+digest; got != want {
 		t.Errorf("image %q, want %q", got, want)
@@ -251,7 +251,7 @@ func TestImageIsPinned(t *testing.T) {
 	if got, want := p.Workloads[0].Containers[0].Image.To, "registry.example/cart:1.0-otel-ababab000000"; got != want {
 		t.Errorf("image %q, want %q", got, want)
 	}
-	if got := Wanted(Make(in), 1); len(got) != 1 || got[0].Key() != rebuildKey("registry.example/cart:1.0") {
+	if got := Wanted(Make(in), 1); len(got) != 1 || got[0].Key() != rebuildKey() {
 		t.Errorf("Wanted = %+v", got)
 	}
 }
