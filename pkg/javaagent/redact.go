@@ -18,9 +18,20 @@ var (
 	userInfo   = regexp.MustCompile(`(://[^/\s:@]*:)[^/\s@]+@`)
 )
 
+// mayHoldSecret is a screen before the regular expressions.
+func mayHoldSecret(text string) bool {
+	lower := strings.ToLower(text)
+	for _, word := range []string{"pass", "pwd", "token", "secret", "auth", "credential", "key", "headers"} {
+		if strings.Contains(lower, word) {
+			return true
+		}
+	}
+	return false
+}
+
 // IsSecret reports a key or variable name whose value is never shown.
 func IsSecret(name string) bool {
-	return secretKey.MatchString(name) && !strings.HasSuffix(name, "_FILE") && !strings.HasSuffix(name, ".file")
+	return mayHoldSecret(name) && secretKey.MatchString(name) && !strings.HasSuffix(name, "_FILE") && !strings.HasSuffix(name, ".file")
 }
 
 // Redact hides the values of secret-looking keys in an option string, a URL or
@@ -29,6 +40,9 @@ func IsSecret(name string) bool {
 func Redact(text string) string {
 	if strings.Contains(text, "://") {
 		text = userInfo.ReplaceAllString(text, "${1}"+hidden+"@")
+	}
+	if !mayHoldSecret(text) {
+		return text
 	}
 	// An option whose own key is secret is hidden whole: its value may hold
 	// blanks and commas.

@@ -90,6 +90,9 @@ func writeRow(b *strings.Builder, row Row) {
 	if row.Signal != "" {
 		grade += " †"
 	}
+	if row.Measured {
+		grade += " ✓"
+	}
 	remark := cell(row.Note) + " ([S](" + row.Source + ")"
 	if row.TargetSource != "" {
 		remark += " [O](" + row.TargetSource + ")"
@@ -172,7 +175,8 @@ side corresponds to a right side is our own judgement; no mapping is published b
 | code | the application has to change |
 | lost | nothing corresponds. *Inert*: it tunes a part that vanishes, so nothing is missed |
 
-An option at its default loses nothing. † has no effect while that signal is not exported (` + "`otel.metrics.exporter=none`, `otel.logs.exporter=none`" + `).
+An option at its default loses nothing. ✓ was measured: agent ` + measuredAgent + ` was started with the translated option, and what reached an OTLP receiver, or the
+agent's own log, agreed. The other rows are read in source and documentation only. † has no effect while that signal is not exported (` + "`otel.metrics.exporter=none`, `otel.logs.exporter=none`" + `).
 
 ## What SkyWalking really uses
 
@@ -213,7 +217,7 @@ without effect.
 - The endpoint is one URL with scheme: port 4318 for ` + "`http/protobuf`" + `, 4317 for ` + "`grpc`" + `. Since agent 2.0 the default is http/protobuf: write the protocol
   explicitly. SkyWalking's OAP server takes OTLP from version 11.
 - Resource attributes are a comma list of pairs; ` + "`,` `=` `%`" + ` are percent-encoded. ` + "`-Dotel.resource.attributes`" + ` replaces ` + "`OTEL_RESOURCE_ATTRIBUTES`" + `, the two are
-  not merged: write one of them.
+  not merged (measured): write one of them.
 - ` + "`otel.instrumentation.external-annotations.include`" + ` and ` + "`otel.instrumentation.methods.include`" + ` part their items by ` + "`;`" + `, the others by ` + "`,`" + `.
 - **` + "`catalina.sh` runs `JAVA_OPTS` and `CATALINA_OPTS` through `eval`" + `**: ` + "`|` `;` `&` `(` `$`" + ` are live there, and ` + "`cart|prod|`" + ` becomes a pipe. Put such values into an
   ` + "`OTEL_*`" + ` environment variable; ` + "`JAVA_TOOL_OPTIONS`" + ` and exec-form arguments are safe.

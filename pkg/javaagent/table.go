@@ -18,6 +18,9 @@ type Row struct {
 	// is switched off.
 	Signal string
 	Note   string
+	// Measured: the effect was seen in a JVM with measuredAgent, by
+	// TestTheRealAgentAgrees.
+	Measured bool
 	// Source and TargetSource are where the two sides are documented.
 	Source, TargetSource string
 
@@ -25,6 +28,9 @@ type Row struct {
 	// written.
 	translate func(t *translation, s Setting, o *Option)
 }
+
+// measuredAgent is the agent that the measured rows were tried with.
+const measuredAgent = "2.20.1"
 
 // The documentation that rows point to.
 const (

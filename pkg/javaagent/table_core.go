@@ -9,7 +9,7 @@ import (
 func identityRows() []Row {
 	return []Row{
 		{
-			Keys: []string{"agent.service_name"}, To: []string{otelName}, Grade: Exact, Source: swConfig, TargetSource: otelConfig,
+			Keys: []string{"agent.service_name"}, To: []string{otelName}, Grade: Exact, Measured: true, Source: swConfig, TargetSource: otelConfig,
 			Note: "the effective name: cut to 50 characters and, from 8.10, joined as name|namespace|cluster as soon as one of the two is set; a group:: prefix is part of it",
 		},
 		{
@@ -18,15 +18,15 @@ func identityRows() []Row {
 		},
 		{
 			Keys: []string{"agent.namespace", "agent.cluster"}, To: []string{otelName, "service.namespace", "k8s.cluster.name"}, Grade: Exact,
-			Source: swConfig, TargetSource: otelConfig,
+			Measured: true, Source: swConfig, TargetSource: otelConfig,
 			Note: "kept as part of the service name; where the name is not kept, resource attributes service.namespace and k8s.cluster.name (approximate)",
 		},
 		{
-			Keys: []string{"agent.instance_name"}, To: []string{"service.instance.id"}, Grade: Approximate, Source: swConfig, TargetSource: otelConfig,
+			Keys: []string{"agent.instance_name"}, To: []string{"service.instance.id"}, Grade: Approximate, Measured: true, Source: swConfig, TargetSource: otelConfig,
 			Note: "resource attribute service.instance.id; without it the agent makes one up, as SkyWalking did (UUID@address)", translate: attributeRow("service.instance.id", 50),
 		},
 		{
-			Keys: []string{"agent.instance_properties_json"}, To: []string{otelAttributes}, Grade: Approximate, Source: swConfig, TargetSource: otelConfig,
+			Keys: []string{"agent.instance_properties_json"}, To: []string{otelAttributes}, Grade: Approximate, Measured: true, Source: swConfig, TargetSource: otelConfig,
 			Note: "each property becomes a resource attribute", translate: translateProperties,
 		},
 		{
@@ -39,11 +39,11 @@ func identityRows() []Row {
 func backendRows() []Row {
 	return []Row{
 		{
-			Keys: []string{"collector.backend_service"}, To: []string{otelEndpoint, otelProtocol}, Grade: Approximate, Source: swConfig, TargetSource: otelConfig,
+			Keys: []string{"collector.backend_service"}, To: []string{otelEndpoint, otelProtocol}, Grade: Approximate, Measured: true, Source: swConfig, TargetSource: otelConfig,
 			Note: "the address of an OTLP receiver: SkyWalking's speaks another protocol and is never copied", translate: translateBackend,
 		},
 		{
-			Keys: []string{"agent.authentication"}, To: []string{otelHeaders}, Grade: Approximate, Source: swConfig, TargetSource: otelConfig,
+			Keys: []string{"agent.authentication"}, To: []string{otelHeaders}, Grade: Approximate, Measured: true, Source: swConfig, TargetSource: otelConfig,
 			Note: "the old token is not handed to a new system; a token for the new one goes into OTEL_EXPORTER_OTLP_HEADERS from a Secret", translate: translateAuthentication,
 		},
 		{
@@ -96,7 +96,7 @@ func samplingRows() []Row {
 			Note: "a filter in the Collector; no flat property drops a path",
 		},
 		{
-			Keys: []string{"agent.enable"}, To: []string{"otel.javaagent.enabled"}, Grade: Exact, Source: swConfig, TargetSource: otelOff,
+			Keys: []string{"agent.enable"}, To: []string{"otel.javaagent.enabled"}, Grade: Exact, Measured: true, Source: swConfig, TargetSource: otelOff,
 			Note: "from SkyWalking 8.14", translate: truthy("otel.javaagent.enabled"),
 		},
 		{
@@ -121,7 +121,7 @@ func agentRows() []Row {
 			Grade: Lost, Inert: true, Source: swConfig, Note: "tunes SkyWalking's own class handling",
 		},
 		{
-			Keys: []string{"logging.level"}, To: []string{"otel.javaagent.debug", "otel.javaagent.logging"}, Grade: Approximate, Source: swConfig, TargetSource: otelAgent,
+			Keys: []string{"logging.level"}, To: []string{"otel.javaagent.debug", "otel.javaagent.logging"}, Grade: Approximate, Measured: true, Source: swConfig, TargetSource: otelAgent,
 			Note: "the agent's own log: DEBUG and TRACE become otel.javaagent.debug=true, OFF becomes otel.javaagent.logging=none, other levels are the default", translate: translateLevel,
 		},
 		{
@@ -137,7 +137,7 @@ func agentRows() []Row {
 			Grade: Lost, Source: swConfig, Note: "nothing corresponds; W3C baggage has its own limits",
 		},
 		{
-			Keys: []string{"correlation.auto_tag_keys"}, To: []string{"otel.java.experimental.span-attributes.copy-from-baggage.include"}, Grade: Approximate, Source: swConfig, TargetSource: otelConfig,
+			Keys: []string{"correlation.auto_tag_keys"}, To: []string{"otel.java.experimental.span-attributes.copy-from-baggage.include"}, Grade: Approximate, Measured: true, Source: swConfig, TargetSource: otelConfig,
 			Note: "from baggage, comma list", translate: list("otel.java.experimental.span-attributes.copy-from-baggage.include", ","),
 		},
 	}
@@ -147,7 +147,7 @@ func signalRows() []Row {
 	return []Row{
 		{
 			Keys: []string{"jvm.metrics_collect_period", "meter.report_interval"}, To: []string{"otel.metric.export.interval"}, Grade: Approximate, Signal: "metrics",
-			Source: swConfig, TargetSource: otelConfig, Note: "one interval for all metrics; OpenTelemetry's default is 60 s", translate: millis("otel.metric.export.interval"),
+			Measured: true, Source: swConfig, TargetSource: otelConfig, Note: "one interval for all metrics; OpenTelemetry's default is 60 s", translate: millis("otel.metric.export.interval"),
 		},
 		{
 			Keys: []string{"jvm.buffer_size"}, Grade: Lost, Inert: true, Source: swConfig, Note: "tunes SkyWalking's own metrics buffer",

@@ -11,7 +11,7 @@ const oi = "otel.instrumentation."
 func pluginRows() []Row {
 	return []Row{
 		{
-			Keys: []string{"plugin.exclude_plugins"}, To: []string{oi + "<name>.enabled"}, Grade: Approximate, Source: swConfig, TargetSource: otelOff,
+			Keys: []string{"plugin.exclude_plugins"}, To: []string{oi + "<name>.enabled"}, Grade: Approximate, Measured: true, Source: swConfig, TargetSource: otelOff,
 			Note: "plugin by plugin, see the table of plugins; a plugin without a counterpart needs no switch", translate: translateExcluded,
 		},
 		{
@@ -23,7 +23,7 @@ func pluginRows() []Row {
 		},
 		{
 			Keys:  []string{"plugin.*_max_length", "plugin.*_threshold", "plugin.*_length_limit"},
-			Grade: Approximate, To: []string{otelLimit}, Source: swConfig, TargetSource: otelConfig,
+			Grade: Approximate, To: []string{otelLimit}, Measured: true, Source: swConfig, TargetSource: otelConfig,
 			Note: "one limit for all attributes: the largest of those that are set", translate: translateLimit,
 		},
 		{
@@ -41,7 +41,7 @@ func pluginRows() []Row {
 			Note: "from agent 2.31; before that only parameters that are named one by one", translate: translateParameters,
 		},
 		{
-			Keys: []string{"plugin.http.include_http_headers"}, To: []string{oi + "http.server.capture-request-headers"}, Grade: Exact, Source: swConfig, TargetSource: otelHTTP,
+			Keys: []string{"plugin.http.include_http_headers"}, To: []string{oi + "http.server.capture-request-headers"}, Grade: Exact, Measured: true, Source: swConfig, TargetSource: otelHTTP,
 			Note: "comma list", translate: list(oi+"http.server.capture-request-headers", ","),
 		},
 		{
