@@ -142,7 +142,7 @@ func (f *File) insertBlock(t *target) ([][]splice, error) {
 	at := t.entry
 	var out [][]splice
 	var firstErr error
-	try := func(entry int) {
+	try := func(entry int, more ...splice) {
 		s, err := f.insertBlockAt(t, entry, column)
 		if err != nil {
 			if firstErr == nil {
@@ -150,13 +150,33 @@ func (f *File) insertBlock(t *target) ([][]splice, error) {
 			}
 			return
 		}
-		out = append(out, []splice{s})
+		out = append(out, append(more, s))
 	}
 	try(at)
-	if t.edit.After == "" && t.parent.Kind == yaml.MappingNode && at > 2 {
-		try(at - 2) // the last value may be a block scalar that ends with the file
+	if s, ok := f.stripTail(t.parent, at); ok {
+		try(at, s)
 	}
 	return out, firstErr
+}
+
+// stripTail marks a block scalar that ends with the file, without a line break,
+// as one that has none: lines behind it would give it one.
+func (f *File) stripTail(parent *yaml.Node, entry int) (splice, bool) {
+	if entry == 0 || entry < len(parent.Content) {
+		return splice{}, false
+	}
+	n := parent.Content[entry-1]
+	for len(n.Content) > 0 && !isFlow(n) {
+		n = n.Content[len(n.Content)-1]
+	}
+	if n.Kind != yaml.ScalarNode || n.Style&(yaml.LiteralStyle|yaml.FoldedStyle) == 0 {
+		return splice{}, false
+	}
+	s, err := f.locate(n)
+	if err != nil || s.chomp != 0 || s.end != len(f.src.data) || len(s.value) == 0 || s.value[len(s.value)-1] == '\n' {
+		return splice{}, false
+	}
+	return splice{s.start + 1, s.start + 1, "-"}, true
 }
 
 func (f *File) insertBlockAt(t *target, entry, column int) (splice, error) {

@@ -120,9 +120,7 @@ type target struct {
 	want want
 	ways [][]splice // candidates, best first
 	way  int        // the one in use
-	// upWay is the way that adds a key before the last entry; 0: there is none.
-	upWay int
-	key   *yaml.Node // the added key
+	key  *yaml.Node // the added key
 	// taken is the entry that has the added key or selector already, or -1.
 	taken   int
 	pending error // After names nothing that is there
@@ -165,6 +163,10 @@ func (f *File) Apply(edits []Edit) (res Result, err error) {
 	targets, err := f.aimAll(edits)
 	if err == nil {
 		res, err = f.applyAll(targets)
+	}
+	var refused *RefusedError
+	if errors.As(err, &refused) { // it names the file
+		return Result{}, err
 	}
 	if err != nil {
 		return Result{}, fmt.Errorf("editing %s: %w", f.name, err)

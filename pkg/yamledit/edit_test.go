@@ -270,7 +270,7 @@ func TestAdd(t *testing.T) {
 			name:  "a key when the file ends inside a literal",
 			text:  "a: 1\nb: |\n  text",
 			edits: []Edit{add("c", "x", "")},
-			want:  "a: 1\nc: x\nb: |\n  text",
+			want:  "a: 1\nb: |-\n  text\nc: x",
 		},
 	})
 }

@@ -13,7 +13,7 @@ import (
 func (f *File) plan(targets []*target) error {
 	groups := map[*yaml.Node][]*target{}
 	for _, t := range targets {
-		t.way, t.upWay, t.ways, t.leader, t.group = 0, 0, nil, nil, nil
+		t.way, t.ways, t.leader, t.group = 0, nil, nil, nil
 		if t.edit.Op != Replace && t.parent != nil {
 			groups[t.parent] = append(groups[t.parent], t)
 		}
@@ -265,9 +265,6 @@ func (f *File) planAdd(t *target, group []*target) error {
 		ways, err = f.insertFlow(t)
 	default:
 		ways, err = f.insertBlock(t)
-		if len(ways) > 1 {
-			t.upWay = len(t.ways) + 1
-		}
 	}
 	t.ways = append(t.ways, ways...)
 	if err != nil && len(t.ways) == 0 {

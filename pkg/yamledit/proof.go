@@ -44,9 +44,6 @@ func newProof(before, after *File, targets []*target) *proof {
 				adds[t.parent] = map[int][]*yaml.Node{}
 			}
 			at := t.entry
-			if t.upWay > 0 && t.way == t.upWay {
-				at -= 2
-			}
 			if t.key != nil {
 				adds[t.parent][at] = append(adds[t.parent][at], t.key)
 				p.fresh[t.key] = true

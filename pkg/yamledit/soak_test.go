@@ -80,7 +80,7 @@ func soak(t *testing.T, name string, data []byte, c *counts) {
 				}
 				c.located++
 			}
-			if seed%(1+len(data)/2048) != 0 {
+			if seed%(1+len(data)/400) != 0 {
 				return true
 			}
 			for _, e := range soakEdits(d.Index, slices.Clone(p), n, seed) {
