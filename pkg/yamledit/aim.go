@@ -70,8 +70,9 @@ func (f *File) aimAt(t *target, root *yaml.Node) error {
 		}
 		return f.checkOwner(t)
 	}
+	t.want = f.wanted(t.node, t.edit)
 	if t.edit.Was != "" { // an exchange of exact text, whatever the value is
-		if fresh, err := parseNew(t.edit.New); err == nil && (isCollection(t.node) || isCollection(fresh) || isNull(fresh)) {
+		if fresh, err := parseNew(t.edit.New); err == nil {
 			t.fresh = fresh
 			return f.checkOwner(t)
 		}
@@ -82,7 +83,6 @@ func (f *File) aimAt(t *target, root *yaml.Node) error {
 		}
 		return f.refuse(t, "the value is no scalar")
 	}
-	t.want = f.wanted(t.node, t.edit)
 	return nil
 }
 
@@ -126,7 +126,7 @@ func checkOld(n *yaml.Node, e Edit) error {
 		return nil
 	case isCollection(m) && (Flow(m) == e.Old || sameText(m, e.Old)):
 		return nil
-	case m.Kind == yaml.ScalarNode && e.Op == Remove && sameText(m, e.Old):
+	case m.Kind == yaml.ScalarNode && (e.Op == Remove || e.Was != "") && sameText(m, e.Old):
 		return nil
 	}
 	return fmt.Errorf("the value is %s: %w", clip(Flow(m)), ErrStale)

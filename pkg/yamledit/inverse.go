@@ -21,8 +21,20 @@ func (p *proof) invert(t *target, m moved) (Edit, error) {
 			return e, p.before.refuse(t, "%v", err)
 		}
 		e.Source = string(p.before.src.data[s.start:s.end])
-		if e.Source == "" { // a null that was not written, or exchanged text around it
+		if m.oldStart < 0 {
+			return e, nil
+		}
+		// Where the new scalar's span is not what has replaced the old one's
+		// (a null that was not written, a block header's comment), the text
+		// to exchange is named.
+		from, to := m.newStart-m.oldStart+s.start, m.newEnd-m.oldEnd+s.end
+		if m.oldStart < s.start || m.oldEnd > s.end {
 			e.Was, e.Source = was, source
+			return e, nil
+		}
+		start, end, err := p.after.Span(p.now[t.node])
+		if err != nil || start != from || end != to || e.Source == "" {
+			e.Was = string(p.after.src.data[from:to])
 		}
 		return e, nil
 	case t.edit.Op == Replace:
