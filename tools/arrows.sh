@@ -12,7 +12,7 @@ trap 'rm -rf "$work"' EXIT
 cd "$work"
 
 for dir in fleet javaagent yamledit config plan rollout rollout/cluster ledger dashboard kyamlfn manifest imagebuild gitops \
-	gitops/pullrequest migrate; do
+	gitops/pullrequest migrate survey; do
 	mkdir -p "pkg/$dir"
 	echo "package $(basename "$dir")" >"pkg/$dir/stub.go"
 done
@@ -61,6 +61,8 @@ import_case - pkg/plan pkg/ledger
 import_case views pkg/dashboard os
 import_case views pkg/dashboard pkg/migrate
 import_case - pkg/dashboard pkg/ledger
+import_case surveys pkg/survey pkg/config
+import_case surveys pkg/survey os
 import_case filters pkg/kyamlfn pkg/manifest
 import_case filters pkg/kyamlfn os
 import_case - pkg/kyamlfn pkg/yamledit

@@ -7,6 +7,7 @@ import "github.com/urfave/cli/v2"
 // one, "IMAGE..." one or more.
 func commands(e *env) []*cli.Command {
 	return []*cli.Command{
+		initCommand(e),
 		configCommand(e),
 		completionCommand(e),
 		versionCommand(e),

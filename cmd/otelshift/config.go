@@ -32,7 +32,7 @@ func (e *env) loadConfig(file presence) (config.Config, error) {
 		return config.Config{}, &exitError{
 			code: codeUsage,
 			err:  fmt.Errorf("reading the configuration: %s does not exist", name),
-			hint: `name it with --config, or write one: "otelshift config schema" describes it`,
+			hint: `name it with --config, or run "otelshift init" for one to start from`,
 		}
 	}
 	if err != nil {

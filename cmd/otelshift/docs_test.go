@@ -112,6 +112,7 @@ func TestGeneratedDocuments(t *testing.T) {
 	}
 	generated(t, "../../README.md", between.ReplaceAll(readme, []byte("${1}"+strings.ReplaceAll(table.String(), "$", "$$")+"${2}")))
 	generated(t, "../../docs/commands.md", []byte(reference.String()))
+	generated(t, "../../examples/github-actions/otelshift.yml", []byte(workflow))
 }
 
 func generated(t *testing.T, file string, want []byte) {
