@@ -111,3 +111,13 @@ type RecordEffect struct {
 	Old   string `json:"o"`
 	New   string `json:"n"`
 }
+
+// Issue is an issue as the forge shows it.
+type Issue struct {
+	Number  int
+	URL     string
+	Title   string
+	Body    string // line breaks are LF
+	Open    bool
+	Updated time.Time
+}

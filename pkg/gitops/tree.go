@@ -369,16 +369,15 @@ func (d dirEntry) Info() (fs.FileInfo, error) {
 }
 
 func mode(e object.TreeEntry) fs.FileMode {
-	switch e.Mode { //nolint:exhaustive // what is left is a plain file
-	case filemode.Dir:
+	switch {
+	case e.Mode == filemode.Dir:
 		return fs.ModeDir | 0o555
-	case filemode.Symlink:
+	case e.Mode == filemode.Symlink:
 		return fs.ModeSymlink | 0o444
-	case filemode.Executable:
+	case e.Mode == filemode.Executable:
 		return 0o555
-	default:
-		return 0o444
 	}
+	return 0o444
 }
 
 type info struct {

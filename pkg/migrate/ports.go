@@ -61,6 +61,16 @@ type PullRequests interface {
 	Labelled(ctx context.Context, number int, label string) (login string, mayWrite bool, err error)
 }
 
+// ControlIssue is the issue that shows the fleet and takes commands. It is
+// apart from PullRequests: a forge may have none.
+type ControlIssue interface {
+	// Issue reads our control issue; fleet.ErrNotFound when there is none yet.
+	Issue(ctx context.Context, title string) (fleet.Issue, error)
+	// UpsertIssue writes it. render gets the body as it is right before writing,
+	// "" for a new issue, so that boxes ticked meanwhile are not lost.
+	UpsertIssue(ctx context.Context, title string, render func(current string) string) (fleet.Issue, error)
+}
+
 // Cluster observes workloads, read-only. With several clusters configured it
 // finds the right one itself.
 type Cluster interface {

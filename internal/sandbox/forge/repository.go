@@ -119,7 +119,7 @@ func (r *repository) git(ctx context.Context, args ...string) (string, error) {
 
 func (r *repository) run(ctx context.Context, c command) (string, error) {
 	cmd := exec.CommandContext(ctx, "git", c.args...) //nolint:gosec // arguments are ours
-	for _, kv := range os.Environ() {
+	for _, kv := range cmd.Environ() {
 		if !strings.HasPrefix(kv, "GIT_") {
 			cmd.Env = append(cmd.Env, kv)
 		}

@@ -12,17 +12,47 @@ import (
 	"encoding/pem"
 	"errors"
 	"fmt"
-	"io"
 	"net/http"
+	"strconv"
+	"strings"
 	"sync"
 	"time"
 
-	"github.com/otelshift/otelshift/pkg/fleet"
+	"github.com/google/go-github/v60/github"
 )
 
+// Installation is a GitHub App's installation in the repository: it gives out
+// tokens, for the API and for git, and renews them.
+type Installation struct {
+	app     App
+	address Address
+	client  *github.Client
+	now     func() time.Time
+
+	mu      sync.Mutex // guards what follows
+	id      int64
+	login   string
+	token   string
+	expires time.Time
+}
+
+// NewInstallation checks the options; it talks to nobody.
+func NewInstallation(o Options) (*Installation, error) {
+	address, err := o.complete()
+	if err != nil {
+		return nil, err
+	}
+	if o.App == nil || o.App.Key == nil {
+		return nil, errors.New("opening the forge: no GitHub App")
+	}
+	i := &Installation{app: *o.App, address: address, now: o.Now}
+	i.client, err = newClient(address, &jwtTransport{app: i, next: o.Transport})
+	return i, err
+}
+
 // ParseAppKey reads a GitHub App's private key: PEM, PKCS #1 or PKCS #8.
-func ParseAppKey(data []byte) (*rsa.PrivateKey, error) {
-	block, _ := pem.Decode(data)
+func ParseAppKey(raw []byte) (*rsa.PrivateKey, error) {
+	block, _ := pem.Decode(raw)
 	if block == nil {
 		return nil, errors.New("reading the app's private key: no PEM block")
 	}
@@ -33,43 +63,14 @@ func ParseAppKey(data []byte) (*rsa.PrivateKey, error) {
 	if err != nil {
 		return nil, errors.New("reading the app's private key: neither PKCS #1 nor PKCS #8")
 	}
-	key, ok := parsed.(*rsa.PrivateKey)
-	if !ok {
+	key, isRSA := parsed.(*rsa.PrivateKey)
+	if !isRSA {
 		return nil, errors.New("reading the app's private key: not an RSA key")
 	}
 	return key, nil
 }
 
-// Installation gives tokens of an app's installation, renewed before they end.
-//
-// https://docs.github.com/apps/creating-github-apps/authenticating-with-a-github-app
-type Installation struct {
-	app       App
-	api       string // with the slash
-	location  Location
-	transport http.RoundTripper
-	now       func() time.Time
-
-	mu      sync.Mutex // guards what follows
-	id      int64
-	slug    string
-	token   string
-	expires time.Time
-}
-
-// NewInstallation returns the app's installation in the repository.
-func NewInstallation(o Options) (*Installation, error) {
-	location, api, err := o.place()
-	if err != nil {
-		return nil, err
-	}
-	if err := o.complete(); err != nil {
-		return nil, err
-	}
-	return &Installation{app: *o.App, api: api, location: location, transport: o.Transport, now: o.Now}, nil
-}
-
-// Token returns a token that is good for at least five minutes.
+// Token is an installation token that is good for five minutes at least.
 func (i *Installation) Token(ctx context.Context) (string, error) {
 	i.mu.Lock()
 	defer i.mu.Unlock()
@@ -77,76 +78,74 @@ func (i *Installation) Token(ctx context.Context) (string, error) {
 		return i.token, nil
 	}
 	if i.id == 0 {
-		var found struct {
-			ID      int64  `json:"id"`
-			AppSlug string `json:"app_slug"`
+		installation, _, err := i.client.Apps.FindRepositoryInstallation(ctx, i.address.Owner, i.address.Repo)
+		if err != nil {
+			return "", i.fail("looking for the installation of the GitHub App", err)
 		}
-		if err := i.call(ctx, http.MethodGet, "repos/"+i.location.Owner+"/"+i.location.Name+"/installation", &found); err != nil {
-			return "", fmt.Errorf("finding the app's installation in %s/%s: %w", i.location.Owner, i.location.Name, err)
-		}
-		i.id, i.slug = found.ID, found.AppSlug
+		i.id = installation.GetID()
 	}
-	var made struct {
-		Token     string    `json:"token"`
-		ExpiresAt time.Time `json:"expires_at"`
+	token, _, err := i.client.Apps.CreateInstallationToken(ctx, i.id, nil)
+	if err != nil {
+		return "", i.fail("getting a token of the GitHub App", err)
 	}
-	if err := i.call(ctx, http.MethodPost, fmt.Sprintf("app/installations/%d/access_tokens", i.id), &made); err != nil {
-		return "", fmt.Errorf("asking for an installation token: %w", err)
-	}
-	i.token, i.expires = made.Token, made.ExpiresAt
+	i.token, i.expires = token.GetToken(), token.GetExpiresAt().Time
 	return i.token, nil
 }
 
-// Login is the app's own login; a token has to be asked for first.
-func (i *Installation) Login() string {
+// Login is the login that the App acts under.
+func (i *Installation) Login(ctx context.Context) (string, error) {
 	i.mu.Lock()
 	defer i.mu.Unlock()
-	return i.slug + "[bot]"
+	if i.login == "" {
+		app, _, err := i.client.Apps.Get(ctx, "")
+		if err != nil {
+			return "", i.fail("asking GitHub for the App's name", err)
+		}
+		i.login = app.GetSlug() + "[bot]"
+	}
+	return i.login, nil
 }
 
-func (i *Installation) call(ctx context.Context, method, path string, into any) error {
-	signed, err := i.jwt()
-	if err != nil {
-		return err
-	}
-	req, err := http.NewRequestWithContext(ctx, method, i.api+path, http.NoBody)
-	if err != nil {
-		return fmt.Errorf("making a request: %w", err)
-	}
-	req.Header.Set("Authorization", "Bearer "+signed)
-	req.Header.Set("Accept", "application/vnd.github+json")
-	resp, err := i.transport.RoundTrip(req)
-	if err != nil {
-		return fmt.Errorf("%w: %w", fleet.ErrUnavailable, err)
-	}
-	defer resp.Body.Close() //nolint:errcheck // read side
-	switch {
-	case resp.StatusCode == http.StatusUnauthorized || resp.StatusCode == http.StatusForbidden:
-		return fmt.Errorf("%w: GitHub refuses the app's key (%s)", fleet.ErrDenied, resp.Status)
-	case resp.StatusCode == http.StatusNotFound:
-		return fmt.Errorf("%w: the app is not installed there", fleet.ErrNotFound)
-	case resp.StatusCode >= http.StatusMultipleChoices:
-		return fmt.Errorf("%w: GitHub answers %s", fleet.ErrUnavailable, resp.Status)
-	}
-	if err := json.NewDecoder(io.LimitReader(resp.Body, 1<<20)).Decode(into); err != nil {
-		return fmt.Errorf("reading GitHub's answer: %w", err)
-	}
-	return nil
+func (i *Installation) fail(doing string, err error) error {
+	return explain(fmt.Sprintf("%s %d for %s/%s", doing, i.app.ID, i.address.Owner, i.address.Repo), err)
 }
 
-// jwt is the app's own credential, RS256, good for nine minutes.
+// jwt proves that we are the App, for nine minutes;
+// https://docs.github.com/apps/creating-github-apps/authenticating-with-a-github-app/generating-a-json-web-token-jwt-for-a-github-app.
 func (i *Installation) jwt() (string, error) {
 	now := i.now()
-	claims, err := json.Marshal(map[string]any{"iat": now.Add(-time.Minute).Unix(), "exp": now.Add(9 * time.Minute).Unix(), "iss": i.app.ID})
+	claims, err := json.Marshal(map[string]any{
+		"iat": now.Add(-time.Minute).Unix(), "exp": now.Add(9 * time.Minute).Unix(), "iss": strconv.FormatInt(i.app.ID, 10),
+	})
 	if err != nil {
-		return "", fmt.Errorf("signing for the app: %w", err)
+		return "", err
 	}
 	encode := base64.RawURLEncoding.EncodeToString
-	text := encode([]byte(`{"alg":"RS256","typ":"JWT"}`)) + "." + encode(claims)
-	sum := sha256.Sum256([]byte(text))
-	signature, err := rsa.SignPKCS1v15(rand.Reader, i.app.Key, crypto.SHA256, sum[:])
+	signed := encode([]byte(`{"alg":"RS256","typ":"JWT"}`)) + "." + encode(claims)
+	digest := sha256.Sum256([]byte(signed))
+	signature, err := rsa.SignPKCS1v15(rand.Reader, i.app.Key, crypto.SHA256, digest[:])
 	if err != nil {
-		return "", fmt.Errorf("signing for the app: %w", err)
+		return "", fmt.Errorf("signing for the GitHub App: %w", err)
 	}
-	return text + "." + encode(signature), nil
+	return signed + "." + encode(signature), nil
+}
+
+// jwtTransport authenticates as the App, at the API's host only.
+type jwtTransport struct {
+	app  *Installation
+	next http.RoundTripper
+}
+
+// RoundTrip implements http.RoundTripper.
+func (t *jwtTransport) RoundTrip(q *http.Request) (*http.Response, error) {
+	out := q.Clone(q.Context())
+	out.Header.Del("Authorization")
+	if api := t.app.address.API; out.URL.Scheme == api.Scheme && strings.EqualFold(out.URL.Host, api.Host) {
+		token, err := t.app.jwt()
+		if err != nil {
+			return nil, err
+		}
+		out.Header.Set("Authorization", "Bearer "+token)
+	}
+	return t.next.RoundTrip(out)
 }

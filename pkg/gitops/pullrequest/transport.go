@@ -3,10 +3,13 @@ package pullrequest
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"math/rand/v2"
 	"net/http"
+	"net/url"
 	"strconv"
 	"strings"
 	"sync"
@@ -15,218 +18,248 @@ import (
 	"github.com/otelshift/otelshift/pkg/fleet"
 )
 
-// GitHub's secondary limits for requests that create content.
-//
-// https://docs.github.com/rest/using-the-rest-api/rate-limits-for-the-rest-api
-const (
-	perMinute = 80
-	perHour   = 500
-)
-
-// maxTries is how often one request is sent at most.
-const maxTries = 6
-
-// transport is beneath the API client, so that the client never sees a limit:
-// it sets the credentials for the API's host only, sends mutations one at a
-// time and paced, and waits where GitHub asks to.
+// transport authenticates, paces, and waits out limits, so that go-github never
+// sees one: it takes some for other errors and then refuses calls for an hour.
 type transport struct {
-	next     http.RoundTripper
-	host     string
-	token    func(ctx context.Context) (string, error)
-	pace     time.Duration
-	now      func() time.Time
-	sleep    func(ctx context.Context, d time.Duration) error
-	patience time.Duration
+	api   *url.URL
+	token func(context.Context) (string, error)
+	next  http.RoundTripper
+	now   func() time.Time
+	sleep func(context.Context, time.Duration) error
+	log   *slog.Logger
 
-	mutation sync.Mutex // held while a mutation is under way
-	mu       sync.Mutex // guards what follows
-	last     time.Time  // when the last mutation was sent
-	sent     []time.Time
-	waited   time.Duration
+	// GitHub's advice: no two writes at once, a second between them, 80
+	// content-creating requests a minute and 500 an hour;
+	// https://docs.github.com/rest/using-the-rest-api/rate-limits-for-the-rest-api.
+	pace               time.Duration
+	perMinute, perHour int // at most; 0 or less: no limit
+	patience           time.Duration
+
+	writing chan struct{} // holds a value while a write is under way
+
+	mu     sync.Mutex // guards what follows
+	last   time.Time  // of the last write
+	writes []time.Time
+	waited time.Duration
+	empty  time.Time // until then the primary limit is used up
 }
+
+// attempts of one request.
+const attempts = 6
+
+// waitError says that a limit asks for more patience than there is.
+type waitError struct{ text string }
+
+func (e *waitError) Error() string { return e.text }
+func (e *waitError) Unwrap() error { return fleet.ErrUnavailable }
 
 // RoundTrip implements http.RoundTripper.
-func (t *transport) RoundTrip(req *http.Request) (*http.Response, error) {
-	ctx := req.Context()
-	mutation := req.Method != http.MethodGet && req.Method != http.MethodHead
-	if mutation {
-		t.mutation.Lock()
-		defer t.mutation.Unlock()
-	}
-	body, err := bodyOf(req)
-	if err != nil {
-		return nil, err
-	}
-	for try := 1; ; try++ {
-		if mutation {
-			if err := t.turn(ctx); err != nil {
-				return nil, err
-			}
+func (t *transport) RoundTrip(q *http.Request) (*http.Response, error) {
+	ctx := q.Context()
+	if writes(q) {
+		select {
+		case t.writing <- struct{}{}:
+			defer func() { <-t.writing }()
+		case <-ctx.Done():
+			return nil, ctx.Err()
 		}
-		resp, err := t.send(req, body)
+	}
+	for attempt := 1; ; attempt++ {
+		if err := t.ready(ctx, writes(q)); err != nil {
+			return nil, err
+		}
+		res, err := t.send(q, attempt)
 		if err != nil {
-			// A read is repeated; a mutation may have happened.
-			if mutation || try >= 3 || ctx.Err() != nil {
+			// A write may have had its effect.
+			if writes(q) || attempt > 2 || ctx.Err() != nil || errors.Is(err, fleet.ErrDenied) {
 				return nil, err
 			}
-			if err := t.wait(ctx, backoff(try), "the connection broke"); err != nil {
+			if err := t.wait(ctx, time.Duration(attempt)*time.Second, "a broken connection"); err != nil {
 				return nil, err
 			}
 			continue
 		}
-		delay, why := t.retryIn(resp, mutation, try)
-		if why == "" || try >= maxTries {
-			return resp, nil
+		wait, limited := t.limit(res, attempt)
+		again := limited || (!writes(q) && attempt <= 2 && stumbled(res.StatusCode))
+		if !again {
+			strip(res.Header)
+			return res, nil
 		}
-		_, _ = io.Copy(io.Discard, io.LimitReader(resp.Body, 1<<20)) // so that the connection can be used again
-		_ = resp.Body.Close()
-		if err := t.wait(ctx, delay, why); err != nil {
+		drain(res)
+		if attempt == attempts {
+			return nil, &waitError{"GitHub keeps refusing for its rate limit: " + fleet.ErrUnavailable.Error() + ", the next run continues"}
+		}
+		if !limited {
+			wait = time.Duration(attempt) * time.Second
+		}
+		if err := t.wait(ctx, wait, "GitHub's rate limit"); err != nil {
 			return nil, err
 		}
 	}
 }
 
-func bodyOf(req *http.Request) ([]byte, error) {
-	if req.Body == nil {
-		return nil, nil
-	}
-	body, err := io.ReadAll(req.Body)
-	if cerr := req.Body.Close(); err == nil {
-		err = cerr
-	}
-	if err != nil {
-		return nil, fmt.Errorf("reading a request: %w", err)
-	}
-	return body, nil
+// writes tells requests that may change something.
+func writes(q *http.Request) bool { return q.Method != http.MethodGet && q.Method != http.MethodHead }
+
+func stumbled(status int) bool {
+	return status == http.StatusBadGateway || status == http.StatusServiceUnavailable || status == http.StatusGatewayTimeout
 }
 
-func (t *transport) send(req *http.Request, body []byte) (*http.Response, error) {
-	out := req.Clone(req.Context())
+// send makes one attempt. The token goes to the API's own host only, wherever a
+// redirect leads.
+func (t *transport) send(q *http.Request, attempt int) (*http.Response, error) {
+	out := q.Clone(q.Context())
+	if attempt > 1 && q.Body != nil {
+		if q.GetBody == nil {
+			return nil, fmt.Errorf("repeating %s %s: its body cannot be read again", q.Method, q.URL.Path)
+		}
+		body, err := q.GetBody()
+		if err != nil {
+			return nil, err
+		}
+		out.Body = body
+	}
 	out.Header.Del("Authorization")
-	if body != nil {
-		out.Body = io.NopCloser(bytes.NewReader(body))
-		out.ContentLength = int64(len(body))
-	}
-	if out.URL.Host == t.host {
-		token, err := t.token(req.Context())
+	if out.URL.Scheme == t.api.Scheme && strings.EqualFold(out.URL.Host, t.api.Host) {
+		token, err := t.token(q.Context())
 		if err != nil {
-			return nil, err
+			return nil, fmt.Errorf("getting a token: %w", err)
 		}
-		out.Header.Set("Authorization", "Bearer "+token)
+		if token != "" {
+			out.Header.Set("Authorization", "Bearer "+token)
+		}
 	}
-	return t.next.RoundTrip(out)
+	res, err := t.next.RoundTrip(out)
+	if err == nil {
+		t.log.DebugContext(q.Context(), "asked GitHub", "method", q.Method, "path", q.URL.Path, "status", res.StatusCode)
+	}
+	return res, err
 }
 
-// turn waits until a mutation may be sent: at least pace after the last one,
-// and within the budgets of the last minute and hour.
-func (t *transport) turn(ctx context.Context) error {
-	for {
-		t.mu.Lock()
-		now := t.now()
-		for len(t.sent) > 0 && now.Sub(t.sent[0]) >= time.Hour {
-			t.sent = t.sent[1:]
+// ready waits until the limits that we know of allow the request.
+func (t *transport) ready(ctx context.Context, write bool) error {
+	t.mu.Lock()
+	now := t.now()
+	budget, spacing := t.empty.Sub(now), time.Duration(0)
+	if write {
+		for len(t.writes) > 0 && now.Sub(t.writes[0]) >= time.Hour {
+			t.writes = t.writes[1:]
 		}
-		until := t.last.Add(t.pace)
-		why := ""
-		if n := len(t.sent); n >= perHour {
-			until, why = t.sent[n-perHour].Add(time.Hour), "500 changes in an hour are the limit"
-		} else if n >= perMinute && now.Sub(t.sent[n-perMinute]) < time.Minute {
-			until, why = t.sent[n-perMinute].Add(time.Minute), "80 changes in a minute are the limit"
+		budget = max(budget, t.full(now, t.perMinute, time.Minute), t.full(now, t.perHour, time.Hour))
+		if !t.last.IsZero() {
+			spacing = t.pace - now.Sub(t.last)
 		}
-		if !now.Before(until) {
-			t.last = now
-			t.sent = append(t.sent, now)
-			t.mu.Unlock()
-			return nil
+	}
+	t.mu.Unlock()
+	if budget > 0 {
+		if err := t.wait(ctx, budget, "the limit of requests to GitHub"); err != nil {
+			return err
 		}
-		t.mu.Unlock()
-		if why == "" {
-			// The pace is ours and no wait for a limit.
-			if err := t.sleep(ctx, until.Sub(now)); err != nil {
-				return err
-			}
-			continue
-		}
-		if err := t.wait(ctx, until.Sub(now), why); err != nil {
+	} else if spacing > 0 {
+		if err := t.sleep(ctx, spacing); err != nil {
 			return err
 		}
 	}
+	if write {
+		t.mu.Lock()
+		defer t.mu.Unlock()
+		t.last = t.now()
+		t.writes = append(t.writes, t.last)
+	}
+	return nil
 }
 
-// wait sleeps within the patience of the run.
+// full is how long until one more write fits into the window.
+func (t *transport) full(now time.Time, limit int, window time.Duration) time.Duration {
+	if limit <= 0 || len(t.writes) < limit {
+		return 0
+	}
+	return window - now.Sub(t.writes[len(t.writes)-limit])
+}
+
+// wait sleeps, within what the run may wait in total.
 func (t *transport) wait(ctx context.Context, d time.Duration, why string) error {
 	t.mu.Lock()
-	spent := t.waited + d
-	if spent <= t.patience {
-		t.waited = spent
+	if t.waited+d > t.patience {
+		t.mu.Unlock()
+		return &waitError{fmt.Sprintf("%s asks to wait %s, more than this run may: %s, the next run continues", why, d.Round(time.Second), fleet.ErrUnavailable)}
 	}
+	t.waited += d
 	t.mu.Unlock()
-	if spent > t.patience {
-		return fmt.Errorf("waiting for GitHub: %s, for %s more: %w: the next run continues", why, d.Round(time.Second), fleet.ErrUnavailable)
-	}
+	t.log.InfoContext(ctx, "waiting for GitHub", "reason", why, "seconds", int(d.Seconds()))
 	return t.sleep(ctx, d)
 }
 
-// retryIn says how long to wait before the request may be sent again, and why;
-// an empty reason means that the answer stands. A mutation is repeated only
-// where it certainly did not happen.
-func (t *transport) retryIn(resp *http.Response, mutation bool, try int) (time.Duration, string) {
-	switch resp.StatusCode {
-	case http.StatusTooManyRequests:
-		return t.limited(resp, try), "GitHub limits our requests"
-	case http.StatusForbidden:
-		if !limit(resp) {
-			return 0, ""
-		}
-		return t.limited(resp, try), "GitHub limits our requests"
-	case http.StatusInternalServerError, http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusGatewayTimeout:
-		if mutation || try >= 4 {
-			return 0, ""
-		}
-		return backoff(try), "GitHub answers " + resp.Status
+// limit tells whether GitHub refused for a limit, and how long to wait then.
+// Such a request did not run, so it may be sent again whatever its method. A
+// limit says so by 429, or by 403 with Retry-After, an empty budget, or its
+// words: the secondary limit's documentation_url is not reliable.
+func (t *transport) limit(res *http.Response, attempt int) (time.Duration, bool) {
+	now := t.now()
+	remaining, reset := res.Header.Get("X-Ratelimit-Remaining"), unixTime(res.Header.Get("X-Ratelimit-Reset"))
+	spent := remaining == "0" && reset.After(now)
+	if spent {
+		t.mu.Lock()
+		t.empty = reset.Add(time.Second)
+		t.mu.Unlock()
 	}
-	return 0, ""
+	switch res.StatusCode {
+	case http.StatusTooManyRequests:
+	case http.StatusForbidden:
+		if res.Header.Get("Retry-After") == "" && remaining != "0" && !mentionsLimit(res) {
+			return 0, false
+		}
+	default:
+		return 0, false
+	}
+	jitter := time.Duration(rand.Int64N(int64(time.Second))) //nolint:gosec // not a secret
+	if after := retryAfter(res.Header.Get("Retry-After"), now); after > 0 {
+		return after + jitter, true
+	}
+	if spent {
+		return reset.Sub(now) + jitter, true
+	}
+	return time.Minute<<(attempt-1) + 10*jitter, true
 }
 
-// limit reports whether a 403 is a rate limit, primary or secondary, and no
-// missing right.
-func limit(resp *http.Response) bool {
-	if resp.Header.Get("Retry-After") != "" || resp.Header.Get("X-RateLimit-Remaining") == "0" {
-		return true
-	}
-	body, err := io.ReadAll(io.LimitReader(resp.Body, 64<<10))
-	rest := resp.Body
-	resp.Body = struct {
+// mentionsLimit looks into the body and leaves it readable.
+func mentionsLimit(res *http.Response) bool {
+	raw, err := io.ReadAll(io.LimitReader(res.Body, 1<<16))
+	rest := res.Body
+	res.Body = struct {
 		io.Reader
 		io.Closer
-	}{io.MultiReader(bytes.NewReader(body), rest), rest}
-	return err == nil && (bytes.Contains(body, []byte("rate limit")) || bytes.Contains(body, []byte("abuse detection")))
+	}{io.MultiReader(bytes.NewReader(raw), rest), rest}
+	text := strings.ToLower(string(raw))
+	return err == nil && (strings.Contains(text, "rate limit") || strings.Contains(text, "abuse detection"))
 }
 
-// limited is the wait that a limit asks for: Retry-After, else the reset if
-// nothing remains, else a minute and longer.
-func (t *transport) limited(resp *http.Response, try int) time.Duration {
-	if after := resp.Header.Get("Retry-After"); after != "" {
-		if seconds, err := strconv.Atoi(strings.TrimSpace(after)); err == nil && seconds >= 0 {
-			return time.Duration(seconds)*time.Second + jitter(time.Second)
-		}
-		if at, err := http.ParseTime(after); err == nil {
-			return max(at.Sub(t.now()), 0) + jitter(time.Second)
-		}
+func retryAfter(value string, now time.Time) time.Duration {
+	if seconds, err := strconv.Atoi(value); err == nil && seconds >= 0 {
+		return max(time.Duration(seconds)*time.Second, time.Millisecond)
 	}
-	if resp.Header.Get("X-RateLimit-Remaining") == "0" {
-		if reset, err := strconv.ParseInt(resp.Header.Get("X-RateLimit-Reset"), 10, 64); err == nil {
-			return max(time.Unix(reset, 0).Sub(t.now()), 0) + jitter(2*time.Second)
-		}
+	if when, err := http.ParseTime(value); err == nil {
+		return max(when.Sub(now), time.Millisecond)
 	}
-	return time.Minute<<(try-1) + jitter(5*time.Second)
+	return 0
 }
 
-func backoff(try int) time.Duration {
-	return time.Second<<(try-1) + jitter(500*time.Millisecond)
+func unixTime(value string) time.Time {
+	seconds, err := strconv.ParseInt(value, 10, 64)
+	if err != nil {
+		return time.Time{}
+	}
+	return time.Unix(seconds, 0)
 }
 
-// jitter keeps runs of several repositories apart.
-func jitter(limit time.Duration) time.Duration {
-	return time.Duration(rand.Int64N(int64(limit))) //nolint:gosec // no secret depends on it
+// strip hides the limits from go-github, which would refuse calls by itself.
+func strip(header http.Header) {
+	for _, name := range []string{"X-Ratelimit-Limit", "X-Ratelimit-Remaining", "X-Ratelimit-Used", "X-Ratelimit-Reset", "Retry-After"} {
+		header.Del(name)
+	}
+}
+
+func drain(res *http.Response) {
+	_, _ = io.CopyN(io.Discard, res.Body, 1<<16) // so that the connection can be used again
+	_ = res.Body.Close()
 }

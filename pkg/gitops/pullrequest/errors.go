@@ -1,0 +1,125 @@
+package pullrequest
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"strings"
+
+	"github.com/google/go-github/v60/github"
+
+	"github.com/otelshift/otelshift/pkg/fleet"
+)
+
+// apiError is an error of GitHub or the way to it, in our words. It unwraps to
+// a sentinel only.
+type apiError struct {
+	text   string
+	kind   error
+	status int
+}
+
+func (e *apiError) Error() string { return e.text }
+func (e *apiError) Unwrap() error { return e.kind }
+
+// explain says what went wrong: what we did, what GitHub said, and for a
+// missing permission which one and for which call.
+func explain(doing string, err error) error {
+	var (
+		known    *apiError
+		waiting  *waitError
+		response *github.ErrorResponse
+		network  *url.Error
+	)
+	switch {
+	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
+		return fmt.Errorf("%s: %w", doing, err)
+	case errors.As(err, &known):
+		return fmt.Errorf("%s: %w", doing, err)
+	case errors.As(err, &waiting):
+		return &apiError{text: doing + ": " + waiting.text, kind: fleet.ErrUnavailable}
+	case errors.As(err, &response):
+		return fromResponse(doing, response)
+	case errors.As(err, &network):
+		if errors.Is(err, fleet.ErrDenied) || errors.Is(err, fleet.ErrNotFound) {
+			return fmt.Errorf("%s: %w", doing, network.Err)
+		}
+		return &apiError{text: fmt.Sprintf("%s: %v: %s", doing, network.Err, fleet.ErrUnavailable), kind: fleet.ErrUnavailable}
+	}
+	return fmt.Errorf("%s: %w", doing, err)
+}
+
+func fromResponse(doing string, r *github.ErrorResponse) error {
+	status, call := 0, ""
+	permission := ""
+	if r.Response != nil {
+		status = r.Response.StatusCode
+		if q := r.Response.Request; q != nil {
+			call = q.Method + " " + q.URL.Path
+		}
+		permission = cmp.Or(r.Response.Header.Get("X-Accepted-Github-Permissions"), r.Response.Header.Get("X-Accepted-Oauth-Scopes"))
+	}
+	message := r.Message
+	for _, problem := range r.Errors {
+		message = strings.TrimPrefix(message+"; "+cmp.Or(problem.Message, strings.TrimSpace(problem.Field+" "+problem.Code)), "; ")
+	}
+	e := &apiError{status: status}
+	switch {
+	case status == http.StatusUnauthorized:
+		e.kind = fleet.ErrDenied
+		message = "GitHub does not accept the token (" + message + ")"
+	case status == http.StatusForbidden:
+		e.kind = fleet.ErrDenied
+		if permission == "" {
+			permission = permissionFor(call)
+		}
+		message = fmt.Sprintf("the token lacks a permission: %s needs %s (%s)", call, permission, message)
+	case status == http.StatusNotFound, status == http.StatusGone:
+		e.kind = fleet.ErrNotFound
+		message = fmt.Sprintf("not there, or the token may not see it (%s)", call)
+	case status == http.StatusTooManyRequests, status >= http.StatusInternalServerError:
+		e.kind = fleet.ErrUnavailable
+		message = fmt.Sprintf("GitHub answered %d to %s", status, call)
+	default:
+		message = fmt.Sprintf("GitHub answered %d to %s: %s", status, call, message)
+	}
+	e.text = doing + ": " + message
+	if e.kind != nil {
+		e.text += ": " + e.kind.Error()
+	}
+	return e
+}
+
+// permissionFor names what a call needs, for answers that do not;
+// https://docs.github.com/rest/authentication/permissions-required-for-fine-grained-personal-access-tokens.
+func permissionFor(call string) string {
+	method, path, _ := strings.Cut(call, " ")
+	level := "write"
+	if method == http.MethodGet {
+		level = "read"
+	}
+	switch {
+	case strings.HasSuffix(path, "/graphql"), strings.Contains(path, "/pulls"):
+		return "pull_requests=" + level
+	case strings.Contains(path, "/issues"), strings.Contains(path, "/labels"), strings.Contains(path, "/milestones"):
+		return "issues=" + level
+	case strings.Contains(path, "/collaborators"):
+		return "metadata=read"
+	}
+	return "contents=" + level
+}
+
+func statusOf(err error) int {
+	var known *apiError
+	var response *github.ErrorResponse
+	switch {
+	case errors.As(err, &known):
+		return known.status
+	case errors.As(err, &response) && response.Response != nil:
+		return response.Response.StatusCode
+	}
+	return 0
+}
