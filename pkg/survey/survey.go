@@ -259,7 +259,7 @@ func (l *looker) agents(template pod) loads {
 				found.skyWalking = true
 			case javaagent.OpenTelemetry:
 				found.openTelemetry = true
-			default:
+			case javaagent.Other:
 			}
 		}
 		if _, rest, ok := strings.Cut(text, "-Dotel.exporter.otlp.endpoint="); ok {
