@@ -22,6 +22,9 @@ const (
 	AnswerWithdrawn = "withdrawn"
 )
 
+// defaultGate is config's default of verify.gate.
+const defaultGate = 5 * time.Minute
+
 // What the next batch waits for; config.Batch.Wait.
 const (
 	waitSoak   = "soak"
@@ -51,6 +54,9 @@ type Input struct {
 	Now          time.Time
 	Wait         string // gate | soak | merged; empty: gate
 	MaxOpen      int    // less than 1: 1
+	// Gate is how long a rollout is looked at before the next batch; 0: the
+	// default, five minutes. It bounds how long an inconclusive verdict holds.
+	Gate time.Duration
 	// Restored are records recomputed from commits (Restore), by pull request;
 	// they stand in for bodies that cannot be read.
 	Restored map[int]fleet.Record
@@ -341,7 +347,7 @@ func (l Ledger) verdictHolds(id string, v fleet.Verdict) string {
 	case fleet.VerdictSoaking, fleet.VerdictInconclusive:
 		switch {
 		case l.in.Wait == waitMerged:
-		case !v.GatePassed:
+		case !v.GatePassed && !l.gateOver(v):
 			return fmt.Sprintf("%s has not passed its gate%s", id, because)
 		case l.in.Wait == waitSoak && v.State == fleet.VerdictSoaking:
 			return id + " is soaking" + until(v.SoakUntil)
@@ -349,6 +355,19 @@ func (l Ledger) verdictHolds(id string, v fleet.Verdict) string {
 	case fleet.VerdictVerified, fleet.VerdictNotCausedByUs, fleet.VerdictSuperseded:
 	}
 	return ""
+}
+
+// gateOver: an inconclusive verdict (a job that has not run yet, one bad node)
+// holds only as long as the gate lasts.
+func (l Ledger) gateOver(v fleet.Verdict) bool {
+	gate, from := l.in.Gate, v.Started
+	if gate == 0 {
+		gate = defaultGate
+	}
+	if from.IsZero() {
+		from = v.Since
+	}
+	return v.State == fleet.VerdictInconclusive && !from.IsZero() && !l.in.Now.Before(from.Add(gate))
 }
 
 func until(t time.Time) string {
@@ -437,13 +456,13 @@ func memberState(w Workload) fleet.BatchState {
 		return fleet.BatchUnknown
 	case fleet.StateMerged:
 		return fleet.BatchMerged
-	case fleet.StateInconclusive:
+	case fleet.StateInconclusive, fleet.StateNotCausedByUs:
 		if w.Record.Verdict != nil && !w.Record.Verdict.Settled() {
 			return fleet.BatchMerged
 		}
 	case fleet.StateSoaking:
 		return fleet.BatchSoaking
-	case fleet.StatePending, fleet.StateProposed, fleet.StateVerified, fleet.StateDeclined, fleet.StateNotCausedByUs,
+	case fleet.StatePending, fleet.StateProposed, fleet.StateVerified, fleet.StateDeclined,
 		fleet.StateCurrent, fleet.StateSkipped, fleet.StateBlocked, fleet.StateUnread:
 	}
 	return fleet.BatchVerified

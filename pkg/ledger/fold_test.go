@@ -141,7 +141,16 @@ func TestFoldStates(t *testing.T) {
 		},
 		{
 			name: "not caused by us holds nothing", state: fleet.StateNotCausedByUs, batch: fleet.BatchVerified,
-			pulls: []fleet.PullRequest{pull(3, fleet.PullRequestMerged, batch(1, one, verdict(fleet.VerdictNotCausedByUs, "Capacity")))},
+			pulls: []fleet.PullRequest{pull(3, fleet.PullRequestMerged, batch(1, one, verdict(fleet.VerdictNotCausedByUs, "AlreadyFailing")))},
+		},
+		{
+			name: "waiting for capacity holds nothing and is not over", state: fleet.StateNotCausedByUs, batch: fleet.BatchMerged,
+			pulls: []fleet.PullRequest{pull(3, fleet.PullRequestMerged, batch(1, one, verdict(fleet.VerdictNotCausedByUs, fleet.ReasonCapacity)))},
+		},
+		{
+			name: "a job that does not run holds no longer than the gate", state: fleet.StateInconclusive, batch: fleet.BatchMerged,
+			pulls: []fleet.PullRequest{pull(3, fleet.PullRequestMerged, batch(1, one, verdict(fleet.VerdictInconclusive, "NoJob"),
+				func(r *fleet.Record) { r.Workloads[0].Verdict.Started = start.Add(-6 * time.Minute) }))},
 		},
 		{
 			name: "inconclusive holds until the gate is over", state: fleet.StateInconclusive, batch: fleet.BatchMerged, hold: "gate",
