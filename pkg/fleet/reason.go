@@ -44,6 +44,7 @@ const (
 	CodeUnobserved      Code = "unobserved"
 	CodeNoCluster       Code = "no-cluster"
 	CodeSuperseded      Code = "superseded"
+	CodeLedger          Code = "ledger"
 
 	// Of rebuilt images.
 	CodeAttestation Code = "attestation-dropped"
@@ -52,7 +53,6 @@ const (
 	CodeRemoval     Code = "removal-unverified"
 	CodeVolume      Code = "image-volume"
 	CodeVersion     Code = "agent-version"
-	CodeLedger          Code = "ledger"
 )
 
 // Reason says why a workload or a file is left alone, and where.

@@ -9,6 +9,7 @@ import (
 	"io"
 	"io/fs"
 	"math/rand/v2"
+	"os"
 	"strings"
 	"sync"
 	"testing"
@@ -16,6 +17,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-containerregistry/pkg/authn"
 	"github.com/google/go-containerregistry/pkg/name"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/remote"
@@ -359,4 +361,32 @@ func TestBuildsOfOneImageAreOneBuild(t *testing.T) {
 	if sum := registry.Sum(r.Requests()); fresh != 1 || sum.ByKind["PUT manifest"] != 1 {
 		t.Errorf("%d builds, requests %v, want one", fresh, sum.Kinds())
 	}
+}
+
+func login(user, password string) func(*imagebuild.Options) {
+	return func(o *imagebuild.Options) { o.Keychain = keychain{user, password} }
+}
+
+type keychain struct{ user, password string }
+
+func (k keychain) Resolve(authn.Resource) (authn.Authenticator, error) {
+	return &authn.Basic{Username: k.user, Password: k.password}, nil
+}
+
+// noise does not compress.
+func noise(n int) []byte {
+	b := make([]byte, n)
+	chacha := rand.NewChaCha8([32]byte{2})
+	_, _ = chacha.Read(b) // never fails
+	return b
+}
+
+func openRoot(t testing.TB) *os.Root {
+	t.Helper()
+	root, err := os.OpenRoot(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = root.Close() })
+	return root
 }

@@ -59,7 +59,7 @@ func (r *Repo) Registry() string { return r.registry.name.RegistryStr() }
 // Head describes the manifest at a tag or digest: one request, and no pull in
 // the eyes of a registry that limits them.
 func (r *Repo) Head(ctx context.Context, ref string) (Descriptor, error) {
-	resp, err := r.do(ctx, request{ //nolint:bodyclose // closeBody does
+	resp, err := r.do(ctx, request{
 		method: http.MethodHead, path: "/manifests/" + ref, header: http.Header{"Accept": {acceptManifests}},
 	})
 	if err != nil {
@@ -67,7 +67,7 @@ func (r *Repo) Head(ctx context.Context, ref string) (Descriptor, error) {
 	}
 	defer closeBody(resp)
 	d := Descriptor{
-		MediaType: mediaType(resp), Digest: resp.Header.Get("Docker-Content-Digest"), Size: resp.ContentLength,
+		MediaType: mediaType(resp.Header), Digest: resp.Header.Get("Docker-Content-Digest"), Size: resp.ContentLength,
 	}
 	if strings.HasPrefix(ref, "sha256:") && d.Digest == "" {
 		d.Digest = ref
@@ -81,18 +81,18 @@ func (r *Repo) Head(ctx context.Context, ref string) (Descriptor, error) {
 
 // Manifest reads the manifest at a tag or digest, and checks it.
 func (r *Repo) Manifest(ctx context.Context, ref string) (Manifest, error) {
-	body, resp, err := r.read(ctx, request{ //nolint:bodyclose // read does
+	body, header, err := r.read(ctx, request{
 		method: http.MethodGet, path: "/manifests/" + ref, header: http.Header{"Accept": {acceptManifests}},
 	}, maxManifest)
 	if err != nil {
 		return Manifest{}, err
 	}
 	m := Manifest{Descriptor: Descriptor{
-		MediaType: mediaType(resp), Digest: digestOf(body), Size: int64(len(body)),
+		MediaType: mediaType(header), Digest: digestOf(body), Size: int64(len(body)),
 	}, Body: body}
 	want := ref
 	if !strings.HasPrefix(ref, "sha256:") {
-		want = resp.Header.Get("Docker-Content-Digest")
+		want = header.Get("Docker-Content-Digest")
 	}
 	// The digest of a signed schema 1 manifest leaves its signatures out.
 	if want != "" && want != m.Digest && !strings.Contains(m.MediaType, "manifest.v1+") {
@@ -117,7 +117,7 @@ func (r *Repo) Blob(ctx context.Context, digest string) ([]byte, error) {
 // PutManifest writes a manifest at a tag or at its own digest. Every blob that
 // it names has to be there.
 func (r *Repo) PutManifest(ctx context.Context, ref, mediaType string, body []byte) error {
-	resp, err := r.do(ctx, request{ //nolint:bodyclose // closeBody does
+	resp, err := r.do(ctx, request{
 		method: http.MethodPut, path: "/manifests/" + ref, body: body,
 		header: http.Header{"Content-Type": {mediaType}},
 	}, http.StatusCreated, http.StatusOK, http.StatusAccepted)
@@ -211,7 +211,7 @@ func (r *Repo) do(ctx context.Context, q request, statuses ...int) (*http.Respon
 }
 
 // read reads an answer whole, again from the start when the connection breaks.
-func (r *Repo) read(ctx context.Context, q request, limit int64) ([]byte, *http.Response, error) {
+func (r *Repo) read(ctx context.Context, q request, limit int64) ([]byte, http.Header, error) {
 	for attempt := 1; ; attempt++ {
 		resp, err := r.do(ctx, q)
 		if err != nil {
@@ -223,7 +223,7 @@ func (r *Repo) read(ctx context.Context, q request, limit int64) ([]byte, *http.
 		case err == nil && int64(len(body)) > limit:
 			return nil, nil, fmt.Errorf("reading %s of %s: %w: more than %d bytes", q.path, r.Name(), ErrUnexpected, limit)
 		case err == nil:
-			return body, resp, nil
+			return body, resp.Header, nil
 		case attempt >= r.client.options.Attempts || ctx.Err() != nil:
 			return nil, nil, fmt.Errorf("reading %s of %s: %w", q.path, r.Name(), classify(ctx, err))
 		}
@@ -238,8 +238,8 @@ func (r *Repo) pause(ctx context.Context, attempt int) error {
 	return r.client.options.Sleep(ctx, 250*time.Millisecond<<(attempt-1))
 }
 
-func mediaType(resp *http.Response) string {
-	value, _, _ := strings.Cut(resp.Header.Get("Content-Type"), ";")
+func mediaType(header http.Header) string {
+	value, _, _ := strings.Cut(header.Get("Content-Type"), ";")
 	return strings.TrimSpace(value)
 }
 

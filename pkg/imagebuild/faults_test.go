@@ -1,0 +1,497 @@
+package imagebuild_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/google/go-containerregistry/pkg/name"
+	"github.com/google/go-containerregistry/pkg/v1/remote"
+
+	"github.com/otelshift/otelshift/internal/sandbox/registry"
+	"github.com/otelshift/otelshift/pkg/fleet"
+	"github.com/otelshift/otelshift/pkg/imagebuild"
+)
+
+// switchable is a fault that a test turns on when its world is ready.
+type switchable struct {
+	on    atomic.Bool
+	fault func(w http.ResponseWriter, r *http.Request, next http.Handler)
+}
+
+func (s *switchable) wrap(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if s.on.Load() {
+			s.fault(w, r, next)
+			return
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
+// first lets the fault happen for the first n requests that match.
+func first(n int, match func(*http.Request) bool, fault http.HandlerFunc) func(http.ResponseWriter, *http.Request, http.Handler) {
+	var mu sync.Mutex
+	return func(w http.ResponseWriter, r *http.Request, next http.Handler) {
+		mu.Lock()
+		hit := n > 0 && match(r)
+		if hit {
+			n--
+		}
+		mu.Unlock()
+		if hit {
+			fault(w, r)
+			return
+		}
+		next.ServeHTTP(w, r)
+	}
+}
+
+func every(*http.Request) bool { return true }
+
+func putBlob(r *http.Request) bool {
+	return r.Method == http.MethodPut && strings.Contains(r.URL.Path, "/uploads/")
+}
+
+func putManifest(r *http.Request) bool {
+	return r.Method == http.MethodPut && strings.Contains(r.URL.Path, "/manifests/")
+}
+
+func getBlob(r *http.Request) bool {
+	return r.Method == http.MethodGet && strings.Contains(r.URL.Path, "/blobs/sha256:")
+}
+
+func status(code int, header ...string) http.HandlerFunc {
+	return func(w http.ResponseWriter, _ *http.Request) {
+		for i := 0; i+1 < len(header); i += 2 {
+			w.Header().Set(header[i], header[i+1])
+		}
+		w.WriteHeader(code)
+	}
+}
+
+func cut(w http.ResponseWriter, r *http.Request) {
+	_, _ = io.CopyN(io.Discard, r.Body, 1000)
+	panic(http.ErrAbortHandler)
+}
+
+func TestFaultsAreSurvived(t *testing.T) {
+	t.Parallel()
+	for _, row := range []struct {
+		name  string
+		fault func(http.ResponseWriter, *http.Request, http.Handler)
+		wait  time.Duration // that has to be among the waits
+	}{
+		{"429 with Retry-After is waited for", first(2, every, status(429, "Retry-After", "7")), 7 * time.Second},
+		{"429 on an upload is sent again", first(1, putBlob, status(429, "Retry-After", "3")), 3 * time.Second},
+		{"500 on reading is asked again", first(2, getBlob, status(500)), 0},
+		{"503 on the manifest is asked again", first(2, putManifest, status(503)), 0},
+		{"500 on an upload begins a new one", first(1, putBlob, status(500)), 0},
+		{"a connection that breaks in an upload begins a new one", first(1, putBlob, cut), 0},
+		{"a lost upload session begins a new one", first(1, putBlob, status(404)), 0},
+		{"a connection that breaks before the answer is asked again", first(2, getBlob, cut), 0},
+		{"a connection that breaks in a blob is resumed", first(3, getBlob, func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Content-Length", "1000")
+			_, _ = w.Write([]byte("{"))
+			panic(http.ErrAbortHandler)
+		}), 0},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			t.Parallel()
+			fault := &switchable{fault: row.fault}
+			r := start(t, registry.Options{Wrap: fault.wrap})
+			spec := tomcat()
+			seed(t, r, "shop/cart:1.4", spec)
+			seed(t, r, "shop/copy:1.4", spec)
+			want := build(t, newBuilder(t), fleet.Rebuild{From: r.Ref("shop/copy:1.4"), Remove: []string{oldAgent}})
+			var mu sync.Mutex
+			var waits []time.Duration
+			b := newBuilder(t, func(o *imagebuild.Options) {
+				o.Sleep = func(_ context.Context, d time.Duration) error {
+					mu.Lock()
+					defer mu.Unlock()
+					waits = append(waits, d)
+					return nil
+				}
+			})
+			fault.on.Store(true)
+			built, err := b.Build(t.Context(), rebuild(r, "shop/cart:1.4"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if len(waits) == 0 {
+				t.Error("no wait: the fault did not happen")
+			}
+			found := row.wait == 0
+			for _, w := range waits {
+				found = found || w == row.wait
+			}
+			if !found {
+				t.Errorf("waits %v, want %s among them", waits, row.wait)
+			}
+			if tagOf(built.To) != tagOf(want.To) {
+				t.Errorf("built %s, want the tag of %s", built.To, want.To)
+			}
+			if _, err := image(t, built.To).ConfigFile(); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}
+
+func tagOf(ref string) string {
+	parsed, _ := fleet.ParseImageRef(ref)
+	return parsed.Tag
+}
+
+func TestARegistryThatLosesAMountedBlobGetsItAgain(t *testing.T) {
+	t.Parallel()
+	var calls atomic.Int32
+	fault := &switchable{fault: func(w http.ResponseWriter, r *http.Request, next http.Handler) {
+		if strings.Contains(r.URL.RawQuery, "mount=") && calls.Add(1) == 1 {
+			w.Header().Set("Location", "/v2/shop/cart/blobs/x")
+			w.WriteHeader(http.StatusCreated) // and nothing mounted
+			return
+		}
+		next.ServeHTTP(w, r)
+	}}
+	r := start(t, registry.Options{Wrap: fault.wrap})
+	seed(t, r, "shop/first:1", tomcat())
+	seed(t, r, "shop/cart:1.4", tomcat())
+	b := newBuilder(t)
+	build(t, b, rebuild(r, "shop/first:1"))
+	fault.on.Store(true)
+	built := build(t, b, rebuild(r, "shop/cart:1.4"))
+	if calls.Load() < 2 {
+		t.Errorf("%d mounts, want a second one", calls.Load())
+	}
+	if _, err := image(t, built.To).Layers(); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestAMountThatIsDeclinedIsSent(t *testing.T) {
+	t.Parallel()
+	fault := &switchable{fault: func(w http.ResponseWriter, r *http.Request, next http.Handler) {
+		r.URL.RawQuery = strings.ReplaceAll(r.URL.RawQuery, "mount=", "unmount=")
+		next.ServeHTTP(w, r)
+	}}
+	r := start(t, registry.Options{Wrap: fault.wrap})
+	seed(t, r, "shop/first:1", tomcat())
+	seed(t, r, "shop/cart:1.4", tomcat())
+	b := newBuilder(t)
+	build(t, b, rebuild(r, "shop/first:1"))
+	fault.on.Store(true)
+	r.Reset()
+	build(t, b, rebuild(r, "shop/cart:1.4"))
+	if sum := registry.Sum(r.Reset()); sum.ByKind["PUT upload"] != 2 {
+		t.Errorf("requests %v, want the layer sent", sum.Kinds())
+	}
+}
+
+func TestARegistryWithoutRangesIsReadAsAStream(t *testing.T) {
+	t.Parallel()
+	fault := &switchable{fault: func(w http.ResponseWriter, r *http.Request, next http.Handler) {
+		r.Header.Del("Range")
+		next.ServeHTTP(w, r)
+	}}
+	fault.on.Store(true)
+	r := start(t, registry.Options{Wrap: fault.wrap})
+	spec := tomcat()
+	spec.Layers[2] = append(spec.Layers[2], registry.File{Name: "home/admin/big", Body: noise(1 << 20)})
+	seed(t, r, "shop/cart:1.4", spec)
+	build(t, newBuilder(t), rebuild(r, "shop/cart:1.4"))
+}
+
+// TestALieMakesTheFallbackLook: an answer that the protocol does not provide
+// for is left to go-containerregistry.
+func TestALieMakesTheFallbackLook(t *testing.T) {
+	t.Parallel()
+	fault := &switchable{fault: first(1, putManifest, status(http.StatusCreated, "Docker-Content-Digest", "sha256:"+strings.Repeat("0", 64)))}
+	r := start(t, registry.Options{Wrap: fault.wrap})
+	seed(t, r, "shop/cart:1.4", tomcat())
+	fault.on.Store(true)
+	built := build(t, newBuilder(t), rebuild(r, "shop/cart:1.4"))
+	if _, err := image(t, built.To).ConfigFile(); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestBlobsWithAnotherDigestAreNotBelieved(t *testing.T) {
+	t.Parallel()
+	fault := &switchable{fault: func(w http.ResponseWriter, r *http.Request, next http.Handler) {
+		if getBlob(r) && r.Header.Get("Range") == "" {
+			_, _ = io.WriteString(w, `{"os":"linux","rootfs":{"diff_ids":[]}}`)
+			return
+		}
+		next.ServeHTTP(w, r)
+	}}
+	fault.on.Store(true)
+	r := start(t, registry.Options{Wrap: fault.wrap})
+	seed(t, r, "shop/cart:1.4", tomcat())
+	_, err := newBuilder(t).Build(t.Context(), rebuild(r, "shop/cart:1.4"))
+	if err == nil {
+		t.Fatal("a false configuration was believed")
+	}
+	if sum := registry.Sum(r.Requests()); sum.ByKind["PUT manifest"] != 0 {
+		t.Errorf("requests %v", sum.Kinds())
+	}
+}
+
+func TestWhatCannotBeBuiltIsSaid(t *testing.T) {
+	t.Parallel()
+	schema1 := func(w http.ResponseWriter, r *http.Request, next http.Handler) {
+		if r.Method == http.MethodGet && strings.HasSuffix(r.URL.Path, "/manifests/1.4") {
+			w.Header().Set("Content-Type", "application/vnd.docker.distribution.manifest.v1+prettyjws")
+			_, _ = io.WriteString(w, `{"schemaVersion": 1, "name": "shop/cart", "tag": "1.4", "fsLayers": []}`)
+			return
+		}
+		next.ServeHTTP(w, r)
+	}
+	for _, row := range []struct {
+		name     string
+		registry registry.Options
+		fault    func(http.ResponseWriter, *http.Request, http.Handler)
+		options  func(*imagebuild.Options)
+		from     string // default shop/cart:1.4
+		is       error
+		code     fleet.Code
+		says     []string
+	}{
+		{
+			name: "an image that does not exist", from: "shop/cart:9",
+			is: fleet.ErrNotFound, code: fleet.CodeImageMissing, says: []string{"shop/cart:9 is not in its registry", "404"},
+		},
+		{
+			name: "a repository that does not exist", from: "shop/none:1",
+			is: fleet.ErrNotFound, code: fleet.CodeImageMissing, says: []string{"shop/none:1 is not in its registry"},
+		},
+		{
+			name: "a wrong password", registry: registry.Options{Auth: &registry.Auth{User: "ci", Password: "right"}},
+			options: login("ci", "wrong"), is: fleet.ErrDenied, says: []string{"shop/cart:1.4", "401"},
+		},
+		{
+			name: "a wrong password at a token server", registry: registry.Options{Auth: &registry.Auth{User: "ci", Password: "right", Token: true}},
+			options: login("ci", "wrong"), is: fleet.ErrDenied, says: []string{"shop/cart:1.4", "token", "401"},
+		},
+		{
+			name: "no password", registry: registry.Options{Auth: &registry.Auth{User: "ci", Password: "right"}},
+			is: fleet.ErrDenied, says: []string{"shop/cart:1.4", "401"},
+		},
+		{
+			name: "a read-only registry", registry: registry.Options{ReadOnly: true},
+			is: fleet.ErrDenied, says: []string{"rebuilding", "shop/cart:1.4", "the registry is read-only"},
+		},
+		{
+			name: "a schema 1 image", fault: schema1, code: fleet.CodeImageRefused, says: []string{"schema 1", "push it again"},
+		},
+		{
+			name: "a schema 1 image, by the fallback", fault: schema1, code: fleet.CodeImageRefused, says: []string{"schema 1"},
+			options: func(o *imagebuild.Options) { o.Push = imagebuild.PushCrane },
+		},
+		{
+			name: "a registry that stays busy", fault: func(w http.ResponseWriter, r *http.Request, _ http.Handler) { status(429)(w, r) },
+			is: fleet.ErrUnavailable, says: []string{"429"},
+		},
+		{
+			name: "a registry that asks to wait an hour", fault: func(w http.ResponseWriter, r *http.Request, _ http.Handler) {
+				status(429, "Retry-After", "3600")(w, r)
+			},
+			is: fleet.ErrUnavailable, says: []string{"429"},
+		},
+		{
+			name: "a registry that fails", fault: func(w http.ResponseWriter, r *http.Request, next http.Handler) {
+				if putManifest(r) {
+					status(500)(w, r)
+					return
+				}
+				next.ServeHTTP(w, r)
+			},
+			is: fleet.ErrUnavailable, says: []string{"500", "PUT", "shop/cart:1.4"},
+		},
+		{name: "no reference at all", from: "shop/cart:${TAG}", code: fleet.CodeImageRefused, says: []string{"${TAG}"}},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			t.Parallel()
+			o := row.registry
+			if row.fault != nil {
+				fault := &switchable{fault: row.fault}
+				fault.on.Store(true)
+				o.Wrap = fault.wrap
+			}
+			r := start(t, o)
+			seed(t, r, "shop/cart:1.4", tomcat())
+			var change []func(*imagebuild.Options)
+			if row.options != nil {
+				change = append(change, row.options)
+			}
+			from := "shop/cart:1.4"
+			if row.from != "" {
+				from = row.from
+			}
+			_, err := newBuilder(t, change...).Build(t.Context(), rebuild(r, from))
+			if err == nil || row.is != nil && !errors.Is(err, row.is) {
+				t.Fatalf("Build: %v, want %v", err, row.is)
+			}
+			var refused *fleet.RefusedError
+			if row.code != "" && (!errors.As(err, &refused) || refused.Reason.Code != row.code) {
+				t.Errorf("Build: %v, want code %s", err, row.code)
+			}
+			for _, text := range row.says {
+				if !strings.Contains(err.Error(), text) {
+					t.Errorf("Build: %v\nwant %q in it", err, text)
+				}
+			}
+		})
+	}
+}
+
+func TestAnUnreachableRegistryIsUnavailable(t *testing.T) {
+	t.Parallel()
+	r, err := registry.Start(t.Context(), registry.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := r.Close(); err != nil {
+		t.Fatal(err)
+	}
+	_, err = newBuilder(t).Build(t.Context(), rebuild(r, "shop/cart:1.4"))
+	if !errors.Is(err, fleet.ErrUnavailable) || !strings.Contains(err.Error(), r.Host()) {
+		t.Errorf("Build: %v, want it unavailable", err)
+	}
+}
+
+func TestATakenTagIsNeverOverwritten(t *testing.T) {
+	t.Parallel()
+	r := start(t, registry.Options{})
+	seed(t, r, "shop/cart:1.4", tomcat())
+	b := newBuilder(t)
+	resolved, err := b.Resolve(t.Context(), rebuild(r, "shop/cart:1.4"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	taken := seed(t, r, "shop/cart:"+tagOf(resolved.To), registry.ImageSpec{Layers: []registry.Layer{{{Name: "x"}}}})
+	_, err = b.Build(t.Context(), rebuild(r, "shop/cart:1.4"))
+	var refused *fleet.RefusedError
+	if !errors.As(err, &refused) || !strings.Contains(err.Error(), "never overwritten") {
+		t.Fatalf("Build: %v, want a refusal", err)
+	}
+	if got, err := b.Digest(t.Context(), resolved.To); err != nil || got != taken {
+		t.Errorf("the tag now names %s (%v), want %s", got, err, taken)
+	}
+}
+
+// TestARunThatDiesAnywhereCanBeRepeated kills the client's side at every
+// request, before and after the registry has carried it out.
+func TestARunThatDiesAnywhereCanBeRepeated(t *testing.T) {
+	t.Parallel()
+	var want string
+	for _, after := range []bool{false, true} {
+		for at := 1; ; at++ {
+			var mu sync.Mutex
+			n := 0
+			ctx, cancel := context.WithCancel(t.Context())
+			fault := &switchable{fault: func(w http.ResponseWriter, r *http.Request, next http.Handler) {
+				mu.Lock()
+				n++
+				now := n == at
+				mu.Unlock()
+				if !now {
+					next.ServeHTTP(w, r)
+					return
+				}
+				if after {
+					next.ServeHTTP(discard{http.Header{}}, r)
+				}
+				cancel()
+				panic(http.ErrAbortHandler)
+			}}
+			r := start(t, registry.Options{Wrap: fault.wrap})
+			seed(t, r, "shop/cart:1.4", tomcat())
+			fault.on.Store(true)
+			_, err := newBuilder(t).Build(ctx, rebuild(r, "shop/cart:1.4"))
+			cancel()
+			fault.on.Store(false)
+			if err == nil { // no request is left to die at
+				if at < 8 {
+					t.Errorf("only %d requests", at)
+				}
+				break
+			}
+			again := build(t, newBuilder(t), rebuild(r, "shop/cart:1.4"))
+			tagDigest := tagOf(again.To)
+			if want == "" {
+				want = tagDigest
+			}
+			if tagDigest != want {
+				t.Errorf("died at %d (after: %v): then %s, want %s", at, after, tagDigest, want)
+			}
+			ref, err := name.ParseReference(again.To)
+			if err != nil {
+				t.Fatal(err)
+			}
+			tags, err := remote.List(ref.Context())
+			if err != nil || len(tags) != 2 {
+				t.Errorf("died at %d: tags %v, %v, want two", at, tags, err)
+			}
+			img := image(t, again.To)
+			layers, err := img.Layers()
+			if err != nil {
+				t.Fatal(err)
+			}
+			for i, l := range layers {
+				if s, err := l.Uncompressed(); err != nil {
+					t.Errorf("died at %d: layer %d: %v", at, i, err)
+				} else if _, err := io.Copy(io.Discard, s); err != nil {
+					t.Errorf("died at %d: layer %d: %v", at, i, err)
+				}
+			}
+			if err := r.Close(); err != nil {
+				t.Error(err)
+			}
+		}
+	}
+}
+
+// discard is an answer that nobody gets.
+type discard struct{ header http.Header }
+
+func (d discard) Header() http.Header         { return d.header }
+func (d discard) WriteHeader(int)             {}
+func (d discard) Write(p []byte) (int, error) { return len(p), nil }
+
+func TestManyAppsShareOneUpload(t *testing.T) {
+	t.Parallel()
+	const apps = 20
+	r := start(t, registry.Options{})
+	for i := range apps {
+		spec := tomcat()
+		spec.Layers[2] = append(spec.Layers[2], registry.File{Name: "home/admin/id", Body: []byte(strconv.Itoa(i))})
+		seed(t, r, fmt.Sprintf("shop/app%d:1", i), spec)
+	}
+	b := newBuilder(t)
+	var group sync.WaitGroup
+	for i := range apps {
+		group.Go(func() {
+			if _, err := b.Build(t.Context(), rebuild(r, fmt.Sprintf("shop/app%d:1", i))); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	group.Wait()
+	sum := registry.Sum(r.Requests())
+	if got := sum.ByKind["PUT upload"]; got != apps+1 {
+		t.Errorf("%d uploads for %d apps, want one each and one layer: %v", got, apps, sum.Kinds())
+	}
+	if got, limit := sum.Requests, 8*apps+2; got > limit {
+		t.Errorf("%d requests for %d apps, want at most %d", got, apps, limit)
+	}
+}
