@@ -1,6 +1,7 @@
 package rollout
 
 import (
+	"cmp"
 	"slices"
 
 	"github.com/otelshift/otelshift/pkg/fleet"
@@ -86,7 +87,7 @@ func Heal(o Observation) []string {
 	var commands []string
 	for _, p := range o.Pods {
 		if ready, _ := readyOf(p); !ready && p.Deleted.IsZero() {
-			commands = append(commands, "kubectl -n "+o.ID.Namespace+" delete pod "+p.Name)
+			commands = append(commands, "kubectl -n "+cmp.Or(o.ID.Namespace, o.Namespace)+" delete pod "+p.Name)
 		}
 	}
 	slices.Sort(commands)

@@ -46,7 +46,9 @@ func (j *judge) different() []string {
 	var fields []string
 	for _, e := range j.e.Effects {
 		got := fleet.HashAbsent
-		if value, found := j.o.Live[e.Field]; found {
+		if value, found := j.o.Live[e.Field]; found && value == LiveCollection && e.New != fleet.HashAbsent {
+			continue
+		} else if found {
 			got = fleet.HashValue(value)
 		}
 		if got != e.New {

@@ -16,14 +16,20 @@ type Subject struct {
 	Fields []string
 }
 
+// LiveCollection is the live value of a field that holds a mapping or a
+// sequence: it is there, and its content is not compared.
+const LiveCollection = "\x00collection"
+
 // Observation is one workload in one cluster at one time, as far as the API
 // showed it. Err is set where a call failed or was partial; then nothing may be
 // concluded from what is missing.
 type Observation struct {
 	ID      fleet.ID
 	Cluster string // name of the configured cluster
-	Taken   time.Time
-	Err     string
+	// Namespace is where it was found, also where the id says none.
+	Namespace string
+	Taken     time.Time
+	Err       string
 
 	Missing            bool // the workload does not exist
 	UID                string
