@@ -33,6 +33,7 @@ type Setting struct {
 	Reference string
 
 	at   *place   // where the option stands
+	live bool     // a shell substitutes something in Value
 	refs []string // references in Value that are expanded later
 	own  bool     // Variable is an entry of the container's own env
 }
@@ -132,7 +133,7 @@ func (e *effective) readFlags(s *source, region *rewrite) {
 		for _, p := range options.pairs {
 			e.found = append(e.found, Setting{
 				Key: p.key, Value: p.value, Level: LevelJar, From: p.key + "=" + p.value,
-				at: &at, refs: references(p.value, s.d),
+				at: &at, refs: references(p.value, s.d), live: liveValue(flag.Token, p.value),
 			})
 		}
 		if options.dropped != "" {
@@ -161,7 +162,7 @@ func (e *effective) readToken(p place) {
 			e.obsolete = append(e.obsolete, *s.at)
 			return true
 		})
-		e.found = append(e.found, Setting{Key: key, Value: value, Level: LevelProperty, From: token.Text, at: &p, refs: token.References})
+		e.found = append(e.found, Setting{Key: key, Value: value, Level: LevelProperty, From: token.Text, at: &p, refs: token.References, live: liveValue(token, value)})
 		return
 	}
 	if rest, ok := strings.CutPrefix(token.Text, "-DSW_"); ok {
@@ -173,8 +174,14 @@ func (e *effective) readToken(p place) {
 		if old, ok := e.system[name]; ok {
 			e.obsolete = append(e.obsolete, *old.at)
 		}
-		e.system[name] = Setting{Value: value, Level: LevelSystem, From: token.Text, at: &p, refs: token.References}
+		e.system[name] = Setting{Value: value, Level: LevelSystem, From: token.Text, at: &p, refs: token.References, live: liveValue(token, value)}
 	}
+}
+
+// liveValue reports a command substitution, or another expansion that only a
+// shell makes.
+func liveValue(token Token, value string) bool {
+	return token.Live && strings.ContainsAny(value, "$`")
 }
 
 func (e *effective) inFile(name string) bool {
@@ -325,6 +332,12 @@ func (e *effective) settle() {
 		if why, ok := deadKeys[s.Key]; ok {
 			e.dead(s, why)
 			continue
+		}
+		if since, ok := keysSince[s.Key]; ok {
+			if active, known := atLeast(e.in.AgentVersion, since); known && !active {
+				e.dead(s, "the option came with "+since)
+				continue
+			}
 		}
 		j, ok := best[s.Key]
 		if !ok {

@@ -379,6 +379,44 @@ func TestForms(t *testing.T) {
 			warn: []string{"misspelt: the key is agent.service_name", "misspelt: the key is collector.backend_service", "5.x only: the service name of that time", "5.x only: the backend", "6.x only", "gone long before", "gone after 7.0"},
 		},
 		{
+			name: "a command substitution cannot move", block: "unsupported-form",
+			in: javaagent.Input{Variable: "CATALINA_OPTS", Text: swFlag + " -Dskywalking.agent.service_name=$(hostname -f)"},
+		},
+		{
+			name: "a default in a shell's reference cannot move", block: "unsupported-form",
+			in: javaagent.Input{Variable: "CATALINA_OPTS", Text: swFlag + " -Dskywalking.agent.service_name=${APP:-cart}"},
+		},
+		{
+			name: "quotes under a shell are said",
+			in:   javaagent.Input{Variable: "JAVA_OPTS", Text: swFlag + ` -Dskywalking.agent.service_name="cart"`},
+			want: flag + " -Dotel.service.name=cart " + tail, as: "cart", warn: []string{"agent.service_name is written with quotes"},
+		},
+		{
+			name: "options in the command count, and stay",
+			in: javaagent.Input{
+				Variable: "JAVA_TOOL_OPTIONS", Text: swFlag, Commands: []string{"java", "-Dskywalking.agent.service_name=cart", "-jar", "a.jar"},
+			},
+			want: flag + " -Dotel.service.name=cart " + tail, as: "cart", warn: []string{"-Dskywalking.agent.service_name=cart stands in the container's command"},
+		},
+		{
+			name: "a second flag in the command", block: "unsupported-form",
+			in: javaagent.Input{Variable: "JAVA_TOOL_OPTIONS", Text: swFlag, Commands: []string{"java", swFlag, "-jar", "a.jar"}},
+		},
+		{
+			name: "a switch that the agent did not know yet",
+			in:   javaagent.Input{Variable: "JAVA_OPTS", Text: swFlag + " -Dskywalking.agent.enable=false", AgentVersion: "8.9.0"},
+			want: flag + " -Dotel.service.name=pay " + tail, as: "pay", warn: []string{"the option came with 8.14.0"},
+		},
+		{
+			name: "a level that only the container knows",
+			in:   javaagent.Input{Variable: "JAVA_OPTS", Text: swFlag, Env: []javaagent.Var{{Name: "SW_LOGGING_LEVEL", Reference: "configMapKeyRef apm/level"}}},
+			want: flag + " -Dotel.service.name=pay " + tail, as: "pay", gone: []string{"SW_LOGGING_LEVEL"},
+		},
+		{
+			name: "a limit that only the container knows", block: "unsupported-form",
+			in: javaagent.Input{Variable: "JAVA_OPTS", Text: swFlag, Env: []javaagent.Var{{Name: "SW_LOG_LIMIT_PER_SPAN", Reference: "configMapKeyRef apm/limit"}}},
+		},
+		{
 			name: "a quoted option of the JVM's",
 			in:   javaagent.Input{Variable: "JAVA_TOOL_OPTIONS", Text: `"-javaagent:/my agents/skywalking-agent.jar" '-Dskywalking.agent.service_name=my cart' -Dq="a b"`},
 			want: flag + ` "-Dotel.service.name=my cart" ` + tail + ` -Dq="a b"`, as: "my cart",

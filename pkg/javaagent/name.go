@@ -44,7 +44,7 @@ func (t *translation) translateName() {
 	}
 	if !p.refs && p.reference == "" && p.from == "" {
 		t.name = p.value
-	} else if resolved, ok := t.resolve(name.Value, name.refs); ok && name.Reference == "" && !suffix {
+	} else if resolved, ok := t.resolve(name.Value, name.refs); ok && name.Reference == "" && !name.live && !suffix {
 		t.name = resolved
 	}
 	t.properties[otelName] = p

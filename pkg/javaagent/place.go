@@ -108,6 +108,10 @@ func (t *translation) anchor() (place, bool) {
 // dropSkyWalking takes out what only SkyWalking's agent reads.
 func (t *translation) dropSkyWalking() {
 	drop := func(p place) {
+		if p.source.fixed {
+			t.warn(CodeLeftover, "%s stands in the container's command and stays; it has no effect any more", Redact(p.token().Text))
+			return
+		}
 		if p.source.single && (t.flag == nil || p.region != t.flag.at.region) {
 			t.warn(CodeLeftover, "%s is an argument of its own and stays", Redact(p.token().Text))
 			return
@@ -200,7 +204,7 @@ func (t *translation) replaceExisting(p property, raw string) bool {
 			}
 			if at.token().Text != p.option() {
 				spelled, ok := t.raw(p, at)
-				if !ok {
+				if !ok || at.source.fixed {
 					return
 				}
 				raw = spelled

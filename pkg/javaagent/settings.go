@@ -19,6 +19,9 @@ func (t *translation) translateSettings() {
 func (t *translation) translateSetting(s Setting) graded {
 	row, ok := RowOf(s.Key)
 	o := Option{From: s.From, Grade: row.Grade, Inert: row.Inert, Note: row.Note}
+	if s.at != nil && s.at.source.d == DialectShell && strings.ContainsAny(s.at.source.text[s.at.token().Start:s.at.token().End], `'"\\`) && t.in.Variable != "" {
+		t.warn(CodeUntranslated, "%s is written with quotes: a script that runs %s through eval removes them, one that expands it does not; the former is assumed", s.Key, t.in.Variable)
+	}
 	key, known := lookupKey(s.Key)
 	isDefault := known && s.Reference == "" && key.Default != anyValue && strings.EqualFold(s.Value, key.Default)
 	switch {

@@ -1,6 +1,9 @@
 package javaagent
 
-import "strings"
+import (
+	"slices"
+	"strings"
+)
 
 const (
 	propertyPrefix = "-Dskywalking."
@@ -18,6 +21,8 @@ type source struct {
 	lines    map[int]*source // items of a list that are script lines
 	// single: the string becomes exactly one argument, so none can be added.
 	single bool
+	// fixed: the string is read, but not edited.
+	fixed  bool
 	broken error // the reader would refuse the string
 }
 
@@ -37,6 +42,13 @@ func (in Input) sources() []*source {
 			d, single = DialectExec, true
 		}
 		all = append(all, textSource(in.Variable, in.Text, d, single))
+	}
+	if items := in.otherCommands(); len(items) > 0 {
+		commands := listSource(items)
+		for _, part := range commands.parts() {
+			part.fixed = true
+		}
+		all = append(all, commands)
 	}
 	for _, v := range in.environment() {
 		if v.Name == in.Variable && in.Args == nil || v.Origin != "" || v.Reference != "" || !carriesOptions(v.Value) {
@@ -61,6 +73,16 @@ func carriesOptions(value string) bool {
 		}
 	}
 	return false
+}
+
+// otherCommands are the items of command and args that are not in Args, when
+// they carry options.
+func (in Input) otherCommands() []string {
+	items := slices.DeleteFunc(slices.Clone(in.Commands), func(item string) bool { return slices.Contains(in.Args, item) })
+	if !slices.ContainsFunc(items, carriesOptions) {
+		return nil
+	}
+	return items
 }
 
 // soleArgument reports that a list names the variable as an argument of its

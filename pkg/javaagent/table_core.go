@@ -174,18 +174,27 @@ func signalRows() []Row {
 // literal returns a value that is known now; a reference that cannot be
 // resolved refuses the container.
 func (t *translation) literal(s Setting) (string, bool) {
-	if s.Reference == "" {
-		if value, ok := t.resolve(s.Value, s.refs); ok {
-			return value, true
-		}
+	if value, ok := t.known(s); ok {
+		return value, true
 	}
 	t.refuse(CodeUnsupported, "the value of %s is only known in the running container (%s), and has to be converted", s.Key, shownReference(s))
 	return "", false
 }
 
+// known returns a value that is known now.
+func (t *translation) known(s Setting) (string, bool) {
+	if s.Reference != "" || s.live {
+		return "", false
+	}
+	return t.resolve(s.Value, s.refs)
+}
+
 func shownReference(s Setting) string {
-	if s.Reference != "" {
+	switch {
+	case s.Reference != "":
 		return s.Reference
+	case s.live:
+		return "a shell makes it up"
 	}
 	return strings.Join(s.refs, ", ")
 }
@@ -239,6 +248,8 @@ func (t *translation) operand(key string, s Setting) property {
 		p.value, p.refs, p.reference, p.env = "$("+s.Variable+")", true, "", true
 	case s.Level == LevelVariable && (s.Reference != "" || p.refs):
 		p.from, p.env = s.Variable, true
+	case s.live:
+		p.refs, p.local = true, true
 	case s.at != nil && p.refs:
 		p.local = s.at.source.d == DialectShell && len(references(s.Value, DialectExec)) != len(s.refs)
 	}
@@ -406,8 +417,9 @@ func translateBuffer(t *translation, _ Setting, o *Option) {
 }
 
 func translateSample(t *translation, s Setting, o *Option) {
-	value, ok := t.literal(s)
+	value, ok := t.known(s)
 	if !ok {
+		o.Note = "how many traces in 3 seconds is only known in the running container; now all are kept, until the Collector samples"
 		return
 	}
 	n, err := strconv.Atoi(strings.TrimSpace(value))
@@ -423,8 +435,9 @@ func translateSample(t *translation, s Setting, o *Option) {
 }
 
 func translateLevel(t *translation, s Setting, o *Option) {
-	value, ok := t.literal(s)
+	value, ok := t.known(s)
 	if !ok {
+		o.Note = "the level is only known in the running container; the default remains"
 		return
 	}
 	switch strings.ToUpper(value) {

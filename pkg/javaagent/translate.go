@@ -76,6 +76,9 @@ func newTranslation(in Input) (*translation, error) {
 	if t.in.Target.Protocol == "" {
 		t.in.Target.Protocol = "http/protobuf"
 	}
+	if major, known := majorOf(in.Target.Version); known && major != 2 {
+		return nil, fmt.Errorf("agent version %s: the mapping knows OpenTelemetry agents 2.x", in.Target.Version)
+	}
 	for _, text := range in.Target.Add {
 		executed, err := execute(text, in.Workload)
 		if err != nil {
@@ -86,12 +89,20 @@ func newTranslation(in Input) (*translation, error) {
 	t.sources = in.sources()
 	t.e = newEffective(in, t.sources)
 	for i := range t.e.flags {
-		if t.e.flags[i].Kind == SkyWalking {
+		if t.e.flags[i].Kind == SkyWalking && !t.e.flags[i].at.source.fixed {
 			t.flag = &t.e.flags[i]
 			break
 		}
 	}
 	return t, nil
+}
+
+func majorOf(version string) (int, bool) {
+	n, ok := numbers(version)
+	if !ok {
+		return 0, false
+	}
+	return n[0], true
 }
 
 // execute runs a template over the workload; a label that is missing is an
@@ -192,6 +203,8 @@ func (t *translation) checkForm() {
 		switch {
 		case f.Kind == OpenTelemetry && t.flag != nil:
 			t.refuse(CodeMixed, "both agents are loaded: %s and %s", t.flag.Jar, f.Jar)
+		case f.Kind == SkyWalking && f.at.source.fixed:
+			t.refuse(CodeUnsupported, "the container's command loads the agent too: %s", f.Jar)
 		case f.Kind == SkyWalking && f.Unresolved && !t.resolvable(f):
 			t.refuse(CodeUnsupported, "the agent's jar is behind a variable that is not known here: %s", f.Jar)
 		}

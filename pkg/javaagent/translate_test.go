@@ -88,3 +88,15 @@ func hasWarning(out javaagent.Output, code string) bool {
 }
 
 func sprint(v any) string { return fmt.Sprintf("%+v", v) }
+
+func TestTranslateRefusesAnUnknownMajor(t *testing.T) {
+	in := javaagent.Input{Variable: "JAVA_OPTS", Text: "-javaagent:/sw/skywalking-agent.jar", Target: target()}
+	in.Target.Version = "3.0.0"
+	if _, err := javaagent.Translate(in); err == nil {
+		t.Error("no error")
+	}
+	in.Target.Version, in.Target.Add = "2.31.0", []string{`-Dx={{index .Labels "none"}}{{.Missing}}`}
+	if _, err := javaagent.Translate(in); err == nil {
+		t.Error("no error for a template that does not execute")
+	}
+}

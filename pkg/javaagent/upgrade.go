@@ -140,7 +140,7 @@ func (t *translation) upgradeVariable(p property, v Var) {
 func (t *translation) dropRemoved() {
 	for _, s := range t.sources {
 		s.jvm(func(p place) {
-			if text := p.token().Text; strings.HasPrefix(text, "-") && !strings.HasPrefix(text, flagPrefix) && t.removed(text) {
+			if text := p.token().Text; !p.source.fixed && strings.HasPrefix(text, "-") && !strings.HasPrefix(text, flagPrefix) && t.removed(text) {
 				p.region.drop[p.index] = true
 			}
 		})
@@ -165,6 +165,7 @@ func (t *translation) dropPrevious() {
 			s.jvm(func(at place) {
 				text := at.token().Text
 				switch {
+				case at.source.fixed:
 				case text == option:
 					at.region.drop[at.index] = true
 				case p.verbatim == "" && strings.HasPrefix(text, "-D"+p.key+"="):

@@ -90,6 +90,11 @@ var deadKeys = map[string]string{
 	"agent.active_v2_header":                            "6.x only",
 }
 
+// keysSince are keys that older agents do not know at all.
+//
+//nolint:gochecknoglobals // lookup table
+var keysSince = map[string]string{"agent.enable": "8.14.0", "agent.cluster": "8.10.0"}
+
 // lookupKey finds a key of the stock file.
 func lookupKey(name string) (Key, bool) {
 	for _, k := range stockKeys {
