@@ -147,7 +147,7 @@ func Relevant(w fleet.Workload) []string {
 	}
 	for _, c := range w.Containers {
 		if named[c.Name] || whole && !c.Init {
-			fields = append(fields, c.Image.Field, c.Field+".image", c.Field+".command", c.Field+".args")
+			fields = append(fields, c.Image.Field, c.Field+".name", c.Field+".image", c.Field+".command", c.Field+".args")
 			for _, e := range c.Env {
 				if e.Value.Set() && len(javaagent.Agents(e.Value.Text, javaagent.DialectOf(e.Name))) > 0 {
 					fields = append(fields, e.Field)

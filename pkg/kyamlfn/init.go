@@ -35,7 +35,7 @@ func initAgent(w *fleet.Workload, c *fleet.Container) (fleet.InitAgent, bool) {
 	// A jar that a flag loads from a volume which this container mounts.
 	for _, m := range c.Mounts {
 		apps, kind := loadsFrom(w, m.Volume)
-		if kind == "" || !fills(c, m, out.Copy) {
+		if kind == "" || !fills(w, c, m, out.Copy) {
 			continue
 		}
 		out.Agent, out.Proof, out.Volume, out.InitMount, out.AppMounts = kind, "jar", m.Volume, m, apps
@@ -106,12 +106,17 @@ func strongest(a, b javaagent.Kind) javaagent.Kind {
 }
 
 // fills reports that the init container may be the one that writes the agent:
-// its copy goes into this mount, or it shows no copy at all.
-func fills(c *fleet.Container, m fleet.Mount, command *fleet.AgentCopy) bool {
+// its copy goes into this mount, or it shows no copy at all and no other init
+// container could be the one.
+func fills(w *fleet.Workload, c *fleet.Container, m fleet.Mount, command *fleet.AgentCopy) bool {
 	if command == nil {
-		// A sidecar's or an application's init container that merely uses the
-		// volume loads the agent itself.
-		return len(c.Command)+len(c.Args) == 0 || agentImage(c.Image.Text)
+		if agentImage(c.Image.Text) {
+			return true
+		}
+		return len(c.Command)+len(c.Args) == 0 && !slices.ContainsFunc(w.Containers, func(other fleet.Container) bool {
+			return other.Init && other.Name != c.Name &&
+				slices.ContainsFunc(other.Mounts, func(o fleet.Mount) bool { return o.Volume == m.Volume })
+		})
 	}
 	best, ok := mountOf(c.Mounts, command.To)
 	return ok && best == m

@@ -91,13 +91,14 @@ type applier struct {
 func onlyFiles(groups []prepared, last prepared) []prepared {
 	touched := map[string]bool{}
 	for _, e := range last.edits {
-		touched[e.file] = true
+		file, _, _, _ := outerOf(e.file)
+		touched[file] = true
 	}
 	out := make([]prepared, len(groups))
 	for i, g := range groups {
 		out[i].id = g.id
 		for _, e := range g.edits {
-			if touched[e.file] {
+			if file, _, _, _ := outerOf(e.file); touched[file] {
 				out[i].edits = append(out[i].edits, e)
 			}
 		}
@@ -110,7 +111,15 @@ func (a *applier) file(name string) (*yamledit.File, error) {
 	if f, ok := a.parsed[name]; ok {
 		return f, a.problems[name]
 	}
-	data, err := fs.ReadFile(a.files, name)
+	var data []byte
+	var err error
+	if outer, document, path, nested := outerOf(name); nested {
+		var text string
+		text, err = a.innerText(outer, document, path)
+		data = []byte(text)
+	} else {
+		data, err = fs.ReadFile(a.files, name)
+	}
 	var f *yamledit.File
 	if err == nil {
 		f, err = yamledit.Parse(name, data, yamledit.Limits{MaxSize: max(int64(len(data)), yamledit.DefaultMaxSize)})
@@ -132,11 +141,8 @@ func (a *applier) prepare(g Group) (prepared, error) {
 		}
 		out.edits = append(out.edits, e)
 	}
-	edits, err := a.nested(out.edits)
-	if err != nil {
-		return out, err
-	}
-	if out.edits, err = a.collapse(edits); err != nil {
+	var err error
+	if out.edits, err = a.collapse(out.edits); err != nil {
 		return out, err
 	}
 	a.sort(out.edits)
@@ -186,12 +192,16 @@ func editOf(c fleet.Change) (fileEdit, error) {
 	default:
 		return fileEdit{}, fmt.Errorf("reading change of %s: unknown operation %q", c.Field, c.Op)
 	}
-	return fileEdit{file: c.File, edit: e, change: c}, nil
+	return nest(c, fileEdit{file: c.File, edit: e, change: c})
 }
 
 // together applies all edits of all groups, file by file.
 func (a *applier) together(groups []prepared) (map[string]yamledit.Result, error) {
-	byFile, _ := merge(groups)
+	all, _ := merge(groups)
+	byFile, err := a.inward(all)
+	if err != nil {
+		return nil, err
+	}
 	out := map[string]yamledit.Result{}
 	for _, name := range fleet.SortedKeys(byFile) {
 		f, err := a.file(name)
@@ -241,8 +251,11 @@ func (a *applier) finish(out *Applied, groups []prepared, results map[string]yam
 	for i, g := range groups {
 		for j, e := range g.edits {
 			c := e.change
-			c.File = e.file
-			if e.edit.Op == yamledit.Add {
+			_, _, _, nested := outerOf(e.file)
+			if !nested {
+				c.File = e.file
+			}
+			if e.edit.Op == yamledit.Add && !nested {
 				if p := results[e.file].Places[index[i][j]]; p.Line > 0 {
 					c.Line, c.Column = p.Line, p.Column
 				}
@@ -265,7 +278,7 @@ func (a *applier) describe(c *fleet.Change, e fileEdit) {
 	if err != nil {
 		return
 	}
-	if c.Line == 0 {
+	if _, _, _, nested := outerOf(e.file); c.Line == 0 && !nested {
 		c.Line, c.Column = f.Position(first(n))
 	}
 	if c.Old == "" {

@@ -2,6 +2,7 @@ package manifest
 
 import (
 	"fmt"
+	"strings"
 
 	"sigs.k8s.io/kustomize/kyaml/yaml"
 
@@ -93,12 +94,20 @@ func (a *applier) collapseOnce(edits []fileEdit) (out []fileEdit, changed bool, 
 			file: e.file,
 			edit: yamledit.Edit{Document: e.edit.Document, Path: path, Op: yamledit.Remove},
 			change: fleet.Change{
-				Place: fleet.Place{File: e.file}, Op: fleet.OpRemove, Field: trimItem(path, e.change.Item).String(),
+				Place: fleet.Place{File: e.change.File}, Op: fleet.OpRemove, Field: collapsedField(path, e),
 				Document: e.change.Document, Item: e.change.Item,
 			},
 		})
 	}
 	return out, changed, nil
+}
+
+// collapsedField is the field of a collection in the change's own terms.
+func collapsedField(path yamledit.Path, e fileEdit) string {
+	if outer, _, nested := strings.Cut(e.change.Field, inside); nested {
+		return outer + inside + path.String()
+	}
+	return trimItem(path, e.change.Item).String()
 }
 
 // removable reports a collection that may go as a whole: not a list item of its

@@ -1,34 +1,350 @@
 package manifest
 
 import (
+	"context"
+	"fmt"
 	"io/fs"
+	"path"
 	"slices"
+	"strconv"
+	"strings"
+
+	"golang.org/x/sync/errgroup"
+	"sigs.k8s.io/kustomize/kyaml/yaml"
 
 	"github.com/otelshift/otelshift/pkg/fleet"
+	"github.com/otelshift/otelshift/pkg/kyamlfn"
 )
 
-// deploy blocks the workloads that a kustomization changes on their way to the
-// cluster: their own file does not decide alone.
-func (x *index) deploy(files fs.FS) {
-	for _, root := range x.roots() {
-		c := x.closureOf(files, root)
-		reason := c.problem
-		for _, dir := range c.folders {
-			if k := x.kustomizations[dir]; reason == nil && k.changes != nil {
-				reason = &fleet.Reason{
-					Code: fleet.CodeUnsupportedForm, Place: *k.changes,
-					Message: "the kustomization changes what the workload's own file says",
+// root is one kustomization that is deployed, with what it renders to.
+type root struct {
+	closure
+	data            map[string]probedFile
+	plain, probed   []*yaml.RNode
+	failed          error
+	resources       map[string]bool // files that hold whole objects, not patches
+	kustomization   string
+	kustomizationAt fleet.Place
+}
+
+// deploy replaces the workloads of kustomize trees by what their roots render.
+func (x *index) deploy(ctx context.Context, files fs.FS) error {
+	if len(x.kustomizations) == 0 {
+		return nil
+	}
+	p := newProber()
+	var roots []*root
+	owned := map[string]bool{}   // files of some tree
+	patches := map[string]bool{} // of these, those that are no objects of their own
+	for _, dir := range x.roots() {
+		r := &root{closure: x.closureOf(files, dir), data: map[string]probedFile{}, kustomization: x.kustomizations[dir].file}
+		r.kustomizationAt = fleet.Place{File: r.kustomization}
+		if !slices.ContainsFunc(r.files, func(name string) bool { return x.seeds[name] }) {
+			continue
+		}
+		r.resources = x.resourceFiles(r.closure)
+		for _, name := range r.files {
+			owned[name] = true
+			if !r.resources[name] && !isKustomization(name) {
+				patches[name] = true
+			}
+		}
+		if r.problem == nil {
+			x.probe(files, p, r)
+		}
+		roots = append(roots, r)
+	}
+	if err := renderAll(ctx, roots); err != nil {
+		return err
+	}
+	barred := map[string]fleet.Reason{} // files that a tree feeds on which cannot be rendered
+	for _, r := range roots {
+		if reason := r.reason(); reason != nil {
+			for _, name := range r.files {
+				if _, ok := barred[name]; !ok {
+					barred[name] = *reason
 				}
 			}
 		}
-		if reason == nil {
-			continue
-		}
-		for i := range x.workloads {
-			w := &x.workloads[i]
-			if _, in := slices.BinarySearch(c.files, w.Place.File); in && w.Blocked == nil {
-				w.Blocked = reason
+	}
+	d := &deployment{index: x, prober: p, users: map[int][]fleet.ID{}, sourceUsers: map[int][]fleet.ID{}}
+	rendered := map[string]bool{}
+	for _, r := range roots {
+		if r.reason() == nil {
+			d.root(r)
+			for _, name := range r.files {
+				rendered[name] = true
 			}
 		}
+	}
+	d.clusters()
+	d.link()
+	// Plain readings of what a tree renders go; those of trees that cannot be
+	// rendered stay, blocked.
+	x.workloads = slices.DeleteFunc(x.workloads, func(w fleet.Workload) bool {
+		return rendered[w.Place.File] || patches[w.Place.File]
+	})
+	for i := range x.workloads {
+		w := &x.workloads[i]
+		if reason, ok := barred[w.Place.File]; ok && w.Blocked == nil {
+			w.Blocked = &reason
+		}
+	}
+	for i := range d.workloads {
+		w := &d.workloads[i]
+		for _, name := range d.made[i] {
+			if reason, ok := barred[name]; ok && w.Blocked == nil {
+				w.Blocked = &reason
+			}
+		}
+	}
+	x.workloads = append(x.workloads, d.workloads...)
+	slices.SortStableFunc(x.workloads, compareWorkloads)
+	return nil
+}
+
+// resourceFiles are the files of a tree that hold whole objects.
+func (x *index) resourceFiles(c closure) map[string]bool {
+	out := map[string]bool{}
+	for _, dir := range c.folders {
+		for _, e := range x.kustomizations[dir].bases {
+			out[path.Join(dir, e.path)] = true
+		}
+	}
+	return out
+}
+
+// probe reads and probes the files of a root.
+func (x *index) probe(files fs.FS, p *prober, r *root) {
+	for _, name := range r.files {
+		data, known := p.files[name]
+		if !known {
+			text, err := fs.ReadFile(files, name)
+			if err != nil {
+				r.failed = err
+				return
+			}
+			data = p.file(name, text, !r.resources[name])
+			if !x.seeds[name] && !isKustomization(name) {
+				x.others -= countWorkloads(text) // they are counted as rendered
+			}
+		}
+		if data.err != nil && r.failed == nil {
+			r.failed = data.err
+		}
+		r.data[name] = data
+	}
+}
+
+// renderAll renders every root as it is and with tokens.
+func renderAll(ctx context.Context, roots []*root) error {
+	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(workers())
+	for _, r := range roots {
+		if r.problem != nil || r.failed != nil {
+			continue
+		}
+		group.Go(func() error {
+			if err := ctx.Err(); err != nil {
+				return err
+			}
+			plain, probed := map[string][]byte{}, map[string][]byte{}
+			for name, f := range r.data {
+				plain[name], probed[name] = f.plain, f.probed
+			}
+			if r.plain, r.failed = render(plain, r.root); r.failed == nil {
+				r.probed, r.failed = render(probed, r.root)
+			}
+			return nil
+		})
+	}
+	return group.Wait()
+}
+
+// reason says why the root cannot be rendered, nil where it was.
+func (r *root) reason() *fleet.Reason {
+	switch {
+	case r.problem != nil:
+		return r.problem
+	case r.failed != nil:
+		message := strings.ReplaceAll(r.failed.Error(), workspace+"/", "")
+		return &fleet.Reason{
+			Code: fleet.CodeUnsupportedForm, Place: r.kustomizationAt,
+			Message: "the kustomization cannot be rendered here: " + strings.Join(strings.Fields(message), " "),
+		}
+	}
+	return nil
+}
+
+// deployment collects the workloads that all roots render.
+type deployment struct {
+	index  *index
+	prober *prober
+
+	workloads []fleet.Workload
+	made      [][]string // of workloads: the files that each is made from
+	folders   []string   // of workloads: the root's folder
+
+	users       map[int][]fleet.ID // by place
+	sourceUsers map[int][]fleet.ID // by source
+	links       []link
+}
+
+// link is an Origin whose users are filled in when all roots are read.
+type link struct {
+	workload int
+	origin   *fleet.Origin
+	place    int // or -1
+	source   int
+}
+
+// root adds the workloads of one rendered root.
+func (d *deployment) root(r *root) {
+	probed := map[identity]*yaml.Node{}
+	for _, o := range r.probed {
+		probed[identify(o.YNode())] = o.YNode()
+	}
+	inner := newIndex()
+	inner.namespaces = d.index.namespaces
+	for _, o := range r.plain {
+		node := o.YNode()
+		other := probed[identify(node)]
+		switch field(node, "kind") {
+		case "ConfigMap":
+			if other != nil {
+				d.configMap(inner, node, other)
+			}
+		case "Secret":
+			if s, ok := readSecret(node); ok {
+				inner.secrets = append(inner.secrets, s)
+			}
+		case "Namespace":
+			inner.namespaces[field(child(node, "metadata"), "name")] = texts(child(child(node, "metadata"), "labels"))
+		}
+	}
+	inner.secrets = append(inner.secrets, d.index.secrets...)
+	for _, o := range r.plain {
+		node := o.YNode()
+		w, ok := kyamlfn.Read(node, node, "", nil)
+		if !ok {
+			continue
+		}
+		other := probed[identify(node)]
+		if other == nil {
+			continue
+		}
+		d.workload(r, inner, w, other)
+	}
+}
+
+// configMap notes the entries of a rendered ConfigMap that matter.
+func (d *deployment) configMap(inner *index, node, probed *yaml.Node) {
+	c, ok := configMapOf(node, func(*yaml.Node) fleet.Place { return fleet.Place{} })
+	if !ok {
+		return
+	}
+	data := child(probed, "data")
+	for key, v := range c.data {
+		plain, places := d.prober.traced(field(data, key), false)
+		if plain != v.Text || len(places) != 1 {
+			c.blocked = untraced("the entry "+key+" of ConfigMap "+c.name, fleet.Place{})
+			continue
+		}
+		origin := d.prober.places[places[0]].origin
+		if text := d.prober.places[places[0]].text; text != v.Text {
+			prefix, ok := strings.CutSuffix(text, v.Text)
+			if !ok || prefix != key+"=" { // quotes that the generator takes away
+				c.blocked = untraced("the entry "+key+" of ConfigMap "+c.name, origin.Place)
+				continue
+			}
+			origin.Prefix = prefix
+		}
+		v.Place, v.At = origin.Place, &origin
+		c.data[key] = v
+	}
+	inner.configMaps = append(inner.configMaps, c)
+}
+
+// workload adds one rendered workload with the places where it is decided.
+func (d *deployment) workload(r *root, inner *index, w fleet.Workload, probed *yaml.Node) {
+	traced, _ := kyamlfn.Read(probed, probed, "", nil)
+	sources := d.sourcesOf(probed)
+	number := len(d.workloads)
+	t := &tracer{deployment: d, number: number, workload: &w, sources: sources}
+	t.home(r)
+	t.containers(traced)
+	t.entries()
+	inner.variables(&w, inner.users())
+	t.loads()
+	inner.scale(&w)
+	if labels, ok := inner.namespaces[w.ID.Namespace]; ok && w.ID.Namespace != "" {
+		w.NamespaceLabels = labels
+	}
+	t.block()
+	d.workloads = append(d.workloads, w)
+	d.folders = append(d.folders, r.root)
+	var made []string
+	for _, s := range sources {
+		made = append(made, d.prober.sources[s].file)
+	}
+	d.made = append(d.made, made)
+}
+
+// sourcesOf are the objects and patches whose annotations a rendered object
+// carries.
+func (d *deployment) sourcesOf(probed *yaml.Node) []int {
+	var out []int
+	for key := range texts(child(child(probed, "metadata"), "annotations")) {
+		if rest, ok := strings.CutPrefix(key, probeAnnotation); ok {
+			if n, err := strconv.Atoi(rest); err == nil && n < len(d.prober.sources) {
+				out = append(out, n)
+			}
+		}
+	}
+	slices.Sort(out)
+	return out
+}
+
+// clusters tells workloads of one id in several roots apart.
+func (d *deployment) clusters() {
+	count := map[fleet.ID]int{}
+	for _, w := range d.workloads {
+		count[w.ID]++
+	}
+	for i := range d.workloads {
+		w := &d.workloads[i]
+		if count[w.ID] < 2 {
+			continue
+		}
+		w.ID.Cluster = strings.ReplaceAll(d.folders[i], "/", "-")
+	}
+}
+
+// link fills the users of each place.
+func (d *deployment) link() {
+	for _, l := range d.links {
+		id := d.workloads[l.workload].ID
+		if l.place >= 0 {
+			d.users[l.place] = append(d.users[l.place], id)
+		} else {
+			d.sourceUsers[l.source] = append(d.sourceUsers[l.source], id)
+		}
+	}
+	for _, l := range d.links {
+		ids := d.sourceUsers[l.source]
+		if l.place >= 0 {
+			ids = d.users[l.place]
+		}
+		ids = slices.Clone(ids)
+		slices.SortFunc(ids, fleet.ID.Compare)
+		l.origin.Users = slices.Compact(ids)
+	}
+}
+
+// untraced is the reason for a value whose place is not known.
+func untraced(field string, at fleet.Place) *fleet.Reason {
+	return &fleet.Reason{
+		Code: fleet.CodeUnsupportedForm, Place: at,
+		Message: fmt.Sprintf("where %s is decided cannot be traced through the kustomization", field),
 	}
 }

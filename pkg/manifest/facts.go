@@ -27,6 +27,7 @@ type facts struct {
 	reasons    []fleet.FileReason
 	remaining  []fleet.Remaining
 	template   bool // "{{" stands somewhere
+	seed       bool // a needle stands somewhere
 	// kustomization is set for a kustomization's file.
 	kustomization *kustomization
 }
@@ -232,10 +233,15 @@ func (f *facts) rollout(object, metadata *yaml.Node) {
 }
 
 func readConfigMap(file *yamledit.File, object *yaml.Node, document, item int) (configMap, bool) {
+	out, ok := configMapOf(object, func(n *yaml.Node) fleet.Place { return place(file, n) })
+	out.origin = fleet.Origin{Place: place(file, first(object)), Document: document, Item: item}
+	return out, ok
+}
+
+// configMapOf keeps the entries of a ConfigMap that matter.
+func configMapOf(object *yaml.Node, place func(*yaml.Node) fleet.Place) (configMap, bool) {
 	metadata := child(object, "metadata")
 	out := configMap{name: field(metadata, "name"), namespace: field(metadata, "namespace"), data: map[string]fleet.Value{}}
-	line, column := file.Position(first(object))
-	out.origin = fleet.Origin{Place: fleet.Place{File: file.Name(), Line: line, Column: column}, Document: document, Item: item}
 	data := child(object, "data")
 	if data == nil || data.Kind != yaml.MappingNode {
 		return out, false
@@ -244,15 +250,15 @@ func readConfigMap(file *yamledit.File, object *yaml.Node, document, item int) (
 		key, value := data.Content[i].Value, data.Content[i+1]
 		if value.Kind != yaml.ScalarNode {
 			if value.Kind == yaml.AliasNode && loadsAgent(key, value.Alias.Value) {
-				out.data[key] = fleet.Value{Text: value.Alias.Value, Field: "data" + bracket(key), Place: place(file, value)}
-				out.blocked = &fleet.Reason{Code: fleet.CodeAlias, Message: "the ConfigMap's entry is an alias", Place: place(file, value)}
+				out.data[key] = fleet.Value{Text: value.Alias.Value, Field: "data" + bracket(key), Place: place(value)}
+				out.blocked = &fleet.Reason{Code: fleet.CodeAlias, Message: "the ConfigMap's entry is an alias", Place: place(value)}
 			}
 			continue
 		}
 		if javaagent.IsSkyWalkingVariable(key) || loadsAgent(key, value.Value) {
-			out.data[key] = fleet.Value{Text: value.Value, Field: "data" + bracket(key), Place: place(file, value)}
+			out.data[key] = fleet.Value{Text: value.Value, Field: "data" + bracket(key), Place: place(value)}
 			if value.Anchor != "" {
-				out.blocked = &fleet.Reason{Code: fleet.CodeAlias, Message: "the ConfigMap's entry is an anchor", Place: place(file, value)}
+				out.blocked = &fleet.Reason{Code: fleet.CodeAlias, Message: "the ConfigMap's entry is an anchor", Place: place(value)}
 			}
 		}
 	}

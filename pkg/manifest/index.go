@@ -2,6 +2,7 @@ package manifest
 
 import (
 	"cmp"
+	"context"
 	"fmt"
 	"io/fs"
 	"path"
@@ -24,6 +25,7 @@ type index struct {
 	charts     map[string]bool // folders with a Chart.yaml
 	templates  map[string]bool // files in which "{{" stands
 	others     int
+	seeds      map[string]bool // files that hold a needle
 
 	kustomizations map[string]*kustomization // by folder
 }
@@ -31,7 +33,7 @@ type index struct {
 func newIndex() *index {
 	return &index{
 		namespaces: map[string]map[string]string{}, charts: map[string]bool{}, templates: map[string]bool{},
-		kustomizations: map[string]*kustomization{},
+		kustomizations: map[string]*kustomization{}, seeds: map[string]bool{},
 	}
 }
 
@@ -44,6 +46,9 @@ func (x *index) add(f facts) {
 	x.remaining = append(x.remaining, f.remaining...)
 	for name, labels := range f.namespaces {
 		x.namespaces[name] = labels
+	}
+	if f.seed {
+		x.seeds[f.file] = true
 	}
 	if f.template {
 		x.templates[f.file] = true
@@ -67,7 +72,7 @@ func (x *index) sources() []string {
 }
 
 // result resolves what one object takes from another, and sorts.
-func (x *index) result(files fs.FS) Result {
+func (x *index) result(ctx context.Context, files fs.FS) (Result, error) {
 	slices.SortFunc(x.workloads, compareWorkloads)
 	slices.SortFunc(x.configMaps, func(a, b configMap) int {
 		return cmp.Or(cmp.Compare(a.origin.File, b.origin.File), cmp.Compare(a.origin.Document, b.origin.Document), cmp.Compare(a.origin.Item, b.origin.Item))
@@ -83,7 +88,9 @@ func (x *index) result(files fs.FS) Result {
 			w.NamespaceLabels = labels
 		}
 	}
-	x.deploy(files)
+	if err := x.deploy(ctx, files); err != nil {
+		return Result{}, err
+	}
 	out := Result{Files: x.files, Remaining: x.remaining, Others: x.others}
 	for _, w := range x.workloads {
 		if len(w.Loads) == 0 && len(w.Signs) == 0 {
@@ -99,7 +106,7 @@ func (x *index) result(files fs.FS) Result {
 	slices.SortFunc(out.Remaining, func(a, b fleet.Remaining) int {
 		return cmp.Or(cmp.Compare(a.File, b.File), cmp.Compare(a.Line, b.Line), cmp.Compare(a.Column, b.Column), cmp.Compare(a.What, b.What))
 	})
-	return out
+	return out, nil
 }
 
 func compareWorkloads(a, b fleet.Workload) int {

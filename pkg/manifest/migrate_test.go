@@ -50,11 +50,12 @@ func migrate(workloads []fleet.Workload) []manifest.Group {
 				continue
 			}
 			if images[c.Name] {
-				if c.Split != nil {
-					g.Changes = append(g.Changes, manifest.SetImage(w, c, c.Image.Text+"-otel")...)
-				} else {
-					g.Changes = append(g.Changes, w.Change(fleet.OpReplace, c.Image, c.Image.Text+"-otel"))
+				name, digest, ok := strings.Cut(c.Image.Text, "@")
+				to := name + "-otel"
+				if ok {
+					to += "@" + strings.ReplaceAll(digest, "1", "2")
 				}
+				g.Changes = append(g.Changes, manifest.SetImage(w, c, to)...)
 			}
 			for _, e := range c.Env {
 				if javaagent.IsSkyWalkingVariable(e.Name) {

@@ -65,7 +65,10 @@ func Scan(ctx context.Context, files fs.FS, o Options) (Result, error) {
 	if err := s.readUsers(ctx); err != nil {
 		return Result{}, err
 	}
-	result := s.index.result(files)
+	result, err := s.index.result(ctx, files)
+	if err != nil {
+		return Result{}, err
+	}
 	result.Owners = readOwners(files)
 	return result, nil
 }
@@ -205,6 +208,7 @@ func (s *scanner) read(name string, buffer []byte) ([]byte, error) {
 		return buffer, nil
 	}
 	facts := s.parse(name, data)
+	facts.seed = containsAny(data, needles) || containsAny(data, s.encoded)
 	s.mutex.Lock()
 	defer s.mutex.Unlock()
 	s.index.add(facts)
@@ -256,6 +260,7 @@ func (s *scanner) readUsers(ctx context.Context) error {
 				return err
 			}
 			facts := s.parse(name, data)
+			facts.seed = true
 			s.mutex.Lock()
 			defer s.mutex.Unlock()
 			s.index.others -= countWorkloads(data)

@@ -101,6 +101,10 @@ func (x *index) entry(w *fleet.Workload, users map[int][]fleet.ID, c *fleet.Cont
 
 // decided is a ConfigMap's value as a value of the workload.
 func (x *index) decided(w *fleet.Workload, users map[int][]fleet.ID, m configMap, v fleet.Value, at string) fleet.Value {
+	if v.At != nil { // traced through a kustomization
+		v.Field = at
+		return v
+	}
 	origin := m.origin
 	origin.Place, origin.Field = v.Place, v.Field
 	if i, _ := x.configMap(w, m.name); i >= 0 {

@@ -1,0 +1,324 @@
+package manifest
+
+import (
+	"slices"
+	"strings"
+
+	"github.com/otelshift/otelshift/pkg/fleet"
+	"github.com/otelshift/otelshift/pkg/javaagent"
+	"github.com/otelshift/otelshift/pkg/kyamlfn"
+	"github.com/otelshift/otelshift/pkg/yamledit"
+)
+
+// tracer gives the values of one rendered workload the places where they are
+// decided.
+type tracer struct {
+	deployment *deployment
+	number     int // of the workload
+	workload   *fleet.Workload
+	sources    []int
+
+	lost []lostField // what cannot be traced
+}
+
+type lostField struct {
+	field string
+	place fleet.Place
+}
+
+// home is where the workload is declared: its resource, not a patch.
+func (t *tracer) home(r *root) {
+	t.workload.Place = r.kustomizationAt
+	for _, n := range t.sources {
+		s := t.deployment.prober.sources[n]
+		if !s.patch {
+			t.workload.Place, t.workload.Document, t.workload.Item = s.place, s.document, s.item
+			return
+		}
+	}
+}
+
+// value traces a scalar by its token.
+func (t *tracer) value(v *fleet.Value, probed string) {
+	if !v.Set() {
+		return
+	}
+	p := t.deployment.prober
+	plain, places := p.traced(probed, false)
+	if plain != v.Text || len(places) != 1 || p.places[places[0]].image != "" {
+		t.lose(v.Field)
+		return
+	}
+	t.point(v, places[0])
+}
+
+func (t *tracer) point(v *fleet.Value, number int) {
+	origin := t.deployment.prober.places[number].origin
+	v.At, v.Place = &origin, origin.Place
+	t.deployment.links = append(t.deployment.links, link{t.number, v.At, number, -1})
+}
+
+func (t *tracer) lose(field string) {
+	t.lost = append(t.lost, lostField{field, t.workload.Place})
+}
+
+// containers traces images, words and variables.
+func (t *tracer) containers(probed fleet.Workload) {
+	byField := map[string]string{}
+	for _, c := range probed.Containers {
+		byField[c.Image.Field] = c.Image.Text
+		for _, v := range slices.Concat(c.Command, c.Args) {
+			byField[v.Field] = v.Text
+		}
+		for _, e := range c.Env {
+			byField[e.Value.Field] = e.Value.Text
+		}
+	}
+	for i := range t.workload.Containers {
+		c := &t.workload.Containers[i]
+		t.image(c, byField[c.Image.Field])
+		for j := range c.Command {
+			t.value(&c.Command[j], byField[c.Command[j].Field])
+		}
+		for j := range c.Args {
+			t.value(&c.Args[j], byField[c.Args[j].Field])
+		}
+		for j := range c.Env {
+			t.value(&c.Env[j].Value, byField[c.Env[j].Value.Field])
+		}
+	}
+}
+
+// image traces a reference, which an images entry may decide in parts.
+func (t *tracer) image(c *fleet.Container, probed string) {
+	if !c.Image.Set() {
+		return
+	}
+	p := t.deployment.prober
+	plain, places := p.traced(probed, true)
+	if plain != c.Image.Text && token.ReplaceAllString(probed, "") != c.Image.Text {
+		t.lose(c.Image.Field)
+		return
+	}
+	split := &fleet.SplitImage{NameKey: "newName", TagKey: "newTag", DigestKey: "digest"}
+	entry, whole := -1, -1
+	for _, n := range places {
+		switch place := p.places[n]; {
+		case place.image == "":
+			whole = n
+		case entry >= 0 && (p.places[entry].entry != place.entry || p.places[entry].origin.File != place.origin.File):
+			t.lose(c.Image.Field) // two images entries decide together
+			return
+		default:
+			entry = n
+		}
+	}
+	switch {
+	case entry < 0 && whole < 0:
+		t.lose(c.Image.Field)
+		return
+	case entry < 0:
+		t.point(&c.Image, whole)
+		return
+	}
+	for _, n := range places {
+		place := p.places[n]
+		v := fleet.Value{Text: place.text, Field: c.Image.Field}
+		t.point(&v, n)
+		switch place.image {
+		case "newName":
+			split.Name = v
+		case "newTag":
+			split.Tag = v
+		case "digest":
+			split.Digest = v
+		}
+	}
+	base := p.places[entry].origin
+	base.Field = p.places[entry].entry
+	split.Base = fleet.Value{Field: c.Image.Field, Place: base.Place, At: &base}
+	t.deployment.links = append(t.deployment.links, link{t.number, &base, entry, -1})
+	c.Image.Place = base.Place
+	c.Image.At = &base
+	c.Split = split
+}
+
+// entries traces whole containers, variables, mounts and volumes: the one
+// object or patch that holds them. What stands in two can be replaced where it
+// is decided but not removed.
+func (t *tracer) entries() {
+	for i := range t.workload.Containers {
+		c := &t.workload.Containers[i]
+		c.At = t.entry(c.Field, &c.Place)
+		for j := range c.Env {
+			c.Env[j].At = t.entry(c.Env[j].Field, &c.Env[j].Place)
+		}
+		for j := range c.Mounts {
+			c.Mounts[j].At = t.entry(c.Mounts[j].Field, &c.Mounts[j].Place)
+		}
+	}
+	for i := range t.workload.Volumes {
+		v := &t.workload.Volumes[i]
+		v.At = t.entry(v.Field, &v.Place)
+	}
+}
+
+// entry finds the only source that holds an entry. Where there is none or more
+// than one, a change of it is refused. An app container may well be patched: it is never removed.
+func (t *tracer) entry(field string, at *fleet.Place) *fleet.Origin {
+	path, err := yamledit.ParsePath(field)
+	if err != nil {
+		return nil
+	}
+	var found *fleet.Origin
+	holders := 0
+	for _, n := range t.sources {
+		s := t.deployment.prober.sources[n]
+		if s.operations {
+			continue
+		}
+		node, err := path.Lookup(s.node)
+		if err != nil {
+			continue
+		}
+		holders++
+		place := s.position(first(resolve(node)))
+		found = &fleet.Origin{Place: place, Document: s.document, Item: s.item, Field: s.prefix + field}
+		t.deployment.links = append(t.deployment.links, link{t.number, found, -1, n})
+	}
+	if holders != 1 {
+		t.lose(field)
+		*at = t.workload.Place
+		// No document has this index: a change of it is refused.
+		return &fleet.Origin{Place: t.workload.Place, Document: -1, Item: -1, Field: field}
+	}
+	*at = found.Place
+	return found
+}
+
+// loads gives loads and signs the places of their values.
+func (t *tracer) loads() {
+	values := map[string]fleet.Value{}
+	for _, c := range t.workload.Containers {
+		values[c.Image.Field] = c.Image
+		for _, v := range slices.Concat(c.Command, c.Args) {
+			values[v.Field] = v
+		}
+		for _, e := range c.Env {
+			values[e.Value.Field] = e.Value
+			values[e.Field] = e.Entry()
+		}
+	}
+	refer := func(l *fleet.Load) {
+		if l.Via == fleet.ViaSWCK {
+			l.Value.At = t.entry(l.Field, &l.Place)
+			l.Value.Place = l.Place
+			return
+		}
+		if v, ok := values[l.Field]; ok && l.Field != "" {
+			l.Place = v.Place
+			if l.Value.Set() {
+				l.Value = v
+			}
+		}
+		if l.Value.At != nil && l.Via == fleet.ViaConfigMap {
+			for n, place := range t.deployment.prober.places {
+				if place.origin.File == l.Value.At.File && place.origin.Field == l.Value.At.Field && place.origin.Document == l.Value.At.Document {
+					t.deployment.links = append(t.deployment.links, link{t.number, l.Value.At, n, -1})
+				}
+			}
+		}
+	}
+	for i := range t.workload.Loads {
+		refer(&t.workload.Loads[i])
+	}
+	for i := range t.workload.Signs {
+		refer(&t.workload.Signs[i])
+	}
+	for i := range t.workload.InitAgents {
+		a := &t.workload.InitAgents[i]
+		if v, ok := values[a.Image.Field]; ok {
+			a.Image = v
+		}
+		for _, c := range t.workload.Containers {
+			for _, m := range c.Mounts {
+				if m.Field == a.InitMount.Field {
+					a.InitMount = m
+				}
+				for j := range a.AppMounts {
+					if m.Field == a.AppMounts[j].Mount.Field {
+						a.AppMounts[j].Mount = m
+					}
+				}
+			}
+		}
+		t.copy(a.Copy, values)
+	}
+}
+
+func (t *tracer) copy(c *fleet.AgentCopy, values map[string]fleet.Value) {
+	if c == nil {
+		return
+	}
+	for _, v := range []*fleet.Value{&c.Script, &c.FromValue, &c.ToValue} {
+		if known, ok := values[v.Field]; ok && v.Set() {
+			*v = known
+		}
+	}
+	for i := range c.Args {
+		if known, ok := values[c.Args[i].Field]; ok {
+			c.Args[i] = known
+		}
+	}
+}
+
+// block blocks the workload where something that a migration would touch
+// cannot be traced, or where a JSON patch counts the entries of a list.
+func (t *tracer) block() {
+	w := t.workload
+	if w.Blocked != nil {
+		if w.Blocked.File == "" {
+			w.Blocked.Place = w.Place
+		}
+		return
+	}
+	relevant := kyamlfn.Relevant(*w)
+	// App containers and the variables that hold flags stay: that they are
+	// traced whole is not needed.
+	removable := map[string]bool{}
+	for _, c := range w.Containers {
+		if !c.Init {
+			removable[c.Field] = true
+		}
+		for _, e := range c.Env {
+			if e.Value.Set() && !javaagent.IsSkyWalkingVariable(e.Name) {
+				removable[e.Field] = true
+			}
+		}
+	}
+	for _, l := range t.lost {
+		if !removable[l.field] && slices.Contains(relevant, l.field) {
+			w.Blocked = untraced(l.field, w.Place)
+			return
+		}
+	}
+	for _, n := range t.sources {
+		s := t.deployment.prober.sources[n]
+		if !s.operations || len(w.Loads) == 0 {
+			continue
+		}
+		for _, item := range s.node.Content {
+			pointer := field(item, "path")
+			for _, list := range []string{"/env/", "/volumes/", "/volumeMounts/", "/initContainers/"} {
+				_, rest, ok := strings.Cut(pointer, list)
+				if ok && rest != "" && rest[0] >= '0' && rest[0] <= '9' {
+					w.Blocked = &fleet.Reason{
+						Code: fleet.CodeUnsupportedForm, Place: s.place,
+						Message: "the JSON patch counts list entries (" + pointer + "): removing one would move it to another",
+					}
+					return
+				}
+			}
+		}
+	}
+}
