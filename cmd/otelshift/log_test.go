@@ -1,7 +1,9 @@
 package main
 
 import (
+	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"strings"
 	"testing"
@@ -76,5 +78,21 @@ func TestReportIsHonestAboutItsCode(t *testing.T) {
 				t.Errorf("stderr differs (-want +got):\n%s", diff)
 			}
 		})
+	}
+}
+
+func TestInterruptedIsSaidAsSuch(t *testing.T) {
+	t.Parallel()
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	var out strings.Builder
+	e := &env{Env: Env{Stderr: &out}, logFormat: logText}
+	if got := e.report(ctx, fmt.Errorf("cloning the repository: %w", ctx.Err())); got != codeFailed {
+		t.Errorf("report = %d, want %d", got, codeFailed)
+	}
+	want := "otelshift: error: interrupted: cloning the repository: context canceled\n" +
+		"otelshift: hint: what was done stays done; the same command continues from there\n"
+	if diff := cmp.Diff(want, out.String()); diff != "" {
+		t.Errorf("stderr differs (-want +got):\n%s", diff)
 	}
 }
