@@ -30,6 +30,7 @@ func (f *File) aim(e Edit) (*target, error) {
 		return t, f.aimAt(t, d.Node)
 	case Add:
 		return t, f.aimBeside(t, d.Node)
+	case None:
 	}
 	return nil, fmt.Errorf("%s: unknown operation %q", e.Path, e.Op)
 }
@@ -184,7 +185,7 @@ func (f *File) checkShared(t *target, found found, n *yaml.Node) error {
 	if found.shared != "" {
 		return shared("the value comes through %s", found.shared)
 	}
-	users := f.users(t.edit.Document)
+	users := f.users()
 	for ; n != nil; n = f.index()[n].parent {
 		if n.Anchor != "" && len(users[n]) > 0 && (t.edit.Op != Remove || n != t.node) {
 			return shared("the value belongs to the anchor &%s, which line %d uses too", n.Anchor, users[n][0].Line)
@@ -195,7 +196,10 @@ func (f *File) checkShared(t *target, found found, n *yaml.Node) error {
 
 // users are the aliases of each anchored node. The parser keeps anchors over
 // the documents of a stream, so all are read.
-func (f *File) users(int) map[*yaml.Node][]*yaml.Node {
+func (f *File) users() map[*yaml.Node][]*yaml.Node {
+	if f.aliases != nil {
+		return f.aliases
+	}
 	out := map[*yaml.Node][]*yaml.Node{}
 	var walk func(n *yaml.Node)
 	walk = func(n *yaml.Node) {
@@ -211,12 +215,13 @@ func (f *File) users(int) map[*yaml.Node][]*yaml.Node {
 			walk(d.Node)
 		}
 	}
+	f.aliases = out
 	return out
 }
 
 // checkOwner refuses to remove an anchor that something outside uses.
 func (f *File) checkOwner(t *target) error {
-	users := f.users(t.edit.Document)
+	users := f.users()
 	inside := map[*yaml.Node]bool{}
 	var walk func(n *yaml.Node)
 	walk = func(n *yaml.Node) {

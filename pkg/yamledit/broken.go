@@ -142,6 +142,7 @@ func isScannerError(message string) bool {
 		strings.HasPrefix(message, "did not find expected '-' indicator"),
 		strings.HasPrefix(message, "did not find expected key"),
 		strings.HasPrefix(message, "did not find expected ',' or "),
+		strings.HasPrefix(message, "found a tab character"),
 		strings.HasPrefix(message, "found undefined tag handle"),
 		strings.HasPrefix(message, "found duplicate %"),
 		strings.HasPrefix(message, "found incompatible YAML document"),

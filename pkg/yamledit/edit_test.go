@@ -2,6 +2,7 @@ package yamledit
 
 import (
 	"errors"
+	"slices"
 	"strings"
 	"testing"
 
@@ -356,4 +357,143 @@ func TestRemove(t *testing.T) {
 			want:  "a: 1\n\nb: 2\n",
 		},
 	})
+}
+
+func TestEditsTogether(t *testing.T) {
+	runEdits(t, []editRow{
+		{
+			name: "entries added in a row name each other",
+			text: "m:\n  a: 1\n  z: 2\n",
+			edits: []Edit{
+				add("m.b", "1", "a"), add("m.c", "1", "b"), add(`m["d.e"]`, "1", "c"), add("m.f", "1", `m["d.e"]`),
+			},
+			want: "m:\n  a: 1\n  b: 1\n  c: 1\n  d.e: 1\n  f: 1\n  z: 2\n",
+		},
+		{
+			name:  "an entry is removed and added in another form",
+			text:  "env:\n- name: A\n  value: x\n- name: B\n",
+			edits: []Edit{remove("env[name=A]", "{name: A, value: x}"), add("env[name=A]", "{name: A, valueFrom: {fieldRef: {fieldPath: x}}}", "^")},
+			want:  "env:\n- name: A\n  valueFrom:\n    fieldRef:\n      fieldPath: x\n- name: B\n",
+		},
+		{
+			name: "a container is moved to another agent",
+			text: "spec:\n  initContainers:\n    - name: sw\n      image: a:1\n  containers:\n    - name: app\n      image: x\n      env:\n        # agent\n        - {name: SW_NAME, value: a}\n        - {name: SW_SERVER, value: b}\n        - {name: KEEP, value: c}\n      volumeMounts:\n        - name: agent\n  volumes:\n    - name: agent\n      emptyDir: {}\n",
+			edits: []Edit{
+				remove("spec.initContainers", ""), replace("spec.containers[name=app].image", "x", "y@sha256:1"),
+				remove("spec.containers[name=app].env[name=SW_NAME]", "{name: SW_NAME, value: a}"),
+				remove("spec.containers[name=app].env[name=SW_SERVER]", ""),
+				add("spec.containers[name=app].env[name=OTEL]", "{name: OTEL, value: d}", ""),
+				remove("spec.containers[name=app].volumeMounts", ""), remove("spec.volumes", ""),
+			},
+			want: "spec:\n  containers:\n    - name: app\n      image: y@sha256:1\n      env:\n        # agent\n        - {name: KEEP, value: c}\n        - name: OTEL\n          value: d\n",
+		},
+		{
+			name:    "the same value twice collides",
+			text:    "a: b\n",
+			edits:   []Edit{replace("a", "b", "c"), replace("a", "b", "d")},
+			refused: "overlap",
+		},
+		{
+			name:    "a value inside what goes collides",
+			text:    "a: {b: c}\nd: e\n",
+			edits:   []Edit{remove("a", ""), replace("a.b", "c", "d")},
+			refused: "overlap",
+		},
+		{
+			name:  "a shared value is edited when asked to",
+			text:  "a: &x\n  k: v\nb: *x\n",
+			edits: []Edit{{Path: Path{}.Child("b").Child("k"), Op: Replace, Old: "v", New: "w", AllowShared: true}},
+			want:  "a: &x\n  k: w\nb: *x\n",
+		},
+		{
+			name:    "a selector that two items match is refused",
+			text:    "env:\n- name: A\n  value: 1\n- name: A\n  value: 2\n",
+			edits:   []Edit{replace("env[name=A].value", "1", "2")},
+			refused: "more than once",
+		},
+		{
+			name:  "the last entries leave an empty list when asked to",
+			text:  "l: # c\n- a\n- b\nm: 1\n",
+			edits: []Edit{{Path: Path{}.Child("l").Item(0), Op: Remove, LeaveEmpty: true, Old: "a"}, {Path: Path{}.Child("l").Item(1), Op: Remove, LeaveEmpty: true}},
+			want:  "l: [] # c\nm: 1\n",
+		},
+		{
+			name:  "in a second document, after one in flow style",
+			text:  "--- {a: b}\n---\nc: 1\n# end\n",
+			edits: []Edit{{Document: 1, Path: Path{}.Child("d"), Op: Add, New: "2"}, {Document: 0, Path: Path{}.Child("e"), Op: Add, New: "{f: g}"}},
+			want:  "--- {a: b, e: {f: g}}\n---\nc: 1\nd: 2\n# end\n",
+		},
+	})
+}
+
+func TestNewLinesBreakAsTheirNeighbourDoes(t *testing.T) {
+	got, err := apply(t, "a: 1\nl:\r\n- x\r\n- y\nb: 2\n", add("l[1]", "z", "[0]"), add("c", "3", ""))
+	if want := "a: 1\nl:\r\n- x\r\n- z\r\n- y\nb: 2\nc: 3\n"; err != nil || got != want {
+		t.Errorf("Apply = %q, %v, want %q", got, err, want)
+	}
+}
+
+// An undo must work where others have changed the file since.
+func TestInverseAfterOtherChanges(t *testing.T) {
+	before := "env:\n- name: A\n  value: >-\n    -Xmx1g\n    -javaagent:/sw.jar\n    -Da=b\n# about B\n- name: B\n  value: x\n- name: C\nimage: i:1\n"
+	f, err := Parse("f.yaml", []byte(before), Limits{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	res, err := f.Apply([]Edit{
+		replace("env[name=A].value", "-Xmx1g -javaagent:/sw.jar -Da=b", "-Xmx1g -Da=b"),
+		remove("env[name=B]", ""), add("env[name=D]", "{name: D, value: e}", ""), replace("image", "i:1", "i:2"),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	now := strings.Replace(string(res.Bytes), "env:\n", "# a new head\nnew: key\nenv:\n- name: FIRST\n", 1) + "tail: 1\n"
+	g, err := Parse("f.yaml", []byte(now), Limits{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	back, err := g.Apply(res.Inverse)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := strings.Replace(before, "env:\n", "# a new head\nnew: key\nenv:\n- name: FIRST\n", 1) + "tail: 1\n"
+	if diff := cmp.Diff(want, string(back.Bytes)); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+	// Re-indented: the exact text does not fit any more, the values do.
+	moved := "spec:\n" + strings.ReplaceAll("  "+strings.TrimSuffix(strings.ReplaceAll(string(res.Bytes), "\n", "\n  "), "  "), "    -", "    -")
+	g, err = Parse("f.yaml", []byte(moved), Limits{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	edits := slices.Clone(res.Inverse)
+	for i := range edits {
+		edits[i].Path = append(Path{}.Child("spec"), edits[i].Path...)
+	}
+	back, err = g.Apply(edits)
+	if err != nil {
+		t.Fatal(err)
+	}
+	h, err := Parse("f.yaml", back.Bytes, Limits{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, want := Flow(h.Documents()[0].Node), "{spec: "+Flow(f.Documents()[0].Node)+"}"; got != want {
+		t.Errorf("undone in a re-indented file: %s, want %s\n%s", got, want, back.Bytes)
+	}
+}
+
+func TestPlacesAreInTheNewFile(t *testing.T) {
+	f, err := Parse("f.yaml", []byte("a: 1\nl:\n- x\n- y\nb: \"q\"\n"), Limits{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	res, err := f.Apply([]Edit{add("l[0]", "w", "^"), remove("l[0]", "x"), replace("b", "q", "r"), add("c", "{d: e}", "")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := []Place{{"f.yaml", 3, 1}, {"f.yaml", 4, 1}, {"f.yaml", 5, 4}, {"f.yaml", 6, 1}}
+	if diff := cmp.Diff(want, res.Places); diff != "" {
+		t.Errorf("(-want +got):\n%s\n%s", diff, res.Bytes)
+	}
 }

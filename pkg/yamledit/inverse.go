@@ -39,7 +39,11 @@ func (p *proof) invert(t *target, m moved) (Edit, error) {
 		return e, nil
 	case t.edit.Op == Replace:
 		e.Op, e.Path = Replace, p.pathNow(t.edit.Path, t.node)
-		e.Old, e.New = Flow(p.now[t.node]), Flow(t.node)
+		now := p.now[t.node]
+		e.Old, e.New = Flow(now), Flow(t.node)
+		if now.Kind == yaml.ScalarNode && t.node.Kind == yaml.ScalarNode {
+			e.Old, e.New = now.Value, t.node.Value
+		}
 		e.Was, e.Source = was, source
 		return e, nil
 	case t.group != nil, t.edit.Op == Remove && was != "":
@@ -171,7 +175,7 @@ func (p *proof) place(t *target, m moved) Place {
 			}
 			return p.after.placeOf(n)
 		}
-	case Remove:
+	case Remove, None:
 	}
 	pl := Place{File: p.after.name}
 	pl.Line, pl.Column = p.after.src.position(m.at(m.newStart))

@@ -87,7 +87,9 @@ type File struct {
 	limits Limits
 	docs   []Document
 	broken bool // read per chunk
-	parent map[*yaml.Node]ref
+	// Made when first needed.
+	parent  map[*yaml.Node]ref
+	aliases map[*yaml.Node][]*yaml.Node
 }
 
 // ref is where a node hangs in the tree.

@@ -30,6 +30,7 @@ func (f *File) plan(targets []*target) error {
 			err = f.planAdd(t, groups[t.parent])
 		case Remove:
 			err = f.planRemove(t, groups[t.parent])
+		case None:
 		}
 		if err != nil {
 			return err
