@@ -71,7 +71,7 @@ type Repository struct {
 	// whole are commits fetched with all their files.
 	whole   map[plumbing.Hash]bool
 	depth   int // of the history that is in store, beginning at the tips that were asked for
-	decoded map[plumbing.Hash][]object.TreeEntry
+	decoded map[plumbing.Hash]*decodedTree
 }
 
 // New checks the options; it talks to nobody.
@@ -91,7 +91,7 @@ func New(o Options) (*Repository, error) {
 	}
 	r := &Repository{
 		options: o, remote: remote, store: memory.NewStorage(), refs: map[string]plumbing.Hash{}, trees: map[plumbing.Hash]bool{},
-		made: map[plumbing.Hash][]plumbing.Hash{}, whole: map[plumbing.Hash]bool{}, decoded: map[plumbing.Hash][]object.TreeEntry{},
+		made: map[plumbing.Hash][]plumbing.Hash{}, whole: map[plumbing.Hash]bool{}, decoded: map[plumbing.Hash]*decodedTree{},
 	}
 	if len(o.SigningKey) > 0 {
 		if r.signer, err = newSigner(o.SigningKey); err != nil {

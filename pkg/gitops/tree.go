@@ -55,8 +55,14 @@ func (r *Repository) files(ctx context.Context, c *object.Commit) *files {
 	return f
 }
 
-// entries reads a tree; the last few hundred are kept decoded.
-func (r *Repository) entries(tree plumbing.Hash) ([]object.TreeEntry, error) {
+// decodedTree is a tree ready to be looked into.
+type decodedTree struct {
+	entries []object.TreeEntry
+	index   map[string]int // made when the first name is asked for
+}
+
+// decode reads a tree; the last few hundred are kept decoded.
+func (r *Repository) decode(tree plumbing.Hash) (*decodedTree, error) {
 	if known, ok := r.decoded[tree]; ok {
 		return known, nil
 	}
@@ -67,21 +73,35 @@ func (r *Repository) entries(tree plumbing.Hash) ([]object.TreeEntry, error) {
 	if len(r.decoded) > 512 {
 		clear(r.decoded)
 	}
-	r.decoded[tree] = t.Entries
-	return t.Entries, nil
+	d := &decodedTree{entries: t.Entries}
+	r.decoded[tree] = d
+	return d, nil
+}
+
+func (r *Repository) entries(tree plumbing.Hash) ([]object.TreeEntry, error) {
+	d, err := r.decode(tree)
+	if err != nil {
+		return nil, err
+	}
+	return d.entries, nil
 }
 
 func (r *Repository) entry(tree plumbing.Hash, name string) (object.TreeEntry, error) {
-	entries, err := r.entries(tree)
+	d, err := r.decode(tree)
 	if err != nil {
 		return object.TreeEntry{}, err
 	}
-	for _, e := range entries {
-		if e.Name == name {
-			return e, nil
+	if d.index == nil {
+		d.index = make(map[string]int, len(d.entries))
+		for i, e := range d.entries {
+			d.index[e.Name] = i
 		}
 	}
-	return object.TreeEntry{}, fs.ErrNotExist
+	i, found := d.index[name]
+	if !found {
+		return object.TreeEntry{}, fs.ErrNotExist
+	}
+	return d.entries[i], nil
 }
 
 // find resolves a name and follows links; place is the name without them.
