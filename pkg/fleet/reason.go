@@ -44,6 +44,7 @@ const (
 	CodeUnobserved      Code = "unobserved"
 	CodeNoCluster       Code = "no-cluster"
 	CodeSuperseded      Code = "superseded"
+	CodeServiceName     Code = "service-name"
 	CodeLedger          Code = "ledger"
 
 	// Of rebuilt images.

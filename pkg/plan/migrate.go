@@ -203,6 +203,9 @@ func (m *maker) container(d *draft, c fleet.Container, s situation, jar string, 
 	if !byImage {
 		return
 	}
+	if len(m.spec.Agent.Entrypoint) > 0 && len(c.Command) > 0 {
+		d.warn(fleet.CodeScript, c.Command[0].Place, fmt.Sprintf("the command of container %s takes the place of agent.entrypoint, which does not run", c.Name))
+	}
 	if !served {
 		rebuild.Remove = m.removals(d, c, old, at)
 	}

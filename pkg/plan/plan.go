@@ -1,6 +1,8 @@
 package plan
 
 import (
+	"fmt"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -76,6 +78,7 @@ func Make(in Input) fleet.Plan {
 	slices.SortStableFunc(drafts, func(a, b *draft) int { return a.plan.ID.Compare(b.plan.ID) })
 	drafts = merge(drafts)
 	units := m.units(drafts)
+	warnNames(drafts)
 	for _, d := range drafts {
 		p.Workloads = append(p.Workloads, d.finish())
 	}
@@ -113,16 +116,7 @@ func summarize(p fleet.Plan) fleet.PlanSummary {
 // fleetWarnings are said once, not for each workload.
 func (m *maker) fleetWarnings(drafts []*draft) []fleet.Warning {
 	var warnings []fleet.Warning
-	migrates, translated := false, map[string]int{}
-	for _, d := range drafts {
-		if d.plan.Action != fleet.ActionMigrate {
-			continue
-		}
-		migrates = true
-		if d.serviceName != "" {
-			translated[d.serviceName]++
-		}
-	}
+	migrates := slices.ContainsFunc(drafts, func(d *draft) bool { return d.plan.Action == fleet.ActionMigrate })
 	if migrates {
 		warnings = append(warnings, fleet.Warning{Code: fleet.CodeLostOption, Message: "SkyWalking's sw8 header and W3C trace context do not join: " +
 			"traces break at every boundary between a migrated and an unmigrated workload until both sides have moved"})
@@ -132,6 +126,43 @@ func (m *maker) fleetWarnings(drafts []*draft) []fleet.Warning {
 		warnings = append(warnings, fleet.Warning{Code: fleet.CodeLostOption, Message: "options.add switches metric export off, so SkyWalking's JVM metrics end with the migration"})
 	}
 	return warnings
+}
+
+// version is what tells versions of one app apart in their names.
+var version = regexp.MustCompile(`-(v?\d[\d.]*|gray|grey|canary|blue|green|stable|primary|baseline|preview)$`) //nolint:gochecknoglobals // lookup table
+
+// warnNames warns about workloads that would report under one service name and
+// do not look like versions of one app.
+func warnNames(drafts []*draft) {
+	apps := map[string]map[string]*draft{} // service name -> app -> its first workload
+	app := func(name string) string {
+		for {
+			shorter := version.ReplaceAllString(name, "")
+			if shorter == name {
+				return name
+			}
+			name = shorter
+		}
+	}
+	for _, d := range drafts {
+		if d.serviceName == "" || !d.plan.Action.Changes() {
+			continue
+		}
+		if apps[d.serviceName] == nil {
+			apps[d.serviceName] = map[string]*draft{}
+		}
+		if name := app(d.plan.ID.Name); apps[d.serviceName][name] == nil {
+			apps[d.serviceName][name] = d
+		}
+	}
+	for _, d := range drafts {
+		for _, other := range fleet.SortedKeys(apps[d.serviceName]) {
+			if o := apps[d.serviceName][other]; d.plan.Action.Changes() && other != app(d.plan.ID.Name) {
+				d.warn(fleet.CodeServiceName, d.w.Place, fmt.Sprintf("%s reports as %s too", o.plan.ID, d.serviceName))
+				break
+			}
+		}
+	}
 }
 
 // draft is the plan of one workload while it is made.

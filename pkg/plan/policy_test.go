@@ -256,6 +256,26 @@ func TestImageIsPinned(t *testing.T) {
 	}
 }
 
+func TestServiceNames(t *testing.T) {
+	warned := func(workloads ...fleet.Workload) int {
+		n := 0
+		for _, w := range Make(input(settings(), workloads...)).Workloads {
+			for _, warning := range w.Warnings {
+				if warning.Code == fleet.CodeServiceName {
+					n++
+				}
+			}
+		}
+		return n
+	}
+	if n := warned(app("order-v1", swFlag), app("order-v2", swFlag), app("order-v1-gray", swFlag)); n != 0 {
+		t.Errorf("%d warnings about versions of one app", n)
+	}
+	if n := warned(app("order", swFlag), app("registry", swFlag)); n != 2 {
+		t.Errorf("%d warnings about two apps of one name, want 2", n)
+	}
+}
+
 // fleetOf is n apps a00, a01, …
 func fleetOf(n int, edits ...func(*fleet.Workload)) []fleet.Workload {
 	var list []fleet.Workload
