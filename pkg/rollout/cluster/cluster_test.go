@@ -32,15 +32,14 @@ const (
 // world is a sandbox cluster that follows files, and a client of it.
 type world struct {
 	*sandbox.Cluster
-	t       *testing.T
-	now     time.Time
-	head    string
-	files   map[string][]byte
-	merged  time.Time
-	client  *cluster.Client
-	base    *fleet.Baseline
-	history []rollout.Verdict
-	last    *rollout.Verdict
+	t      *testing.T
+	now    time.Time
+	head   string
+	files  map[string][]byte
+	merged time.Time
+	client *cluster.Client
+	base   *fleet.Baseline
+	last   *rollout.Verdict
 }
 
 func start(t *testing.T, options sandbox.Options, more ...func(*cluster.Options)) *world {

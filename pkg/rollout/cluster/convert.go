@@ -147,7 +147,7 @@ func templateChanged(u *unstructured.Unstructured) time.Time {
 		var fields struct {
 			Spec map[string]json.RawMessage `json:"f:spec"`
 		}
-		if json.Unmarshal(entry.FieldsV1.Raw, &fields) != nil { // a set that cannot be read owns nothing
+		if json.Unmarshal(entry.FieldsV1.GetRawBytes(), &fields) != nil { // a set that cannot be read owns nothing
 			continue
 		}
 		_, template := fields.Spec["f:template"]

@@ -120,7 +120,7 @@ const redacted = "[redacted]"
 
 // What looks like a secret: assignments to secret-looking keys, credentials in
 // URLs, bearer and basic headers, tokens of well-known shapes.
-var ( //nolint:gochecknoglobals // compiled once
+var (
 	secretPair   = regexp.MustCompile(`(?i)([\w.-]*(?:passw(?:or)?d|passwd|pwd|secret|token|api[_-]?key|access[_-]?key|private[_-]?key|credential|authentication)[\w.-]*["']?\s*[:=]\s*)("[^"]*"|'[^']*'|[^\s,;&"']+)`)
 	secretHeader = regexp.MustCompile(`(?i)\b((?:proxy-)?authorization["']?\s*[:=]\s*["']?(?:(?:bearer|basic|digest|token)\s+)?|bearer\s+)[A-Za-z0-9._~+/=-]{6,}`)
 	secretURL    = regexp.MustCompile(`([a-zA-Z][a-zA-Z0-9+.-]*://[^\s/:@]*:)[^\s/@]+@`)
