@@ -13,7 +13,7 @@ import (
 const hidden = "***"
 
 // named finds the names of a path's selectors: "env[name=TOKEN].value".
-var named = regexp.MustCompile(`\[name="?([^\]"]+)"?\]`) //nolint:gochecknoglobals // compiled once
+var named = regexp.MustCompile(`\[name="?([^\]"]+)"?\]`)
 
 // Redacted is the change as it may be shown: secret-looking values, by the
 // name of their variable or of an option in them, are hidden. The file's own

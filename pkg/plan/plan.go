@@ -129,7 +129,7 @@ func (m *maker) fleetWarnings(drafts []*draft) []fleet.Warning {
 }
 
 // version is what tells versions of one app apart in their names.
-var version = regexp.MustCompile(`-(v?\d[\d.]*|gray|grey|canary|blue|green|stable|primary|baseline|preview)$`) //nolint:gochecknoglobals // lookup table
+var version = regexp.MustCompile(`-(v?\d[\d.]*|gray|grey|canary|blue|green|stable|primary|baseline|preview)$`)
 
 // warnNames warns about workloads that would report under one service name and
 // do not look like versions of one app.

@@ -461,6 +461,22 @@ func TestPeopleDecide(t *testing.T) {
 			}
 		})
 	}
+	t.Run("a business release without the agent is rebuilt whatever was verified", func(t *testing.T) {
+		l := ledger.Fold(ledger.Input{PullRequests: []fleet.PullRequest{pull(fleet.PullRequestMerged, record(verified))}, Identity: "me", BranchPrefix: "otelshift/", TargetHash: target})
+		in := input(c, app("cart", migrated(t, "cart"), image("registry.example/cart:1.1")))
+		in.Ledger = &l
+		if p := Make(in); p.Workloads[0].Action != fleet.ActionRebuild || len(p.Batches) != 1 || p.Batches[0].Number != 2 {
+			t.Errorf("%s in %+v", p.Workloads[0].Action, p.Batches)
+		}
+	})
+	t.Run("what the cluster could not be asked about waits for the next run", func(t *testing.T) {
+		in := input(c, app("cart", swFlag), app("order", swFlag))
+		in.Refused = map[fleet.ID]fleet.Reason{{Kind: "Deployment", Namespace: "shop", Name: "cart"}: {Code: fleet.CodeUnobserved, Message: "timeout"}}
+		p := Make(in)
+		if p.Workloads[0].Action != fleet.ActionMigrate || len(p.Batches) != 1 || p.Batches[0].Workloads[0] != "shop/Deployment/order" {
+			t.Errorf("%s in %+v", p.Workloads[0].Action, p.Batches)
+		}
+	})
 	t.Run("a retry has a key of its own", func(t *testing.T) {
 		fresh := Make(input(c, app("cart", swFlag))).Batches[0].Key
 		l := ledger.Fold(ledger.Input{
@@ -580,4 +596,15 @@ func TestDeclarationsOfOneWorkload(t *testing.T) {
 			t.Errorf("workloads %+v", p.Workloads)
 		}
 	})
+}
+
+func BenchmarkMake(b *testing.B) {
+	var list []fleet.Workload
+	for i := range 2000 {
+		list = append(list, app(fmt.Sprintf("app-%04d", i), swFlag))
+	}
+	in := input(settings(), list...)
+	for b.Loop() {
+		Make(in)
+	}
 }
