@@ -159,7 +159,7 @@ func TestForms(t *testing.T) {
 				Env: []javaagent.Var{{Name: "SW_AGENT_INSTANCE_NAME", Reference: "fieldRef metadata.name"}, {Name: "SW_AGENT_NAME", Value: "cart"}},
 			},
 			want: flag + " -Dotel.service.name=cart " + tail, gone: []string{"SW_AGENT_NAME"}, as: "cart",
-			set:  []javaagent.Var{{Name: "OTEL_RESOURCE_ATTRIBUTES", Value: "service.instance.id=$(SW_AGENT_INSTANCE_NAME)"}},
+			set:  []javaagent.Var{{Name: "OTEL_RESOURCE_ATTRIBUTES", Value: "service.instance.id=$(SW_AGENT_INSTANCE_NAME)", After: "SW_AGENT_INSTANCE_NAME"}},
 			warn: []string{"SW_AGENT_INSTANCE_NAME stays: something else names it"},
 		},
 		{

@@ -263,12 +263,28 @@ func (t *translation) environment() {
 			v.Value, v.Reference, v.From = "$("+v.From+")", "", ""
 		}
 	}
+	for i := range t.setEnv {
+		t.setEnv[i].After = t.lastNamed(t.setEnv[i])
+	}
 	for _, v := range t.in.environment() {
 		if going[v.Name] {
 			t.removeEnv = append(t.removeEnv, v.Name)
 		}
 	}
 	slices.Sort(t.removeEnv)
+}
+
+// lastNamed is the last own entry that a new one refers to.
+func (t *translation) lastNamed(v Var) string {
+	after := ""
+	if names := references(v.Value, DialectExec); v.From == "" && len(names) > 0 {
+		for _, e := range t.in.Env {
+			if e.Origin == "" && slices.Contains(names, e.Name) {
+				after = e.Name
+			}
+		}
+	}
+	return after
 }
 
 // keepNamed keeps the entries that something that stays names, and reports

@@ -48,6 +48,10 @@ type Var struct {
 	// who brings the entry ("image", "configMapRef shared"), and it cannot be
 	// removed here.
 	Origin string
+	// After, in Output.SetEnv, is the last of the container's own entries that
+	// Value refers to: the new entry has to stand behind it, because Kubernetes
+	// expands $(NAME) only by what was defined before. Empty: anywhere.
+	After string
 	// From, in Output.SetEnv, is the entry that this one replaces in its place,
 	// its valueFrom kept when Reference is set.
 	From string
