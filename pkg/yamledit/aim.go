@@ -166,6 +166,23 @@ func sameContent(a, b *yaml.Node) bool {
 	return true
 }
 
+// sameValues compares kinds and values, whatever the tags.
+func sameValues(a, b *yaml.Node) bool {
+	a, b = resolve(a), resolve(b)
+	if a == nil || b == nil || a.Kind != b.Kind || len(a.Content) != len(b.Content) {
+		return false
+	}
+	if a.Value != b.Value && !(isNull(a) && (isNull(b) || b.Value == "")) {
+		return false
+	}
+	for i := range a.Content {
+		if !sameValues(a.Content[i], b.Content[i]) {
+			return false
+		}
+	}
+	return true
+}
+
 // checkShared refuses what others share through an anchor, and ambiguous paths.
 func (f *File) checkShared(t *target, found found, n *yaml.Node) error {
 	if found.twice != "" {
@@ -402,7 +419,7 @@ func (f *File) siblingBefore(parent *yaml.Node, after string) (int, error) {
 		steps = append(steps, p[len(p)-1])
 	}
 	for _, step := range steps {
-		for _, i := range entries(parent) {
+		for _, i := range slices.Backward(entries(parent)) { // the last of duplicates
 			if matches(parent, i, step) {
 				return lastOf(parent, i) + 1, nil
 			}

@@ -104,6 +104,8 @@ func (p *proof) invertRemove(t *target, m moved, e Edit, source string) (Edit, e
 		e.Gap = m.newStart - end
 		if s, ok := stepTo(parent, lastOf(parent, i)); ok {
 			e.After = Path{s}.String()
+		} else if lastOf(parent, i)+1 == len(parent.Content) {
+			e.After = "" // its key is no scalar
 		}
 	}
 	if previous < 0 && len(parent.Content) > 0 {

@@ -17,7 +17,7 @@ type proof struct {
 	want    map[*yaml.Node]*target      // replaced scalars, exchanged collections
 	content map[*yaml.Node][]*yaml.Node // what collections hold after the edits
 	fresh   map[*yaml.Node]bool         // added nodes: compared by content
-	keys    map[*yaml.Node]bool         // added keys that are exact source text
+	exact   map[*yaml.Node]bool         // added nodes whose source text is given
 	now     map[*yaml.Node]*yaml.Node   // nodes of before, and added ones, in after
 }
 
@@ -25,7 +25,7 @@ func newProof(before, after *File, targets []*target) *proof {
 	p := &proof{
 		before: before, after: after, targets: targets,
 		want: map[*yaml.Node]*target{}, content: map[*yaml.Node][]*yaml.Node{},
-		fresh: map[*yaml.Node]bool{}, keys: map[*yaml.Node]bool{}, now: map[*yaml.Node]*yaml.Node{},
+		fresh: map[*yaml.Node]bool{}, exact: map[*yaml.Node]bool{}, now: map[*yaml.Node]*yaml.Node{},
 	}
 	gone := map[*yaml.Node]map[int]bool{}
 	adds := map[*yaml.Node]map[int][]*yaml.Node{}
@@ -48,10 +48,11 @@ func newProof(before, after *File, targets []*target) *proof {
 			if t.key != nil {
 				adds[t.parent][at] = append(adds[t.parent][at], t.key)
 				p.fresh[t.key] = true
-				p.keys[t.key] = t.edit.Source != ""
+				p.exact[t.key] = t.edit.Source != ""
 			}
 			adds[t.parent][at] = append(adds[t.parent][at], t.fresh)
 			p.fresh[t.fresh] = true
+			p.exact[t.fresh] = t.edit.Source != ""
 		}
 	}
 	build := func(n *yaml.Node) {
@@ -108,8 +109,9 @@ func (p *proof) run() error {
 func (p *proof) compare(o, n *yaml.Node) error {
 	p.now[o] = n
 	if p.fresh[o] {
-		// A key in its author's own text may be a number: paths do not say.
-		if p.keys[o] && n.Kind == yaml.ScalarNode && n.Value == o.Value {
+		// The author's own text may have tags, and numbers as keys: neither
+		// paths nor flow style say so.
+		if p.exact[o] && sameValues(o, n) {
 			return nil
 		}
 		if !sameContent(o, n) {

@@ -80,7 +80,7 @@ func soak(t *testing.T, name string, data []byte, c *counts) {
 				}
 				c.located++
 			}
-			if seed%(1+len(data)/400) != 0 {
+			if seed%(1+len(data)/200) != 0 {
 				return true
 			}
 			for _, e := range soakEdits(d.Index, slices.Clone(p), n, seed) {
@@ -162,7 +162,9 @@ func checkEdit(t *testing.T, f *File, e Edit, res Result) {
 		if err != nil || n.Value != e.New {
 			t.Errorf("after %+v the value is %v, %v", e, n, err)
 		}
-		if n := changedBreaks(old, res.Bytes); n > 0 && !strings.Contains(e.Old+e.New, "\n") && !strings.Contains(e.Old, " ") {
+		was, err := e.Path.Lookup(f.docs[e.Document].Node)
+		isBlock := err == nil && was.Style&(yaml.LiteralStyle|yaml.FoldedStyle) != 0 // may become a quoted one
+		if n := changedBreaks(old, res.Bytes); n > 0 && !isBlock && !strings.Contains(e.Old+e.New, "\n") && !strings.Contains(e.Old, " ") {
 			t.Errorf("Apply(%+v) changed %d line breaks", e, n)
 		}
 	}
