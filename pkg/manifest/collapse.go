@@ -57,7 +57,7 @@ func (a *applier) collapseOnce(edits []fileEdit) (out []fileEdit, changed bool, 
 			removed[key] = append(removed[key], i)
 		case yamledit.Add:
 			kept[key] = true
-		case yamledit.Replace:
+		case yamledit.Replace, yamledit.None:
 		}
 	}
 	drop := map[int]bool{}

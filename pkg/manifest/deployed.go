@@ -79,6 +79,7 @@ func (x *index) deploy(ctx context.Context, files fs.FS) error {
 	}
 	d.clusters()
 	d.link()
+	x.trees = d.trees(roots)
 	// Plain readings of what a tree renders go; those of trees that cannot be
 	// rendered stay, blocked.
 	x.workloads = slices.DeleteFunc(x.workloads, func(w fleet.Workload) bool {
@@ -184,6 +185,7 @@ type deployment struct {
 	workloads []fleet.Workload
 	made      [][]string // of workloads: the files that each is made from
 	folders   []string   // of workloads: the root's folder
+	objects   []identity // of workloads: the rendered object
 
 	users       map[int][]fleet.ID // by place
 	sourceUsers map[int][]fleet.ID // by source
@@ -283,6 +285,7 @@ func (d *deployment) workload(r *root, inner *index, w fleet.Workload, probed *y
 	t.block()
 	d.workloads = append(d.workloads, w)
 	d.folders = append(d.folders, r.root)
+	d.objects = append(d.objects, identify(probed))
 	var made []string
 	for _, s := range sources {
 		made = append(made, d.prober.sources[s].file)
@@ -302,6 +305,24 @@ func (d *deployment) sourcesOf(probed *yaml.Node) []int {
 		}
 	}
 	slices.Sort(out)
+	return out
+}
+
+// trees are the rendered roots with the ids of their workloads.
+func (d *deployment) trees(roots []*root) []tree {
+	var out []tree
+	for _, r := range roots {
+		if r.reason() != nil {
+			continue
+		}
+		t := tree{folder: r.root, files: r.files, ids: map[identity]fleet.ID{}}
+		for i, w := range d.workloads {
+			if d.folders[i] == r.root {
+				t.ids[d.objects[i]] = w.ID
+			}
+		}
+		out = append(out, t)
+	}
 	return out
 }
 

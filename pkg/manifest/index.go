@@ -25,6 +25,7 @@ type index struct {
 	charts     map[string]bool // folders with a Chart.yaml
 	templates  map[string]bool // files in which "{{" stands
 	others     int
+	trees      []tree
 	seeds      map[string]bool // files that hold a needle
 
 	kustomizations map[string]*kustomization // by folder
@@ -91,7 +92,7 @@ func (x *index) result(ctx context.Context, files fs.FS) (Result, error) {
 	if err := x.deploy(ctx, files); err != nil {
 		return Result{}, err
 	}
-	out := Result{Files: x.files, Remaining: x.remaining, Others: x.others}
+	out := Result{trees: x.trees, Files: x.files, Remaining: x.remaining, Others: x.others}
 	for _, w := range x.workloads {
 		if len(w.Loads) == 0 && len(w.Signs) == 0 {
 			out.Others++

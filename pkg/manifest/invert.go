@@ -328,7 +328,7 @@ func (s undoStep) at(now object) (*fileEdit, *fleet.Reason) {
 		c.Op = fleet.OpAdd
 	case yamledit.Remove:
 		c.Op = fleet.OpRemove
-	case yamledit.Replace:
+	case yamledit.Replace, yamledit.None:
 	}
 	return &fileEdit{file: now.file.Name(), edit: e, change: c}, nil
 }

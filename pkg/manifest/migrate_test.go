@@ -152,6 +152,13 @@ func roundTrip(t *testing.T, before fstest.MapFS) manifest.Applied {
 		ids = append(ids, g.ID)
 	}
 	applied := apply(t, before, groups)
+	unproved, err := result.Prove(t.Context(), before, applied)
+	if err != nil {
+		t.Fatalf("Prove: %v", err)
+	}
+	for id, reason := range unproved {
+		t.Errorf("Prove refuses %s: %s at %s", id, reason.Message, reason.Place)
+	}
 	after := over(t, before, applied.Files)
 	again := scan(t, after)
 	for _, w := range again.Workloads {

@@ -44,6 +44,8 @@ type Result struct {
 	Remaining []fleet.Remaining
 	// Owners are the rules of CODEOWNERS.
 	Owners Owners
+
+	trees []tree // for Prove
 }
 
 // Scan reads the manifests of a repository. One file that cannot be read as

@@ -1,0 +1,220 @@
+package manifest
+
+import (
+	"context"
+	"fmt"
+	"io/fs"
+	"slices"
+	"strings"
+
+	"sigs.k8s.io/kustomize/kyaml/yaml"
+
+	"github.com/otelshift/otelshift/pkg/fleet"
+	"github.com/otelshift/otelshift/pkg/yamledit"
+)
+
+// tree is a rendered root of a kustomization, as Scan found it.
+type tree struct {
+	folder string
+	files  []string
+	ids    map[identity]fleet.ID // of the workloads that it renders
+}
+
+// Prove renders every kustomize tree that the changes touch, before and after,
+// and compares: only the workloads of the changes may differ, only at the
+// fields that the changes decide, and each change must show. It returns the
+// groups that are not proved, with the reason; their files must not be
+// written. Files is the tree that was scanned and that the changes were
+// applied to. Plain manifests need no proof beyond yamledit's.
+func (r Result) Prove(ctx context.Context, files fs.FS, applied Applied) (map[fleet.ID]fleet.Reason, error) {
+	p := &prover{result: r, applied: applied, refused: map[fleet.ID]fleet.Reason{}}
+	for _, t := range r.trees {
+		if err := ctx.Err(); err != nil {
+			return nil, err
+		}
+		if !slices.ContainsFunc(t.files, func(name string) bool { return applied.Files[name] != nil }) {
+			continue
+		}
+		before, after := map[string][]byte{}, map[string][]byte{}
+		for _, name := range t.files {
+			data, err := fs.ReadFile(files, name)
+			if err != nil {
+				return nil, fmt.Errorf("reading %s: %w", name, err)
+			}
+			before[name], after[name] = data, data
+			if changed, ok := applied.Files[name]; ok {
+				after[name] = changed
+			}
+		}
+		old, err := render(before, t.folder)
+		if err != nil {
+			return nil, err
+		}
+		fresh, err := render(after, t.folder)
+		if err != nil {
+			p.refuse(t, nil, "the kustomization "+t.folder+" cannot be rendered after the changes: "+err.Error())
+			continue
+		}
+		p.tree(t, old, fresh)
+	}
+	return p.refused, nil
+}
+
+type prover struct {
+	result  Result
+	applied Applied
+	refused map[fleet.ID]fleet.Reason
+}
+
+// refuse refuses one workload, or all that change a file of the tree.
+func (p *prover) refuse(t tree, id *fleet.ID, message string) {
+	for other, changes := range p.applied.Changes {
+		at := slices.IndexFunc(changes, func(c fleet.Change) bool { return slices.Contains(t.files, c.File) })
+		if at < 0 || id != nil && *id != other {
+			continue
+		}
+		if _, known := p.refused[other]; !known {
+			p.refused[other] = fleet.Reason{Code: fleet.CodeEditRefused, Message: message, Place: changes[at].Place}
+		}
+	}
+}
+
+func (p *prover) tree(t tree, old, fresh []*yaml.RNode) {
+	after := map[identity]*yaml.Node{}
+	for _, o := range fresh {
+		after[identify(o.YNode())] = o.YNode()
+	}
+	if len(old) != len(fresh) {
+		p.refuse(t, nil, "the kustomization "+t.folder+" would render other objects")
+		return
+	}
+	for _, o := range old {
+		id := identify(o.YNode())
+		other := after[id]
+		if other == nil {
+			p.refuse(t, nil, "the kustomization "+t.folder+" would no longer render "+id.kind+" "+id.name)
+			return
+		}
+		edits, err := diffNodes(nil, o.YNode(), other)
+		if err != nil {
+			p.refuse(t, nil, "rendered "+id.kind+" "+id.name+": "+err.Error())
+			continue
+		}
+		if id.kind == "ConfigMap" {
+			p.configMap(t, id, edits)
+			continue
+		}
+		workload, isWorkload := t.ids[id]
+		changes, changed := p.applied.Changes[workload]
+		switch {
+		case isWorkload && changed:
+			p.workload(t, workload, changes, edits)
+		case len(edits) > 0:
+			p.refuse(t, nil, fmt.Sprintf("the changes would alter %s %s of %s too, at %s", id.kind, id.name, t.folder, edits[0].Path))
+		}
+	}
+}
+
+// configMap checks that a rendered entry becomes what some change wrote.
+func (p *prover) configMap(t tree, id identity, edits []yamledit.Edit) {
+	for _, e := range edits {
+		wanted := false
+		for _, changes := range p.applied.Changes {
+			for _, c := range changes {
+				wanted = wanted || e.Op == yamledit.Replace && c.Op == fleet.OpReplace && strings.HasSuffix(c.New, e.New)
+			}
+		}
+		if !wanted {
+			p.refuse(t, nil, fmt.Sprintf("the changes would alter %s of ConfigMap %s in %s too", e.Path, id.name, t.folder))
+		}
+	}
+}
+
+// workload checks that what differs in a rendered workload is what its changes
+// decide, and that each of them shows.
+func (p *prover) workload(t tree, id fleet.ID, changes []fleet.Change, edits []yamledit.Edit) {
+	at := slices.IndexFunc(p.result.Workloads, func(w fleet.Workload) bool { return w.ID == id })
+	if at < 0 {
+		return
+	}
+	expected := decidedBy(p.result.Workloads[at], changes)
+	shown := map[string]bool{}
+	for _, e := range edits {
+		field := e.Path.String()
+		known := false
+		for want, text := range expected {
+			if !related(field, want) {
+				continue
+			}
+			known = true
+			shown[want] = true
+			if text != nil && e.Op == yamledit.Replace && field == want && e.New != *text {
+				p.refuse(t, &id, fmt.Sprintf("%s would render as %q instead of %q", field, e.New, *text))
+				return
+			}
+		}
+		if !known {
+			p.refuse(t, &id, fmt.Sprintf("the changes would alter %s too", field))
+			return
+		}
+	}
+	for _, want := range fleet.SortedKeys(expected) {
+		if !shown[want] {
+			p.refuse(t, &id, "the change of "+want+" does not show in what "+t.folder+" renders: something else decides it")
+			return
+		}
+	}
+}
+
+// related reports that one field lies at or below the other.
+func related(a, b string) bool { return under(a, b) || under(b, a) }
+
+func under(field, prefix string) bool {
+	rest, ok := strings.CutPrefix(field, prefix)
+	return ok && (rest == "" || rest[0] == '.' || rest[0] == '[')
+}
+
+// decidedBy maps the fields of the rendered workload that the changes decide
+// to the text that each becomes; nil where that is not one whole scalar.
+func decidedBy(w fleet.Workload, changes []fleet.Change) map[string]*string {
+	out := map[string]*string{}
+	each(w, func(v fleet.Value) {
+		if v.At == nil || v.Field == "" || v.At.Document < 0 {
+			return
+		}
+		for _, c := range changes {
+			if c.File != v.At.File || c.Document != v.At.Document || c.Item != v.At.Item || strings.Contains(v.Field, ".envFrom[") || strings.HasSuffix(v.Field, ".valueFrom") {
+				continue
+			}
+			switch {
+			case c.Op == fleet.OpReplace && c.Field == v.At.Field+".name": // an entry gets another name
+				if i := strings.LastIndex(v.Field, "[name="); i >= 0 {
+					out[v.Field], out[v.Field[:i]+"[name="+c.New+"]"] = nil, nil
+				}
+			case c.Field == v.At.Field && c.Op == fleet.OpReplace && v.Text != "" && c.Old == v.At.Prefix+v.Text && !strings.HasSuffix(v.Field, ".image"):
+				text := strings.TrimPrefix(c.New, v.At.Prefix)
+				out[v.Field] = &text
+			case c.Field == v.At.Field && (c.Op != fleet.OpReplace || strings.HasSuffix(v.Field, ".image")),
+				c.Op == fleet.OpRemove && under(v.At.Field, c.Field),
+				c.Op == fleet.OpAdd && v.Text == "" && under(c.Field, v.At.Field):
+				if _, known := out[v.Field]; !known {
+					out[v.Field] = nil
+				}
+			}
+		}
+	})
+	// A removal of a whole list shows as that; what lies below it is not told
+	// apart any more.
+	for field, text := range out {
+		if text != nil {
+			continue
+		}
+		for other := range out {
+			if other != field && under(field, other) && out[other] == nil {
+				delete(out, field)
+				break
+			}
+		}
+	}
+	return out
+}

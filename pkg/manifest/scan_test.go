@@ -1,0 +1,209 @@
+package manifest_test
+
+import (
+	"bytes"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"testing/fstest"
+
+	"github.com/google/go-cmp/cmp"
+	"sigs.k8s.io/kustomize/kyaml/kio"
+
+	"github.com/otelshift/otelshift/pkg/fleet"
+	"github.com/otelshift/otelshift/pkg/manifest"
+)
+
+const loading = `apiVersion: apps/v1
+kind: Deployment
+metadata: {name: app, namespace: shop}
+spec:
+  template:
+    spec:
+      containers:
+      - name: app
+        image: registry.example/app:1
+        env:
+        - name: JAVA_OPTS
+          value: -javaagent:/skywalking/skywalking-agent.jar
+`
+
+func TestScanChoosesFilesByGlobs(t *testing.T) {
+	files := fstest.MapFS{
+		"apps/a.yaml":        {Data: []byte(loading)},
+		"apps/vendor/b.yaml": {Data: []byte(loading)},
+		"other/c.yaml":       {Data: []byte(loading)},
+		"apps/d.txt":         {Data: []byte(loading)},
+		".git/e.yaml":        {Data: []byte(loading)},
+	}
+	result, err := manifest.Scan(t.Context(), files, manifest.Options{Include: []string{"apps/**"}, Exclude: []string{"**/vendor/**"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for _, w := range result.Workloads {
+		got = append(got, w.Place.File)
+	}
+	if diff := cmp.Diff([]string{"apps/a.yaml"}, got); diff != "" {
+		t.Errorf("files (-want +got):\n%s", diff)
+	}
+	if _, err := manifest.Scan(t.Context(), files, manifest.Options{Include: []string{"[", "**"}}); err == nil {
+		t.Error("a malformed glob is no error")
+	}
+}
+
+func TestScanSaysWhatItDidNotRead(t *testing.T) {
+	utf16 := []byte{0xff, 0xfe}
+	for _, r := range loading {
+		utf16 = append(utf16, byte(r), 0)
+	}
+	files := fstest.MapFS{
+		"large.yaml":      {Data: []byte(strings.Repeat("# filler\n", 1<<10) + loading)},
+		"large-free.yaml": {Data: []byte(strings.Repeat("# filler\n", 1<<10))},
+		"utf16.yaml":      {Data: utf16},
+		"binary.yaml":     {Data: []byte("skywalking\x00\x01")},
+		"crypt.yaml":      {Data: []byte("\x00GITCRYPT skywalking")},
+	}
+	result, err := manifest.Scan(t.Context(), files, manifest.Options{MaxFileSize: 4 << 10})
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := map[string]fleet.Code{}
+	for _, f := range result.Files {
+		got[f.File] = f.Reason.Code
+	}
+	want := map[string]fleet.Code{
+		"large.yaml": fleet.CodeTooLarge, "utf16.yaml": fleet.CodeUnparsable, "binary.yaml": fleet.CodeUnparsable, "crypt.yaml": fleet.CodeEncrypted,
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("files (-want +got):\n%s", diff)
+	}
+}
+
+func TestScanFollowsNoLinkOutOfTheRepository(t *testing.T) {
+	outside := t.TempDir()
+	inside := t.TempDir()
+	for _, err := range []error{
+		os.WriteFile(filepath.Join(outside, "secret.yaml"), []byte(loading), 0o600),
+		os.WriteFile(filepath.Join(inside, "real.yaml"), []byte(loading), 0o600),
+		os.Symlink(filepath.Join(outside, "secret.yaml"), filepath.Join(inside, "out.yaml")),
+		os.Symlink("real.yaml", filepath.Join(inside, "again.yaml")),
+	} {
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	root, err := os.OpenRoot(inside)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer root.Close() //nolint:errcheck // read-only
+	result := scan(t, root.FS())
+	if len(result.Workloads) != 1 || result.Workloads[0].Place.File != "real.yaml" {
+		t.Errorf("workloads = %v, want the one of real.yaml, once", result.Workloads)
+	}
+	if len(result.Files) != 1 || result.Files[0].File != "out.yaml" {
+		t.Errorf("files = %v, want out.yaml", result.Files)
+	}
+}
+
+func TestOwnersFollowTheLastRule(t *testing.T) {
+	files := fstest.MapFS{"CODEOWNERS": {Data: []byte("* @platform\n# note\n/apps/ @apps @leads # both\napps/cart @cart\n*.md @docs\nlib/* @lib\n")}}
+	owners := scan(t, files).Owners
+	for file, want := range map[string]string{
+		"x.yaml": "@platform", "apps/a/b.yaml": "@apps @leads", "apps/cart/d.yaml": "@cart", "apps/README.md": "@docs",
+		"lib/a.yaml": "@lib", "lib/deep/a.yaml": "@platform",
+	} {
+		if got := owners.Of(file); got != want {
+			t.Errorf("Of(%s) = %q, want %q", file, got, want)
+		}
+	}
+}
+
+// generated writes a tree of n files, one in twenty of them with a hit.
+func generated(b *testing.B, n int) string {
+	b.Helper()
+	dir := b.TempDir()
+	plain := strings.Replace(loading, "-javaagent:/skywalking/skywalking-agent.jar", "-Xmx1g", 1) + strings.Repeat("# filler of a usual length, to make the file larger\n", 40)
+	hit := loading + strings.Repeat("# filler of a usual length, to make the file larger\n", 40)
+	for i := range n {
+		folder := filepath.Join(dir, fmt.Sprintf("team%03d", i%200))
+		if err := os.MkdirAll(folder, 0o750); err != nil {
+			b.Fatal(err)
+		}
+		text := plain
+		if i%20 == 0 {
+			text = hit
+		}
+		if err := os.WriteFile(filepath.Join(folder, fmt.Sprintf("app%05d.yaml", i)), []byte(strings.ReplaceAll(text, "name: app", fmt.Sprintf("name: app%05d", i))), 0o600); err != nil {
+			b.Fatal(err)
+		}
+	}
+	return dir
+}
+
+const generatedFiles = 20_000
+
+func BenchmarkScan(b *testing.B) {
+	files := os.DirFS(generated(b, generatedFiles))
+	b.ReportAllocs()
+	for b.Loop() {
+		result, err := manifest.Scan(b.Context(), files, manifest.Options{})
+		if err != nil || len(result.Workloads) != generatedFiles/20 {
+			b.Fatalf("%d workloads, %v", len(result.Workloads), err)
+		}
+	}
+}
+
+// BenchmarkGrep reads the same tree for one needle and does nothing else.
+func BenchmarkGrep(b *testing.B) {
+	dir := generated(b, generatedFiles)
+	for b.Loop() {
+		found := 0
+		err := filepath.WalkDir(dir, func(name string, entry os.DirEntry, err error) error {
+			if err != nil || entry.IsDir() {
+				return err
+			}
+			data, err := os.ReadFile(name)
+			if bytes.Contains(data, []byte("skywalking")) {
+				found++
+			}
+			return err
+		})
+		if err != nil || found != generatedFiles/20 {
+			b.Fatalf("%d files, %v", found, err)
+		}
+	}
+}
+
+// BenchmarkLocalPackageReader is what kyaml's own reader costs on the tree.
+func BenchmarkLocalPackageReader(b *testing.B) {
+	dir := generated(b, generatedFiles)
+	for b.Loop() {
+		nodes, err := kio.LocalPackageReader{PackagePath: dir}.Read()
+		if err != nil || len(nodes) != generatedFiles {
+			b.Fatalf("%d objects, %v", len(nodes), err)
+		}
+	}
+}
+
+// BenchmarkOverlays scans 500 overlays over one base, tracing included.
+func BenchmarkOverlays(b *testing.B) {
+	files := fstest.MapFS{
+		"base/kustomization.yaml": {Data: []byte("resources: [deployment.yaml]\n")},
+		"base/deployment.yaml":    {Data: []byte(loading)},
+	}
+	for i := range 500 {
+		files[fmt.Sprintf("overlays/o%03d/kustomization.yaml", i)] = &fstest.MapFile{
+			Data: fmt.Appendf(nil, "resources: [../../base]\nnamespace: n%03d\nimages: [{name: registry.example/app, newTag: v%d}]\n", i, i),
+		}
+	}
+	for b.Loop() {
+		result, err := manifest.Scan(b.Context(), files, manifest.Options{})
+		if err != nil || len(result.Workloads) != 500 {
+			b.Fatalf("%d workloads, %v", len(result.Workloads), err)
+		}
+	}
+}
