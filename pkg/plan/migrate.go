@@ -369,6 +369,20 @@ func (d *draft) verify(m *maker) {
 	if d.blocked() {
 		return
 	}
+	for _, l := range d.w.Loads {
+		if !isSkyWalking(l) || !m.chosen(l.Container) || l.Via == fleet.ViaInitContainer {
+			continue
+		}
+		if !l.Value.Set() {
+			d.unreadable(l)
+			return
+		}
+		// Flags of ConfigMaps and values are in no env entry of the container.
+		if now, stays := d.now(l.Value); stays && now == l.Value.Text {
+			d.block(fleet.CodeUnsupportedForm, l.Place, fmt.Sprintf("SkyWalking is also loaded by %s, which would stay", l.Name))
+			return
+		}
+	}
 	for _, c := range d.w.Containers {
 		if !m.chosen(c.Name) {
 			continue

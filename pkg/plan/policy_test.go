@@ -256,6 +256,35 @@ func TestImageIsPinned(t *testing.T) {
 	}
 }
 
+// fromConfigMap adds a flag that a ConfigMap brings by envFrom.
+func fromConfigMap(w *fleet.Workload) {
+	at := &fleet.Origin{Place: fleet.Place{File: "apps/config.yaml", Line: 7, Column: 9}, Item: -1, Field: "data.CATALINA_OPTS", Users: []fleet.ID{w.ID}}
+	w.Loads = append(w.Loads, fleet.Load{
+		Container: "app", Agent: javaagent.SkyWalking, Via: fleet.ViaConfigMap, Name: "CATALINA_OPTS", Jar: "/skywalking/agent/skywalking-agent.jar",
+		Place: at.Place, Field: "data.CATALINA_OPTS", Value: fleet.Value{Text: swFlag, Field: "data.CATALINA_OPTS", Place: at.Place, At: at},
+	})
+	w.Containers[0].EnvFrom = []fleet.EnvFrom{{Kind: "configMapRef", Name: "app"}}
+}
+
+func TestFlagInConfigMap(t *testing.T) {
+	w := Make(input(settings(), app("cart", "-Xmx1g", fromConfigMap))).Workloads[0]
+	if w.Action != fleet.ActionMigrate {
+		t.Fatalf("%s %+v", w.Action, w.Reason)
+	}
+	if c := w.Changes[0]; c.File != "apps/config.yaml" || c.Field != "data.CATALINA_OPTS" || !strings.Contains(c.New, "opentelemetry-javaagent.jar") {
+		t.Errorf("change %+v", c)
+	}
+	for _, e := range w.Effects {
+		if !strings.HasPrefix(e.Field, "spec.") {
+			t.Errorf("effect %+v is on no field of the workload", e)
+		}
+	}
+	w = Make(input(settings(), app("cart", swFlag, fromConfigMap))).Workloads[0]
+	if w.Action != fleet.ActionBlocked {
+		t.Errorf("two flags in one container: %s, and one of them would stay", w.Action)
+	}
+}
+
 func TestServiceNames(t *testing.T) {
 	warned := func(workloads ...fleet.Workload) int {
 		n := 0
