@@ -178,7 +178,6 @@ func (f *Forge) renderIssue(t *thread) object {
 func (f *Forge) renderPull(t *thread) object {
 	p, self := t.pull, f.api("/pulls/%d", t.number)
 	issue := f.api("/issues/%d", t.number)
-	headOwner := f.account(f.headOwner(p))
 	o := object{
 		"url": self, "id": int64(5000 + t.number), "node_id": node("PR", int64(t.number)),
 		"html_url": f.html("/pull/%d", t.number), "diff_url": f.html("/pull/%d.diff", t.number),
@@ -194,7 +193,7 @@ func (f *Forge) renderPull(t *thread) object {
 		"auto_merge": nil, "active_lock_reason": nil,
 		"head": object{
 			"label": f.headOwner(p) + ":" + p.branch, "ref": p.branch, "sha": p.head,
-			"user": f.nullable(headOwner), "repo": f.renderRepository(f.headOwner(p)),
+			"user": f.renderOwner(f.headOwner(p)), "repo": f.renderRepository(f.headOwner(p)),
 		},
 		"base": object{
 			"label": f.options.Owner + ":" + p.base, "ref": p.base, "sha": p.baseHead,
@@ -280,7 +279,7 @@ func (f *Forge) renderTeams(slugs []string) []object {
 		teams = append(teams, object{
 			"id": int64(i + 1), "node_id": node("T", int64(i+1)), "url": root, "html_url": f.url + "/orgs/" + f.options.Owner + "/teams/" + slug,
 			"members_url": root + "/members{/member}", "repositories_url": root + "/repos",
-			"name": slug, "slug": slug, "description": nil, "permission": "pull", "privacy": "closed", "parent": nil,
+			"name": slug, "slug": slug, "description": nil, "permission": "pull", "privacy": "closed", "type": "organization", "parent": nil,
 		})
 	}
 	return teams

@@ -37,7 +37,7 @@ func (f *Forge) publicUser(a *account) object {
 	o := f.renderUser(a)
 	extra := object{
 		"name": a.Name, "email": a.Email, "company": nil, "blog": "", "location": nil, "hireable": nil, "bio": nil,
-		"twitter_username": nil, "public_repos": 0, "public_gists": 0, "followers": 0, "following": 0,
+		"twitter_username": nil, "user_view_type": "public", "public_repos": 0, "public_gists": 0, "followers": 0, "following": 0,
 		"created_at": "2025-01-01T00:00:00Z", "updated_at": "2025-01-01T00:00:00Z",
 	}
 	for key, value := range extra {
