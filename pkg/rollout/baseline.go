@@ -34,6 +34,11 @@ func BaselineOf(o Observation, ignore []string) fleet.Baseline {
 			if got.Waiting != "" && got.Waiting != "ContainerCreating" && got.Waiting != "PodInitializing" {
 				c.Waiting = got.Waiting
 			}
+			// Seen between two back-offs: a kubelet forgets a back-off after ten
+			// minutes without a crash.
+			if c.Waiting == "" && got.Restarts > 1 && got.Last != nil && o.Taken.Sub(got.Last.Finished) < 10*time.Minute {
+				c.Waiting = "CrashLoopBackOff"
+			}
 			for _, t := range []*Termination{got.Last, got.Terminated} {
 				if t != nil && !t.Finished.Before(ended) && (!got.Init || t.ExitCode != 0) {
 					ended, c.ExitCode, c.Reason = t.Finished, t.ExitCode, t.Reason

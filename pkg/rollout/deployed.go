@@ -156,13 +156,25 @@ func (j *judge) countersComplete() bool {
 	c, want := j.o.Counters, j.o.Replicas
 	switch j.o.ID.Kind {
 	case "StatefulSet", "CloneSet":
-		return c.Updated >= want-j.o.Partition && c.Ready >= want
+		return c.Updated >= want-j.o.Partition && c.Ready >= want && j.readyNew() >= want-j.o.Partition
 	case "DaemonSet":
-		return c.Updated >= want && c.Available >= want
+		return c.Updated >= want && c.Available >= want && j.readyNew() >= want
 	case "Rollout":
 		return j.o.RolloutStable && c.Updated >= want && c.Available >= want
 	}
 	return c.Updated >= want && c.Replicas <= c.Updated && c.Available >= c.Updated
+}
+
+// readyNew counts the ready pods of the new template: an old pod beside a new
+// one on the same node keeps the counters of a DaemonSet with surge whole.
+func (j *judge) readyNew() int {
+	n := 0
+	for _, p := range j.o.Pods {
+		if ready, _ := readyOf(p); p.New && ready && p.Deleted.IsZero() {
+			n++
+		}
+	}
+	return n
 }
 
 // named returns what of the change an admission message names: a container,

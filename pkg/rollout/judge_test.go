@@ -330,6 +330,10 @@ func TestWhatCounts(t *testing.T) {
 			w.o.Partition, w.o.Counters.Updated, w.o.Pods[0].New = 1, 1, false
 		}, 19, fleet.VerdictSoaking, ""},
 		{"OnDelete waits for a person", func(w *world) { w.statefulSet(); w.o.OnDelete, w.o.Counters.Updated = true, 0 }, 0, fleet.VerdictNeedsHuman, ReasonOnDelete},
+		{"a DaemonSet's old pod beside a new one that is not ready completes nothing", func(w *world) {
+			w.o.ID.Kind, w.o.Conditions, w.o.Counters = "DaemonSet", nil, Counters{Updated: 2, Available: 2}
+			w.o.Pods[0].Conditions[0] = Condition{Type: "Ready", Status: "False", LastTransition: zero().Add(time.Minute)}
+		}, 17, fleet.VerdictProgressing, ReasonRollingOut},
 		{"a DaemonSet is complete by its own counters", func(w *world) {
 			w.o.ID.Kind, w.o.Conditions, w.o.Counters = "DaemonSet", nil, Counters{Updated: 2, Available: 2}
 		}, 19, fleet.VerdictSoaking, ""},
@@ -566,6 +570,17 @@ func TestBaselineOfReadsEveryPod(t *testing.T) {
 	}
 	if !slices.Equal(b.Containers, want) {
 		t.Errorf("BaselineOf() = %+v, want %+v", b.Containers, want)
+	}
+}
+
+func TestBaselineOfSeesACrashLoopBetweenItsBackOffs(t *testing.T) {
+	for ago, want := range map[time.Duration]string{5 * time.Minute: "CrashLoopBackOff", 11 * time.Minute: ""} {
+		w := newWorld()
+		w.o.Taken = zero().Add(time.Hour)
+		w.c(0, "cart").Restarts, w.c(0, "cart").Last = 40, &Termination{Reason: "Error", ExitCode: 1, Finished: w.o.Taken.Add(-ago)}
+		if got := BaselineOf(w.o, nil).Containers[1].Waiting; got != want {
+			t.Errorf("a crash %s ago: waiting %q, want %q", ago, got, want)
+		}
 	}
 }
 
