@@ -138,7 +138,6 @@ type simWorkload struct {
 	deploy           time.Duration // when the change arrives
 	quotaUntil       time.Duration
 	pods             []*simPod
-	old              int // old pods that stay while the rollout stalls
 	stalls           bool
 	flaky            float64 // share of API errors
 	complete         time.Duration
