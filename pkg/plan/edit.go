@@ -127,24 +127,35 @@ func (d *draft) addEnv(c fleet.Container, flag string, fresh []javaagent.Var) {
 		return
 	}
 	list := c.Field + ".env"
-	after, near := "", c.Place
-	var items []string
-	if e, ok := entry(c, flag); ok && flag != "" && e.At == nil {
-		after, near = "[name="+flag+"]", e.Place
-	} else if len(c.Env) > 0 {
+	near := c.Place
+	if len(c.Env) > 0 {
 		near = c.Env[len(c.Env)-1].Place
 	}
+	var items []string
 	for _, v := range fresh {
 		text := envText(v.Name, v.Value)
 		items = append(items, text)
 		d.effect(fleet.Effect{Field: list + "[name=" + v.Name + "].value", New: v.Value, OldAbsent: true})
 		if len(c.Env) > 0 {
-			d.add(list+"[name="+v.Name+"]", text, after, near)
+			after, at := d.behind(c, flag, v.After, near)
+			d.add(list+"[name="+v.Name+"]", text, after, at)
 		}
 	}
 	if len(c.Env) == 0 {
 		d.add(list, "["+strings.Join(items, ", ")+"]", "", near)
 	}
+}
+
+// behind is the sibling that new entries follow: the entry with the flag, or
+// one further down that their values refer to. Empty: the end.
+func (d *draft) behind(c fleet.Container, flag, reference string, end fleet.Place) (after string, at fleet.Place) {
+	at = end
+	for _, e := range c.Env {
+		if (e.Name == flag && flag != "" || e.Name == reference && reference != "") && e.At == nil && !d.gone(e.Entry()) {
+			after, at = "[name="+e.Name+"]", e.Place
+		}
+	}
+	return after, at
 }
 
 // removeEnv removes a whole entry.
