@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -42,6 +43,10 @@ type Options struct {
 	Tick, SyncEvery time.Duration
 	// RegistryWrap sees every request before the registry does.
 	RegistryWrap func(http.Handler) http.Handler
+	// Unseeded are images that the manifests name and the registry lacks.
+	Unseeded []string
+	// Protected are branches, or patterns of path.Match, that refuse pushes.
+	Protected []string
 	// Config replaces lines of the configuration: "gate" -> "6s".
 	Config map[string]string
 	Log    *slog.Logger
@@ -64,6 +69,7 @@ func Start(ctx context.Context, o Options) (*World, error) {
 	if err != nil {
 		return nil, fmt.Errorf("reading the manifests: %w", err)
 	}
+	refs = slices.DeleteFunc(refs, func(ref string) bool { return slices.Contains(o.Unseeded, ref) })
 	if err := os.CopyFS(w.Checkout(), o.Files); err != nil {
 		return nil, fmt.Errorf("copying the manifests: %w", err)
 	}
@@ -82,7 +88,7 @@ func Start(ctx context.Context, o Options) (*World, error) {
 func (w *World) Open(ctx context.Context) error {
 	var err error
 	w.Forge, err = forge.Start(ctx, forge.Options{
-		Owner: "acme", Repo: "deployments", FS: os.DirFS(w.Checkout()), Now: w.opt.Now, Dir: filepath.Join(w.opt.Dir, "forge"),
+		Owner: "acme", Repo: "deployments", FS: os.DirFS(w.Checkout()), Now: w.opt.Now, Dir: filepath.Join(w.opt.Dir, "forge"), Protected: w.opt.Protected,
 		Users: []forge.User{
 			{Login: Reviewer, Token: "reviewer-token", Role: forge.Admin},
 			{Login: Bot, Token: "bot-token", Role: forge.Write, Bot: true},
@@ -220,7 +226,6 @@ spec:
   agent:
     version: {{version}}
     source: {image: {{image}}, path: /javaagent.jar}
-    extensions: [{file: acme-extension.jar}]
     startScript: {file: start.sh, path: /home/admin/start.sh}
     entrypoint: [/bin/sh, /home/admin/start.sh]
   options:
@@ -251,14 +256,9 @@ func (w *World) writeConfig(url string) error {
 	for key, value := range values {
 		text = strings.ReplaceAll(text, "{{"+key+"}}", value)
 	}
-	extension, err := Jar(map[string]string{"Implementation-Title": "acme-extension"}, "com/acme/otel/Extension.class")
-	if err != nil {
-		return err
-	}
 	for name, data := range map[string][]byte{
-		"otelshift.yaml":     []byte(text),
-		"acme-extension.jar": extension,
-		"start.sh":           []byte("#!/bin/sh\n# One start script for every application image.\nexec catalina.sh run\n"),
+		"otelshift.yaml": []byte(text),
+		"start.sh":       []byte("#!/bin/sh\n# One start script for every application image.\nexec catalina.sh run\n"),
 	} {
 		if err := os.WriteFile(filepath.Join(w.opt.Dir, name), data, 0o600); err != nil {
 			return fmt.Errorf("writing the configuration: %w", err)

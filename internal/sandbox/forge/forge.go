@@ -73,7 +73,8 @@ type Options struct {
 	// gives the same times in every run.
 	Now func() time.Time
 
-	// Protected branches refuse pushes and deletion by everybody; merging a pull
+	// Protected branches, by name or shell pattern, refuse pushes and deletion by
+	// everybody; merging a pull
 	// request is how they move.
 	Protected []string
 	// MaxRefsPerPush refuses pushes that update more refs; zero: no limit.

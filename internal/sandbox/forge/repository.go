@@ -86,11 +86,13 @@ if [ "$max" -gt 0 ] && [ "$count" -gt "$max" ]; then
 fi
 `,
 		"update": `#!/bin/sh
-if git config --get-all sandbox.protected | grep -qxF -- "$1"; then
+git config --get-all sandbox.protected | while read -r pattern; do
+	case "$1" in $pattern) exit 1 ;; esac
+done || {
 	echo "error: GH006: Protected branch update failed for $1." >&2
 	echo "error: Changes must be made through a pull request." >&2
 	exit 1
-fi
+}
 `,
 	}
 	for name, script := range hooks {
