@@ -50,8 +50,8 @@ func (m *maker) initContainer(d *draft, a fleet.InitAgent) {
 		d.block(fleet.CodeUnsupportedForm, at, fmt.Sprintf("init container %s brings the agent, and no image is configured that it could copy the new one from: "+
 			"set agent.initImage, or delivery: image", a.Container))
 		return
-	case len(m.spec.Agent.Extensions) > 0 || m.spec.Agent.StartScript != nil:
-		d.block(fleet.CodeUnsupportedForm, at, fmt.Sprintf("init container %s copies the agent only, not agent.extensions or agent.startScript: use delivery: image", a.Container))
+	case len(m.spec.Agent.Extensions) > 0:
+		d.block(fleet.CodeUnsupportedForm, at, fmt.Sprintf("init container %s copies the agent only, not agent.extensions: use delivery: image", a.Container))
 		return
 	case m.in.Failed[ref] != nil:
 		code, message := imageFailure(m.in.Failed[ref])

@@ -47,9 +47,18 @@ func explain(doing string, err error) error {
 		if errors.Is(err, fleet.ErrDenied) || errors.Is(err, fleet.ErrNotFound) {
 			return fmt.Errorf("%s: %w", doing, network.Err)
 		}
-		return &apiError{text: fmt.Sprintf("%s: %v: %s", doing, network.Err, fleet.ErrUnavailable), kind: fleet.ErrUnavailable}
+		return &apiError{text: fmt.Sprintf("%s: %s does not answer: %v: %s", doing, server(network.URL), network.Err, fleet.ErrUnavailable), kind: fleet.ErrUnavailable}
 	}
 	return fmt.Errorf("%s: %w", doing, err)
+}
+
+// server is the scheme and host of an address.
+func server(address string) string {
+	u, err := url.Parse(address)
+	if err != nil {
+		return "GitHub"
+	}
+	return u.Scheme + "://" + u.Host
 }
 
 func fromResponse(doing string, r *github.ErrorResponse) error {
