@@ -1,0 +1,83 @@
+package migrate
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/otelshift/otelshift/pkg/fleet"
+	"github.com/otelshift/otelshift/pkg/ledger"
+)
+
+// Answer is a person's word that this run has heard.
+type Answer struct {
+	PullRequest int    `json:"pullRequest"`
+	Label       string `json:"label"`
+	By          string `json:"by"`
+	Taken       bool   `json:"taken"` // false: the person may not write, and nothing came of it
+}
+
+// answer hears the labels that people set: accept, retry, pause. Each is kept
+// in the pull request's record, acknowledged in a comment, and removed.
+func (m *Migration) answer(ctx context.Context, w *world) ([]Answer, []Problem) {
+	answers, problems := []Answer{}, []Problem{}
+	for _, asked := range w.ledger.Asked() {
+		pull := w.pull(asked.PullRequest.Number)
+		if pull == nil {
+			continue
+		}
+		answer, err := m.hear(ctx, w, pull, asked.Label)
+		if err != nil {
+			problems = append(problems, problem(*pull, fmt.Errorf("answering %s: %w", asked.Label, err)))
+			continue
+		}
+		answers = append(answers, answer)
+	}
+	if len(answers) > 0 {
+		m.fold(w)
+	}
+	return answers, problems
+}
+
+// hear takes one label. The record is written before the label goes, so that
+// a run that dies in between hears it again.
+func (m *Migration) hear(ctx context.Context, w *world, pull *fleet.PullRequest, label string) (Answer, error) {
+	by, may, err := m.ports.PullRequests.Labelled(ctx, pull.Number, label)
+	if err != nil {
+		return Answer{}, err
+	}
+	answer := Answer{PullRequest: pull.Number, Label: label, By: by, Taken: may}
+	if m.opt.DryRun {
+		return answer, nil
+	}
+	text := fmt.Sprintf("`%s` by @%s has no effect: only a person with write access can say this.", label, by)
+	if may {
+		record, err := ledger.Decode(pull.Body)
+		if err != nil {
+			return Answer{}, err
+		}
+		text = "Heard @" + by + ": " + heard(label)
+		body := ledger.ReplaceRecord(pull.Body, ledger.Answer(record, label))
+		if err := m.ports.PullRequests.Edit(ctx, pull.Number, fleet.PullRequestEdit{Body: &body}); err != nil {
+			return Answer{}, err
+		}
+		pull.Body = body
+	}
+	if err := m.ports.PullRequests.Comment(ctx, pull.Number, "Answer", text); err != nil {
+		return Answer{}, err
+	}
+	if problems := m.label(ctx, w, pull.Number, nil, []string{label}); len(problems) > 0 {
+		return Answer{}, problems[0].Err
+	}
+	return answer, nil
+}
+
+// heard says what comes of a label.
+func heard(label string) string {
+	switch label {
+	case fleet.LabelAccept:
+		return "this matter is closed and holds no further batch."
+	case fleet.LabelRetry:
+		return "these workloads are proposed again."
+	}
+	return "no new batch is proposed until `" + fleet.LabelAccept + "` is set here."
+}

@@ -1,0 +1,149 @@
+package migrate
+
+import (
+	"encoding/json"
+	"fmt"
+	"log/slog"
+	"path"
+	"slices"
+	"time"
+
+	"github.com/otelshift/otelshift/pkg/config"
+	"github.com/otelshift/otelshift/pkg/fleet"
+)
+
+// Ports are the effects a Migration acts through. PullRequests and Cluster may
+// be nil: planning needs neither, and without a cluster nothing is judged.
+// Images is nil offline.
+type Ports struct {
+	Manifests    Manifests
+	Images       Images
+	PullRequests PullRequests
+	Cluster      Cluster
+	Clock        Clock
+}
+
+// Options of one run.
+type Options struct {
+	Config config.Config
+	// Owners is the CODEOWNERS path to read; empty: the usual places.
+	Owners string
+	// DryRun stops before the first effect that writes.
+	DryRun bool
+	// Events receives what happens while it happens; nil: nobody looks.
+	Events func(Event)
+	Log    *slog.Logger
+}
+
+// Stage names a step of the pipeline.
+type Stage string
+
+// The stages, in their order.
+const (
+	StageClone   Stage = "clone"
+	StageScan    Stage = "scan"
+	StagePlan    Stage = "plan"
+	StageObserve Stage = "observe"
+	StageBuild   Stage = "build"
+	StagePropose Stage = "propose"
+	StageVerify  Stage = "verify"
+	StageRevert  Stage = "revert"
+)
+
+// Event is one thing that happened. Done and Total count Subjects of the same
+// stage; Total is 0 where nothing is counted.
+type Event struct {
+	Stage       Stage
+	Subject     string // a workload, image or branch
+	Message     string
+	Done, Total int
+}
+
+// Migration conducts one run.
+type Migration struct {
+	ports Ports
+	opt   Options
+	spec  config.Spec
+	log   *slog.Logger
+}
+
+// New returns a Migration. Manifests and Clock are required.
+func New(ports Ports, opt Options) *Migration {
+	log := opt.Log
+	if log == nil {
+		log = slog.New(slog.DiscardHandler)
+	}
+	return &Migration{ports: ports, opt: opt, spec: opt.Config.Spec, log: log}
+}
+
+func (m *Migration) event(e Event) {
+	if m.opt.Events != nil {
+		m.opt.Events(e)
+	}
+}
+
+func (m *Migration) now() time.Time { return m.ports.Clock.Now() }
+
+// Filter narrows what is shown or done to some workloads.
+type Filter struct {
+	only      []fleet.Action // empty: all
+	workloads []string       // globs; empty: all
+}
+
+// NewFilter makes a filter of actions and of globs over "namespace/Kind/name",
+// "namespace/name" or the name alone. It names an unknown action or a broken
+// glob.
+func NewFilter(only, workloads []string) (Filter, error) {
+	f := Filter{workloads: workloads}
+	for _, name := range only {
+		action := fleet.Action(name)
+		if !slices.Contains(fleet.Actions(), action) {
+			return Filter{}, fmt.Errorf("action %q is not one of %v", name, fleet.Actions())
+		}
+		f.only = append(f.only, action)
+	}
+	for _, glob := range workloads {
+		if _, err := path.Match(glob, ""); err != nil {
+			return Filter{}, fmt.Errorf("workload glob %q: %w", glob, err)
+		}
+	}
+	return f, nil
+}
+
+// Match reports whether the workload passes.
+func (f Filter) Match(w fleet.Planned) bool {
+	return (len(f.only) == 0 || slices.Contains(f.only, w.Action)) && f.MatchID(w.ID)
+}
+
+// MatchID reports whether the id passes the globs.
+func (f Filter) MatchID(id fleet.ID) bool {
+	if len(f.workloads) == 0 {
+		return true
+	}
+	for _, glob := range f.workloads {
+		for _, name := range []string{id.String(), id.Name, id.Namespace + "/" + id.Name} {
+			if ok, err := path.Match(glob, name); err == nil && ok {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// Plan returns the plan with only the workloads that pass; the summary and the
+// batches stay those of the whole.
+func (f Filter) Plan(p fleet.Plan) fleet.Plan {
+	p.Workloads = slices.DeleteFunc(slices.Clone(p.Workloads), func(w fleet.Planned) bool { return !f.Match(w) })
+	return p
+}
+
+// Problem is one failure that did not stop the others.
+type Problem struct {
+	Subject string // image, workload, branch or pull request
+	Err     error
+}
+
+// MarshalJSON writes subject and message.
+func (p Problem) MarshalJSON() ([]byte, error) {
+	return json.Marshal(map[string]string{"subject": p.Subject, "message": p.Err.Error()})
+}

@@ -1,0 +1,277 @@
+package migrate
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+
+	"github.com/otelshift/otelshift/pkg/dashboard"
+	"github.com/otelshift/otelshift/pkg/fleet"
+	"github.com/otelshift/otelshift/pkg/ledger"
+	"github.com/otelshift/otelshift/pkg/manifest"
+)
+
+// ProposeResult is what propose did.
+type ProposeResult struct {
+	Plan     fleet.Plan   `json:"-"`
+	Hold     *fleet.Pause `json:"hold,omitempty"` // why nothing new was proposed
+	Proposed []Proposal   `json:"proposed"`
+	Problems []Problem    `json:"problems"`
+}
+
+// Proposal is one batch on its way to a pull request.
+type Proposal struct {
+	Batch       fleet.BatchPlan       `json:"batch"`
+	Branch      string                `json:"branch"`
+	Revision    string                `json:"revision,omitempty"` // empty on a dry run
+	Files       []string              `json:"files"`
+	PullRequest fleet.PullRequestLink `json:"pullRequest"` // zero on a dry run
+	Reused      bool                  `json:"reused"`      // the branch was there already
+}
+
+// Propose opens the pull requests of the next batches.
+func (m *Migration) Propose(ctx context.Context) (ProposeResult, error) {
+	w, err := m.look(ctx)
+	if err != nil {
+		return ProposeResult{}, err
+	}
+	problems := m.mendLabels(ctx, w)
+	result, err := m.propose(ctx, w)
+	result.Problems = append(problems, result.Problems...)
+	return result, err
+}
+
+func (m *Migration) propose(ctx context.Context, w *world) (ProposeResult, error) {
+	result := ProposeResult{Proposed: []Proposal{}, Problems: []Problem{}}
+	result.Problems = append(result.Problems, m.withdraw(ctx, w)...)
+	room := min(w.ledger.Room(), m.spec.PullRequest.MaxPerRun)
+	if hold := w.ledger.Hold(); hold != nil || room <= 0 {
+		d, err := m.draft(ctx, w, trial{count: 0})
+		if err != nil {
+			return result, err
+		}
+		result.Plan, result.Hold = d.plan, hold
+		return result, nil
+	}
+	images := depthImages
+	if m.opt.DryRun {
+		images = depthNames
+	}
+	d, err := m.draft(ctx, w, trial{count: room, images: images, observe: true})
+	if err != nil {
+		return result, err
+	}
+	result.Plan = d.plan
+	result.Problems = append(result.Problems, d.problems...)
+	branches, err := m.ports.Manifests.Branches(ctx, m.spec.PullRequest.BranchPrefix)
+	if err != nil {
+		return result, fmt.Errorf("listing branches: %w", err)
+	}
+	for _, batch := range d.batches {
+		proposal, err := m.proposeBatch(ctx, w, d, batch, branches)
+		if err != nil {
+			if ctx.Err() != nil || errors.Is(err, fleet.ErrUnavailable) || errors.Is(err, fleet.ErrDenied) {
+				return result, err
+			}
+			result.Problems = append(result.Problems, Problem{Subject: "batch " + strconv.Itoa(batch.Number), Err: err})
+			continue
+		}
+		result.Proposed = append(result.Proposed, proposal)
+	}
+	m.fold(w)
+	return result, nil
+}
+
+// mendLabels brings the labels of our pull requests to what their state asks
+// for, those that a killed run left out included.
+func (m *Migration) mendLabels(ctx context.Context, w *world) []Problem {
+	var problems []Problem
+	for _, u := range w.ledger.Unlabelled() {
+		kind := fleet.LabelBatch
+		if u.Kind == fleet.RecordRevert {
+			kind = fleet.LabelRevert
+		}
+		problems = append(problems, m.label(ctx, w, u.Number, m.labels(kind), nil)...)
+	}
+	for _, b := range w.ledger.Batches {
+		add, remove := b.Labels()
+		problems = append(problems, m.label(ctx, w, b.PullRequest.Number, add, remove)...)
+	}
+	m.fold(w)
+	return problems
+}
+
+// withdraw closes open batches of an earlier target: their workloads are
+// planned for the present one.
+func (m *Migration) withdraw(ctx context.Context, w *world) []Problem {
+	var problems []Problem
+	for _, b := range w.ledger.Obsolete() {
+		pull := w.pull(b.PullRequest.Number)
+		if pull == nil {
+			continue
+		}
+		record := b.Record
+		record.Answer = ledger.AnswerWithdrawn
+		body := ledger.ReplaceRecord(pull.Body, record)
+		if !m.opt.DryRun {
+			const text = "The target has changed since this was proposed. Its workloads come again, for the present target."
+			if err := m.ports.PullRequests.Comment(ctx, pull.Number, "Withdrawn", text); err != nil {
+				problems = append(problems, problem(*pull, fmt.Errorf("withdrawing: %w", err)))
+				continue
+			}
+			if err := m.ports.PullRequests.Edit(ctx, pull.Number, fleet.PullRequestEdit{Body: &body, Close: true}); err != nil {
+				problems = append(problems, problem(*pull, fmt.Errorf("withdrawing: %w", err)))
+				continue
+			}
+		}
+		pull.Body, pull.State, pull.Closed = body, fleet.PullRequestClosed, m.now()
+	}
+	m.fold(w)
+	return problems
+}
+
+// label changes labels on the forge and in the world.
+func (m *Migration) label(ctx context.Context, w *world, number int, add, remove []string) []Problem {
+	pull := w.pull(number)
+	if pull == nil || len(add)+len(remove) == 0 {
+		return nil
+	}
+	if !m.opt.DryRun {
+		if err := m.ports.PullRequests.Label(ctx, number, add, remove); err != nil {
+			return []Problem{problem(*pull, fmt.Errorf("labelling: %w", err))}
+		}
+	}
+	pull.Labels = mergeLabels(pull.Labels, add, remove)
+	return nil
+}
+
+func (m *Migration) labels(kind string) []string {
+	return mergeLabels(m.spec.PullRequest.Labels, []string{kind}, nil)
+}
+
+// mergeLabels returns the sorted set of labels with some added and some
+// removed.
+func mergeLabels(labels, add, remove []string) []string {
+	merged := slices.Concat(labels, add)
+	merged = slices.DeleteFunc(merged, func(l string) bool { return slices.Contains(remove, l) })
+	slices.Sort(merged)
+	return slices.Compact(merged)
+}
+
+// proposeBatch commits, pushes and opens one batch.
+func (m *Migration) proposeBatch(ctx context.Context, w *world, d *draft, batch fleet.BatchPlan, branches map[string]string) (Proposal, error) {
+	members := d.members(batch)
+	applied, err := manifest.Apply(w.checkout.Files, d.groups(batch))
+	if err != nil {
+		return Proposal{}, fmt.Errorf("editing manifests: %w", err)
+	}
+	for i, p := range members {
+		if changes, ok := applied.Changes[p.ID]; ok {
+			members[i].Changes = changes
+		}
+	}
+	record := m.record(w, d, batch, members)
+	message := ledger.CommitMessage(record, changesOf(members), m.spec.Commit)
+	branch := ledger.Branch(m.spec.PullRequest.BranchPrefix, record)
+	proposal := Proposal{Batch: batch, Branch: branch, Files: fleet.SortedKeys(applied.Files)}
+	if m.opt.DryRun {
+		return proposal, nil
+	}
+	proposal.Revision, err = m.ports.Manifests.Commit(ctx, fleet.CommitSpec{Base: w.checkout.Revision, Files: applied.Files, Message: message})
+	if err != nil {
+		return Proposal{}, fmt.Errorf("committing batch %d: %w", batch.Number, err)
+	}
+	proposal.Reused, err = m.push(ctx, branch, proposal.Revision, branches[branch])
+	if err != nil {
+		return Proposal{}, err
+	}
+	body := dashboard.BatchBody(dashboard.BatchBodyInput{Record: record, Members: members, Target: d.plan.Target, Spec: m.spec})
+	opened, err := m.ports.PullRequests.Open(ctx, m.pullSpec(branch, dashboard.BatchTitle(record), body, fleet.LabelBatch))
+	if err != nil {
+		return Proposal{}, fmt.Errorf("opening the pull request of %s: %w", branch, err)
+	}
+	proposal.PullRequest = fleet.PullRequestLink{Number: opened.Number, URL: opened.URL}
+	w.pulls = append([]fleet.PullRequest{opened}, w.pulls...)
+	m.event(Event{Stage: StagePropose, Subject: opened.URL, Message: fmt.Sprintf("opened batch %d with %d workloads", batch.Number, len(members))})
+	return proposal, nil
+}
+
+func (m *Migration) pullSpec(branch, title, body, kind string) fleet.PullRequestSpec {
+	c := m.spec.PullRequest
+	return fleet.PullRequestSpec{
+		Branch: branch, Title: title, Body: body, Labels: m.labels(kind), Reviewers: c.Reviewers, TeamReviewers: c.TeamReviewers,
+		Assignees: c.Assignees, Milestone: c.Milestone, Draft: c.Draft, AutoMerge: c.AutoMerge,
+	}
+}
+
+// push moves the branch to revision. A branch that is there already is moved
+// only if every commit on it is ours.
+func (m *Migration) push(ctx context.Context, branch, revision, tip string) (reused bool, err error) {
+	if tip == revision {
+		return true, nil
+	}
+	if tip != "" {
+		head, err := m.ports.Manifests.BranchHead(ctx, branch)
+		if err != nil {
+			return false, fmt.Errorf("reading branch %s: %w", branch, err)
+		}
+		for _, c := range head.Commits {
+			if c.AuthorEmail != m.spec.Commit.Email || c.CommitterEmail != m.spec.Commit.Email {
+				return false, fmt.Errorf("pushing %s: commit %s on it is by %s: a branch that somebody worked on is left alone", branch, short(c.Revision), c.AuthorEmail)
+			}
+		}
+	}
+	results, err := m.ports.Manifests.Push(ctx, []fleet.RefUpdate{{Branch: branch, Old: tip, New: revision}})
+	if err != nil {
+		return false, err
+	}
+	for _, r := range results {
+		if r.Err != nil {
+			return false, r.Err
+		}
+	}
+	return tip != "", nil
+}
+
+func short(revision string) string { return revision[:min(len(revision), 12)] }
+
+// record is what the pull request will remember.
+func (m *Migration) record(w *world, d *draft, batch fleet.BatchPlan, members []fleet.Planned) fleet.Record {
+	r := fleet.Record{
+		Schema: ledger.Schema, Kind: fleet.RecordBatch, Key: batch.Key, Number: batch.Number, Target: w.target,
+		Version: d.plan.Target.Version, Base: w.checkout.Revision, Wave: batch.Wave, Ungated: m.ports.Cluster == nil,
+		Attempt: w.ledger.Attempt(idsOf(members)),
+	}
+	for _, p := range members {
+		rw := fleet.RecordWorkload{ID: p.ID.String(), Action: p.Action, File: p.File, Effects: ledger.Hashed(p.Effects)}
+		for _, c := range p.Containers {
+			if c.Image != nil {
+				rw.Image = c.Image
+				break
+			}
+		}
+		if b, ok := d.baselines[p.ID]; ok {
+			rw.Baseline = &b
+		}
+		r.Workloads = append(r.Workloads, rw)
+	}
+	return r
+}
+
+func idsOf(members []fleet.Planned) []fleet.ID {
+	ids := make([]fleet.ID, len(members))
+	for i, p := range members {
+		ids[i] = p.ID
+	}
+	return ids
+}
+
+func changesOf(members []fleet.Planned) map[fleet.ID][]fleet.Change {
+	changes := make(map[fleet.ID][]fleet.Change, len(members))
+	for _, p := range members {
+		changes[p.ID] = p.Changes
+	}
+	return changes
+}

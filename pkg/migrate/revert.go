@@ -1,0 +1,184 @@
+package migrate
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+
+	"github.com/otelshift/otelshift/pkg/dashboard"
+	"github.com/otelshift/otelshift/pkg/fleet"
+	"github.com/otelshift/otelshift/pkg/ledger"
+	"github.com/otelshift/otelshift/pkg/manifest"
+	"github.com/otelshift/otelshift/pkg/plan"
+)
+
+// reverts opens a pull request for each batch with failures that nobody has
+// answered and no revert names.
+func (m *Migration) reverts(ctx context.Context, w *world) ([]Proposal, []Problem) {
+	var proposals []Proposal
+	var problems []Problem
+	if m.spec.Verify.Revert == "none" {
+		return nil, nil
+	}
+	for _, task := range w.ledger.ToRevert() {
+		proposal, err := m.revert(ctx, w, task)
+		if err != nil {
+			problems = append(problems, problem(task.PullRequest, fmt.Errorf("reverting: %w", err)))
+			continue
+		}
+		if proposal != nil {
+			proposals = append(proposals, *proposal)
+		}
+	}
+	m.fold(w)
+	return proposals, problems
+}
+
+// revert takes back the failed workloads of one batch. It returns nil where
+// nothing is left to take back.
+func (m *Migration) revert(ctx context.Context, w *world, task ledger.Task) (*Proposal, error) {
+	ids, batch := m.toRevert(task)
+	head, err := m.ports.Manifests.PullRequestHead(ctx, task.PullRequest.Number)
+	if err != nil {
+		return nil, fmt.Errorf("reading refs/pull/%d/head: %w", task.PullRequest.Number, err)
+	}
+	inverted, err := manifest.Invert(ctx, manifest.Undo{Before: head.Before, After: head.After, At: w.checkout.Files, IDs: ids, Batch: batch})
+	if err != nil {
+		return nil, fmt.Errorf("inverting the change: %w", err)
+	}
+	applied, err := manifest.Apply(w.checkout.Files, inverted.Groups)
+	if err != nil {
+		return nil, fmt.Errorf("editing manifests: %w", err)
+	}
+	untouched := maps.Clone(inverted.Superseded)
+	if untouched == nil {
+		untouched = map[fleet.ID]fleet.Reason{}
+	}
+	for id, reason := range applied.Refused {
+		untouched[id] = reason
+	}
+	if err := m.untouched(ctx, w, task, untouched, inverted.Done); err != nil {
+		return nil, err
+	}
+	record := revertRecord(w, task, applied, inverted.Groups)
+	if len(record.Workloads) == 0 {
+		return nil, nil //nolint:nilnil // nothing is left to take back, and that was said
+	}
+	return m.openRevert(ctx, w, task, record, applied, inverted)
+}
+
+// toRevert are the workloads to take back, and all of the batch.
+func (m *Migration) toRevert(task ledger.Task) (ids, batch []fleet.ID) {
+	for _, rw := range task.Record.Workloads {
+		id, err := fleet.ParseID(rw.ID)
+		if err != nil {
+			continue
+		}
+		batch = append(batch, id)
+		if m.spec.Verify.Revert == "batch" || slices.Contains(task.Workloads, rw.ID) {
+			ids = append(ids, id)
+		}
+	}
+	return ids, batch
+}
+
+// untouched writes down failures that cannot be taken back: a person changed
+// the workload since, or took it back already.
+func (m *Migration) untouched(ctx context.Context, w *world, task ledger.Task, reasons map[fleet.ID]fleet.Reason, done []fleet.ID) error {
+	t := &matter{pull: task.PullRequest, record: task.Record, verdict: map[int]fleet.Verdict{}}
+	t.record.Workloads = slices.Clone(t.record.Workloads)
+	for i, rw := range t.record.Workloads {
+		id, err := fleet.ParseID(rw.ID)
+		if err != nil || rw.Verdict == nil || !slices.Contains(task.Workloads, rw.ID) {
+			continue
+		}
+		v := *rw.Verdict
+		reason, refused := reasons[id]
+		switch {
+		case refused:
+			v.State, v.Reason = fleet.VerdictNeedsHuman, "Changed"
+			v.Message = "it failed (" + rw.Verdict.Reason + ") and is not taken back automatically: " + reason.Message
+		case slices.Contains(done, id):
+			v.State, v.Reason, v.Message = fleet.VerdictSuperseded, ledger.ReasonRevertedByOther, "its old values are back already"
+		default:
+			continue
+		}
+		v.Since, v.At = m.now(), m.now()
+		t.cases, t.verdict[i] = append(t.cases, i), v
+	}
+	return m.write(ctx, w, t)
+}
+
+// revertRecord is what the revert's pull request will remember: the effects
+// the other way round.
+func revertRecord(w *world, t ledger.Task, applied manifest.Applied, groups []manifest.Group) fleet.Record {
+	record := fleet.Record{
+		Schema: ledger.Schema, Kind: fleet.RecordRevert, Of: t.PullRequest.Number, Number: t.Record.Number, Target: t.Record.Target,
+		Version: t.Record.Version, Base: w.checkout.Revision, Wave: t.Record.Wave, Attempt: t.Record.Attempt,
+	}
+	var ids []fleet.ID
+	for _, g := range groups {
+		if _, refused := applied.Refused[g.ID]; refused {
+			continue
+		}
+		for i, rw := range t.Record.Workloads {
+			if rw.ID != g.ID.String() {
+				continue
+			}
+			ids = append(ids, g.ID)
+			back := fleet.RecordWorkload{ID: rw.ID, Action: rw.Action, File: rw.File, Baseline: rw.Baseline}
+			if rw.Image != nil {
+				back.Image = &fleet.ImageChange{From: rw.Image.To, To: rw.Image.From}
+			}
+			for _, e := range t.Record.Workloads[i].Effects {
+				back.Effects = append(back.Effects, fleet.RecordEffect{Field: e.Field, Old: e.New, New: e.Old})
+			}
+			record.Workloads = append(record.Workloads, back)
+		}
+	}
+	record.Key = plan.RevertKey(t.Record.Key, ids)
+	return record
+}
+
+func (m *Migration) openRevert(ctx context.Context, w *world, task ledger.Task, record fleet.Record, applied manifest.Applied, inverted manifest.Inverted) (*Proposal, error) {
+	changes := map[fleet.ID][]fleet.Change{}
+	for _, g := range inverted.Groups {
+		if _, refused := applied.Refused[g.ID]; !refused {
+			changes[g.ID] = g.Changes
+		}
+	}
+	branch := ledger.Branch(m.spec.PullRequest.BranchPrefix, record)
+	proposal := &Proposal{Batch: fleet.BatchPlan{Number: record.Number, Key: record.Key}, Branch: branch, Files: fleet.SortedKeys(applied.Files)}
+	for _, rw := range record.Workloads {
+		proposal.Batch.Workloads = append(proposal.Batch.Workloads, rw.ID)
+	}
+	if m.opt.DryRun {
+		return proposal, nil
+	}
+	var err error
+	proposal.Revision, err = m.ports.Manifests.Commit(ctx, fleet.CommitSpec{
+		Base: w.checkout.Revision, Files: applied.Files, Message: ledger.CommitMessage(record, changes, m.spec.Commit),
+	})
+	if err != nil {
+		return nil, fmt.Errorf("committing: %w", err)
+	}
+	branches, err := m.ports.Manifests.Branches(ctx, m.spec.PullRequest.BranchPrefix)
+	if err != nil {
+		return nil, fmt.Errorf("listing branches: %w", err)
+	}
+	if proposal.Reused, err = m.push(ctx, branch, proposal.Revision, branches[branch]); err != nil {
+		return nil, err
+	}
+	body := dashboard.RevertBody(dashboard.RevertBodyInput{
+		Record: record, Batch: task.Record, PullRequest: task.PullRequest, Superseded: inverted.Superseded, Evidence: m.spec.Verify.Evidence,
+	})
+	opened, err := m.ports.PullRequests.Open(ctx, m.pullSpec(branch, dashboard.RevertTitle(record), body, fleet.LabelRevert))
+	if err != nil {
+		return nil, fmt.Errorf("opening the pull request of %s: %w", branch, err)
+	}
+	proposal.PullRequest = fleet.PullRequestLink{Number: opened.Number, URL: opened.URL}
+	w.pulls = append([]fleet.PullRequest{opened}, w.pulls...)
+	m.event(Event{Stage: StageRevert, Subject: opened.URL, Message: fmt.Sprintf("opened a revert of %d workloads", len(record.Workloads))})
+	return proposal, nil
+}

@@ -1,0 +1,470 @@
+package migrate
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"slices"
+	"time"
+
+	"github.com/otelshift/otelshift/pkg/dashboard"
+	"github.com/otelshift/otelshift/pkg/fleet"
+	"github.com/otelshift/otelshift/pkg/ledger"
+	"github.com/otelshift/otelshift/pkg/manifest"
+	"github.com/otelshift/otelshift/pkg/rollout"
+)
+
+// Wait says until when Verify goes on looking; the zero value looks once, and
+// later runs go on.
+type Wait struct {
+	Until time.Time
+}
+
+// VerifyResult is what verify saw and did.
+type VerifyResult struct {
+	Judged   []Judged   `json:"judged"`
+	Reverts  []Proposal `json:"reverts"`
+	Answers  []Answer   `json:"answers"`
+	Problems []Problem  `json:"problems"`
+	// Failing: a rollout failure was found in this run or waits for an answer.
+	Failing bool `json:"failing"`
+	// Unsettled: rollouts that a later run has to judge again.
+	Unsettled int `json:"unsettled"`
+}
+
+// Judged is one workload's verdict in this run.
+type Judged struct {
+	ID          fleet.ID      `json:"id"`
+	PullRequest int           `json:"pullRequest"`
+	Revert      bool          `json:"revert"` // of a revert's rollout
+	Verdict     fleet.Verdict `json:"verdict"`
+}
+
+// Verify judges merged batches, labels them and opens revert pull requests.
+func (m *Migration) Verify(ctx context.Context, wait Wait) (VerifyResult, error) {
+	w, err := m.look(ctx)
+	if err != nil {
+		return VerifyResult{}, err
+	}
+	return m.verify(ctx, w, wait)
+}
+
+func (m *Migration) verify(ctx context.Context, w *world, wait Wait) (VerifyResult, error) {
+	result := VerifyResult{Judged: []Judged{}, Reverts: []Proposal{}}
+	result.Answers, result.Problems = m.answer(ctx, w)
+	for {
+		round, err := m.verifyOnce(ctx, w)
+		if err != nil {
+			return result, err
+		}
+		result.Judged, result.Unsettled = round.Judged, round.Unsettled
+		result.Reverts = append(result.Reverts, round.Reverts...)
+		result.Problems = append(result.Problems, round.Problems...)
+		result.Failing = m.failing(w)
+		if round.Unsettled == 0 || m.opt.DryRun || !m.now().Add(m.spec.Verify.Interval.Std()).Before(wait.Until) {
+			return result, nil
+		}
+		m.event(Event{Stage: StageVerify, Message: fmt.Sprintf("%d rollouts not settled yet", round.Unsettled)})
+		if err := m.ports.Clock.Sleep(ctx, m.spec.Verify.Interval.Std()); err != nil {
+			return result, err
+		}
+		if err := m.reread(ctx, w); err != nil {
+			return result, err
+		}
+	}
+}
+
+// failing reports whether a failure waits for a person's answer.
+func (m *Migration) failing(w *world) bool {
+	for _, b := range w.ledger.Batches {
+		for _, member := range b.Workloads {
+			if member.Newest && !member.Answered && (member.State == fleet.StateFailed || member.State == fleet.StateReverting) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// reread looks at the repository and the pull requests again.
+func (m *Migration) reread(ctx context.Context, w *world) error {
+	if err := m.read(ctx, w); err != nil {
+		return err
+	}
+	if err := m.list(ctx, w); err != nil {
+		return err
+	}
+	m.fold(w)
+	return nil
+}
+
+// matter is one merged pull request whose rollouts are not settled.
+type matter struct {
+	pull    fleet.PullRequest
+	record  fleet.Record
+	cases   []int // indices of record.Workloads that are still to be judged
+	verdict map[int]fleet.Verdict
+	earlier map[int][]fleet.Verdict // of this run, as judged
+	seen    map[int]rollout.Observation
+}
+
+// failures are the cases whose verdict is failed.
+func (t *matter) failures() []int {
+	var failed []int
+	for _, i := range t.cases {
+		if t.verdict[i].State == fleet.VerdictFailed {
+			failed = append(failed, i)
+		}
+	}
+	return failed
+}
+
+// verifyOnce judges, writes down, and takes back. The verdict is written before
+// the revert is opened: a run that dies in between is continued by the ledger,
+// which knows failures that no revert names.
+func (m *Migration) verifyOnce(ctx context.Context, w *world) (VerifyResult, error) {
+	var result VerifyResult
+	matters := m.matters(w)
+	for _, t := range matters {
+		if err := m.trust(ctx, t); err != nil {
+			result.Problems = append(result.Problems, problem(t.pull, err))
+		}
+	}
+	if err := m.judge(ctx, w, matters); err != nil {
+		return result, err
+	}
+	for _, t := range matters {
+		m.evidence(ctx, t)
+		t.incident()
+		for _, i := range t.cases {
+			id, err := fleet.ParseID(t.record.Workloads[i].ID)
+			if err != nil {
+				continue
+			}
+			v := t.verdict[i]
+			result.Judged = append(result.Judged, Judged{ID: id, PullRequest: t.pull.Number, Revert: t.record.Kind == fleet.RecordRevert, Verdict: v})
+			if !v.Settled() && v.State != fleet.VerdictNeedsHuman {
+				result.Unsettled++
+			}
+		}
+		if err := m.write(ctx, w, t); err != nil {
+			result.Problems = append(result.Problems, problem(t.pull, err))
+		}
+	}
+	m.fold(w)
+	result.Problems = append(result.Problems, m.mendLabels(ctx, w)...)
+	reverts, problems := m.reverts(ctx, w)
+	result.Reverts = reverts
+	result.Problems = append(result.Problems, problems...)
+	return result, nil
+}
+
+func problem(pull fleet.PullRequest, err error) Problem {
+	return Problem{Subject: fmt.Sprintf("pull request #%d", pull.Number), Err: err}
+}
+
+// matters are the merged pull requests that are not settled, oldest first.
+func (m *Migration) matters(w *world) []*matter {
+	var matters []*matter
+	for _, task := range w.ledger.Pending() {
+		t := &matter{pull: task.PullRequest, record: task.Record, verdict: map[int]fleet.Verdict{}, earlier: map[int][]fleet.Verdict{}, seen: map[int]rollout.Observation{}}
+		t.record.Workloads = slices.Clone(t.record.Workloads)
+		for i, rw := range t.record.Workloads {
+			if slices.Contains(task.Workloads, rw.ID) {
+				t.cases = append(t.cases, i)
+			}
+		}
+		matters = append(matters, t)
+	}
+	return matters
+}
+
+// trust holds the record against the pull request's own commit: a body can be
+// edited by anybody with write access, a commit cannot. Where they differ the
+// commit is right.
+func (m *Migration) trust(ctx context.Context, t *matter) error {
+	head, err := m.ports.Manifests.PullRequestHead(ctx, t.pull.Number)
+	if err != nil {
+		return fmt.Errorf("reading the commit: %w", err)
+	}
+	commit, err := m.ours(head)
+	if err != nil {
+		return err
+	}
+	restored := ledger.Restore(commit, head.Base)
+	if restored.Key == t.record.Key && slices.EqualFunc(restored.Workloads, t.record.Workloads,
+		func(a, b fleet.RecordWorkload) bool { return a.ID == b.ID && a.File == b.File }) {
+		return nil
+	}
+	for i, rw := range t.record.Workloads {
+		for _, own := range restored.Workloads {
+			if own.ID == rw.ID {
+				t.record.Workloads[i].Effects = own.Effects
+			}
+		}
+	}
+	return nil
+}
+
+// ours finds our own commit on a pull request.
+func (m *Migration) ours(head fleet.Head) (ledger.Commit, error) {
+	for _, c := range head.Commits {
+		if c.AuthorEmail != m.spec.Commit.Email || c.CommitterEmail != m.spec.Commit.Email {
+			continue
+		}
+		if commit, err := ledger.ParseCommit(c.Message); err == nil {
+			return commit, nil
+		}
+	}
+	return ledger.Commit{}, fmt.Errorf("reading the commit: no commit of ours at %s", short(head.Revision))
+}
+
+// judge fills the verdicts of all matters. Failures are confirmed by looking
+// again, an interval apart, before they count.
+func (m *Migration) judge(ctx context.Context, w *world, matters []*matter) error {
+	if m.ports.Cluster == nil {
+		for _, t := range matters {
+			for _, i := range t.cases {
+				t.verdict[i] = ungated(t.record.Workloads[i].Verdict, m.now())
+			}
+		}
+		return nil
+	}
+	if err := m.observe(ctx, w, matters, func(*matter, int) bool { return true }); err != nil {
+		return err
+	}
+	failing := func(t *matter, i int) bool { return t.verdict[i].State == fleet.VerdictFailed }
+	// A failing pull needs two looks whatever is configured.
+	for range max(m.spec.Verify.FailAfter, 2) - 1 {
+		if !anyCase(matters, failing) {
+			return nil
+		}
+		m.event(Event{Stage: StageVerify, Message: "a rollout fails: looking again before it counts"})
+		if err := m.ports.Clock.Sleep(ctx, m.spec.Verify.Interval.Std()); err != nil {
+			return err
+		}
+		for _, t := range matters {
+			for _, i := range t.cases {
+				t.earlier[i] = append(t.earlier[i], t.verdict[i])
+			}
+		}
+		if err := m.observe(ctx, w, matters, failing); err != nil {
+			return err
+		}
+	}
+	for _, t := range matters {
+		for _, i := range t.cases {
+			t.verdict[i] = rollout.Confirm(t.verdict[i], t.earlier[i], m.spec.Verify.FailAfter)
+		}
+	}
+	return nil
+}
+
+// ungated is the verdict without a cluster: nobody looks, and it says so.
+func ungated(previous *fleet.Verdict, now time.Time) fleet.Verdict {
+	v := fleet.Verdict{
+		State: fleet.VerdictInconclusive, Reason: "NoCluster", GatePassed: true, Since: now, At: now,
+		Message: "no cluster is configured: nobody looked at this rollout",
+	}
+	if previous != nil && previous.State == v.State {
+		v.Since = previous.Since
+	}
+	return v
+}
+
+func anyCase(matters []*matter, match func(*matter, int) bool) bool {
+	for _, t := range matters {
+		for _, i := range t.cases {
+			if match(t, i) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// observe looks at the matching cases in one go and judges them.
+func (m *Migration) observe(ctx context.Context, w *world, matters []*matter, match func(*matter, int) bool) error {
+	type place struct {
+		t *matter
+		i int
+	}
+	var places []place
+	var subjects []rollout.Subject
+	for _, t := range matters {
+		for _, i := range t.cases {
+			id, err := fleet.ParseID(t.record.Workloads[i].ID)
+			if err != nil || !match(t, i) {
+				continue
+			}
+			fields := make([]string, len(t.record.Workloads[i].Effects))
+			for k, e := range t.record.Workloads[i].Effects {
+				fields[k] = e.Field
+			}
+			places = append(places, place{t, i})
+			subjects = append(subjects, rollout.Subject{ID: id, Fields: fields})
+		}
+	}
+	if len(subjects) == 0 {
+		return nil
+	}
+	m.event(Event{Stage: StageObserve, Message: fmt.Sprintf("observing %d workloads", len(subjects))})
+	observations, err := m.ports.Cluster.Observe(ctx, subjects)
+	if err != nil {
+		return fmt.Errorf("observing the cluster: %w", err)
+	}
+	now := m.now()
+	for k, o := range observations {
+		t, i := places[k].t, places[k].i
+		rw := &t.record.Workloads[i]
+		e := m.expectation(ctx, w, t, *rw, o)
+		if rw.Baseline == nil && undeployed(o, rw.Effects) {
+			baseline := rollout.BaselineOf(o, m.spec.Workloads.IgnoreContainers)
+			rw.Baseline = &baseline
+		}
+		t.seen[i] = o
+		t.verdict[i] = rollout.Judge(o, e, rw.Baseline, now)
+		m.event(Event{Stage: StageVerify, Subject: rw.ID, Message: verdictWord(t.verdict[i])})
+	}
+	return nil
+}
+
+func verdictWord(v fleet.Verdict) string {
+	if v.Reason == "" {
+		return string(v.State)
+	}
+	return string(v.State) + " (" + v.Reason + ")"
+}
+
+// expectation is what should be deployed.
+func (m *Migration) expectation(ctx context.Context, w *world, t *matter, rw fleet.RecordWorkload, o rollout.Observation) rollout.Expectation {
+	v := m.spec.Verify
+	e := rollout.Expectation{
+		Merge: t.pull.MergeRevision, Merged: t.pull.Merged, Effects: rw.Effects,
+		Head: m.head(w, rw), Contains: map[string]bool{}, Delivery: fleet.Delivery(m.spec.Delivery),
+		IgnoreContainers: m.spec.Workloads.IgnoreContainers, Revert: t.record.Kind == fleet.RecordRevert, Previous: rw.Verdict,
+		Settings: rollout.Settings{
+			Gate: v.Gate.Std(), Soak: v.Soak.Std(), MaxRestarts: v.MaxRestarts, Deploy: v.Deadlines.Deploy.Std(),
+			Rollout: v.Deadlines.Rollout.Std(), Unschedulable: v.Deadlines.Unschedulable.Std(),
+			FailedCreate: v.Deadlines.FailedCreate.Std(), TooOld: v.Deadlines.Revert.Std(),
+		},
+	}
+	if o.Sync == nil {
+		return e
+	}
+	for _, revision := range slices.Concat(o.Sync.Revisions, fleet.SortedKeys(o.Sync.DeployStarted)) {
+		if _, known := e.Contains[revision]; known || revision == "" {
+			continue
+		}
+		contains, err := m.ports.Manifests.Contains(ctx, revision, e.Merge)
+		if err != nil {
+			m.log.DebugContext(ctx, "asking for ancestry", "revision", revision, "ancestor", e.Merge, "error", err)
+			continue
+		}
+		e.Contains[revision] = contains
+	}
+	return e
+}
+
+// head compares the base branch's head with the workload's change. The
+// workload is looked for by identity: its file may have moved.
+func (m *Migration) head(w *world, rw fleet.RecordWorkload) rollout.HeadState {
+	id, err := fleet.ParseID(rw.ID)
+	if err != nil {
+		return rollout.HeadUnknown
+	}
+	file := rw.File
+	if i := slices.IndexFunc(w.scan.Workloads, func(f fleet.Workload) bool { return f.ID == id }); i >= 0 {
+		file = w.scan.Workloads[i].Place.File
+	}
+	fields := make([]string, len(rw.Effects))
+	for i, e := range rw.Effects {
+		fields[i] = e.Field
+	}
+	values, err := manifest.Values(w.checkout.Files, file, id, fields)
+	switch {
+	case errors.Is(err, fleet.ErrNotFound) || errors.Is(err, fs.ErrNotExist):
+		return rollout.HeadChanged
+	case err != nil:
+		return rollout.HeadUnknown
+	}
+	texts := make(map[string]string, len(values))
+	for field, value := range values {
+		texts[field] = value.Text
+	}
+	return headState(rw.Effects, texts)
+}
+
+// incident turns a failing majority with one cause that is no crash into a
+// matter for people; VERDICTS section 7.
+func (t *matter) incident() {
+	verdicts := make([]fleet.Verdict, len(t.record.Workloads))
+	for i, rw := range t.record.Workloads {
+		if rw.Verdict != nil {
+			verdicts[i] = *rw.Verdict
+		}
+		if v, judged := t.verdict[i]; judged {
+			verdicts[i] = v
+		}
+	}
+	if _, found := rollout.Incident(verdicts); !found || t.record.Kind == fleet.RecordRevert {
+		return
+	}
+	for _, i := range t.cases {
+		t.verdict[i] = rollout.AsIncident(t.verdict[i])
+	}
+}
+
+// evidence reads logs and events of what failed.
+func (m *Migration) evidence(ctx context.Context, t *matter) {
+	for _, i := range t.cases {
+		v := t.verdict[i]
+		if v.State != fleet.VerdictFailed || m.ports.Cluster == nil || m.spec.Verify.Evidence == "none" {
+			continue
+		}
+		if m.spec.Verify.Evidence == "full" {
+			v.Evidence = m.ports.Cluster.Evidence(ctx, t.seen[i], v.Evidence)
+		}
+		t.verdict[i] = v
+	}
+}
+
+// write keeps the verdicts with the pull request, if they changed.
+func (m *Migration) write(ctx context.Context, w *world, t *matter) error {
+	changed, told := false, false
+	for _, i := range t.cases {
+		v, rw := t.verdict[i], &t.record.Workloads[i]
+		if rw.Verdict != nil && same(*rw.Verdict, v) {
+			continue
+		}
+		changed = true
+		told = told || rw.Verdict == nil || rw.Verdict.State != v.State
+		rw.Verdict = &v
+	}
+	pull := w.pull(t.pull.Number)
+	if !changed || pull == nil {
+		return nil
+	}
+	body := ledger.ReplaceRecord(pull.Body, t.record)
+	pull.Body = body
+	m.fold(w)
+	if m.opt.DryRun {
+		return nil
+	}
+	if err := m.ports.PullRequests.Edit(ctx, pull.Number, fleet.PullRequestEdit{Body: &body}); err != nil {
+		return fmt.Errorf("writing down the verdicts: %w", err)
+	}
+	if told {
+		if err := m.ports.PullRequests.Comment(ctx, pull.Number, "Rollout", dashboard.VerdictComment(t.record)); err != nil {
+			return fmt.Errorf("commenting: %w", err)
+		}
+	}
+	return nil
+}
+
+// same reports whether writing v down would tell nothing new.
+func same(old, v fleet.Verdict) bool {
+	return old.State == v.State && old.Reason == v.Reason && old.GatePassed == v.GatePassed &&
+		old.SoakUntil.Equal(v.SoakUntil) && old.Started.Equal(v.Started)
+}

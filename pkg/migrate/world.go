@@ -1,0 +1,145 @@
+package migrate
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"slices"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/otelshift/otelshift/pkg/fleet"
+	"github.com/otelshift/otelshift/pkg/ledger"
+	"github.com/otelshift/otelshift/pkg/manifest"
+	"github.com/otelshift/otelshift/pkg/plan"
+)
+
+// window is how far back pull requests are listed. What was decided earlier is
+// in the base branch: a workload at the target needs no pull request to say so.
+const window = 180 * 24 * time.Hour
+
+// world is what one run knows before it decides anything.
+type world struct {
+	checkout fleet.Checkout
+	scan     manifest.Result
+	owners   []byte
+	payload  fleet.Payload
+	target   string // hash
+	identity string
+	pulls    []fleet.PullRequest // ours, newest first
+	ledger   ledger.Ledger
+}
+
+// look reads repository, payload and pull requests side by side.
+func (m *Migration) look(ctx context.Context) (*world, error) {
+	w := &world{}
+	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(3)
+	group.Go(func() error { return m.read(ctx, w) })
+	if m.ports.Images != nil {
+		group.Go(func() error {
+			payload, err := m.ports.Images.Payload(ctx)
+			if err != nil {
+				return fmt.Errorf("reading the agent: %w", err)
+			}
+			w.payload = payload
+			return nil
+		})
+	}
+	if m.ports.PullRequests != nil {
+		group.Go(func() error { return m.list(ctx, w) })
+	}
+	if err := group.Wait(); err != nil {
+		return nil, err
+	}
+	w.target = plan.TargetHash(m.opt.Config, w.payload)
+	m.fold(w)
+	return w, nil
+}
+
+// read clones and scans.
+func (m *Migration) read(ctx context.Context, w *world) error {
+	m.event(Event{Stage: StageClone, Subject: m.spec.Repository.URL})
+	checkout, err := m.ports.Manifests.Clone(ctx)
+	if err != nil {
+		return fmt.Errorf("cloning the manifest repository: %w", err)
+	}
+	w.checkout = checkout
+	m.event(Event{Stage: StageScan, Subject: checkout.Revision})
+	w.scan, err = manifest.Scan(ctx, checkout.Files, m.scanOptions())
+	if err != nil {
+		return fmt.Errorf("reading manifests: %w", err)
+	}
+	w.owners, err = m.readOwners(checkout.Files)
+	return err
+}
+
+func (m *Migration) scanOptions() manifest.Options {
+	return manifest.Options{
+		Include: m.spec.Repository.Include, Exclude: m.spec.Repository.Exclude,
+		MaxFileSize: int64(m.spec.Repository.MaxFileSize),
+	}
+}
+
+// readOwners reads the first CODEOWNERS file that GitHub would use.
+func (m *Migration) readOwners(files fs.FS) ([]byte, error) {
+	for _, name := range []string{".github/CODEOWNERS", "CODEOWNERS", "docs/CODEOWNERS"} {
+		data, err := fs.ReadFile(files, name)
+		if errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
+		if err != nil {
+			return nil, fmt.Errorf("reading %s: %w", name, err)
+		}
+		return data, nil
+	}
+	return nil, nil
+}
+
+// list reads who we are and what we have proposed.
+func (m *Migration) list(ctx context.Context, w *world) error {
+	identity, err := m.ports.PullRequests.Identity(ctx)
+	if err != nil {
+		return fmt.Errorf("asking the forge who we are: %w", err)
+	}
+	pulls, err := m.ports.PullRequests.List(ctx, m.now().Add(-window))
+	if err != nil {
+		return fmt.Errorf("listing pull requests: %w", err)
+	}
+	w.identity, w.pulls = identity, pulls
+	return nil
+}
+
+// fold derives the ledger anew; call it after w.pulls changed.
+func (m *Migration) fold(w *world) {
+	w.ledger = ledger.Fold(ledger.Input{
+		PullRequests: w.pulls, Identity: w.identity, BranchPrefix: m.spec.PullRequest.BranchPrefix,
+		TargetHash: w.target, Now: m.now(), Wait: m.spec.Batch.Wait, MaxOpen: m.spec.Batch.MaxOpen,
+	})
+}
+
+// pull returns the pull request with the number, for changing it in place.
+func (w *world) pull(number int) *fleet.PullRequest {
+	i := slices.IndexFunc(w.pulls, func(p fleet.PullRequest) bool { return p.Number == number })
+	if i < 0 {
+		return nil
+	}
+	return &w.pulls[i]
+}
+
+// input is what planning needs of the world.
+func (m *Migration) input(w *world) plan.Input {
+	in := plan.Input{
+		Config: m.opt.Config, Scan: w.scan, Payload: w.payload, Owners: w.owners,
+		Offline:  m.ports.Images == nil,
+		Revision: fleet.RepositoryRevision{URL: m.spec.Repository.URL, Revision: w.checkout.Revision},
+		Images:   map[string]fleet.Built{}, Digests: map[string]string{}, Failed: map[string]error{},
+		Inspected: map[string]fleet.ImageInfo{}, Live: map[fleet.ID]map[string]string{},
+	}
+	if m.ports.PullRequests != nil {
+		in.Ledger = &w.ledger
+	}
+	return in
+}
