@@ -8,6 +8,15 @@ import "github.com/urfave/cli/v2"
 func commands(e *env) []*cli.Command {
 	return []*cli.Command{
 		initCommand(e),
+		planCommand(e),
+		rewriteCommand(e),
+		buildCommand(e),
+		proposeCommand(e),
+		verifyCommand(e),
+		runCommand(e),
+		statusCommand(e),
+		inspectCommand(e),
+		demoCommand(e),
 		configCommand(e),
 		completionCommand(e),
 		versionCommand(e),

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/mattn/go-isatty"
+	"golang.org/x/term"
 )
 
 func main() { os.Exit(start()) }
@@ -24,6 +25,7 @@ func start() int {
 		fmt.Fprintf(os.Stderr, "otelshift: error: finding the working folder: %v\n", err)
 		return codeFailed
 	}
+	color, width := terminal(os.Stdout)
 	return run(ctx, os.Args, Env{
 		Stdin:    os.Stdin,
 		Stdout:   os.Stdout,
@@ -31,6 +33,20 @@ func start() int {
 		Getenv:   os.Getenv,
 		Dir:      dir,
 		Terminal: isatty.IsTerminal(os.Stderr.Fd()),
+		Color:    color,
+		Width:    width,
 		Now:      time.Now,
 	})
+}
+
+// terminal tells whether f wants colour, and how wide it is; no-color.org.
+func terminal(f *os.File) (color bool, width int) {
+	if !isatty.IsTerminal(f.Fd()) {
+		return false, 0
+	}
+	width, _, err := term.GetSize(int(f.Fd()))
+	if err != nil {
+		width = 0
+	}
+	return os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb", width
 }

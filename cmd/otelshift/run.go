@@ -17,6 +17,8 @@ type Env struct {
 	Getenv         func(string) string
 	Dir            string // working folder, absolute
 	Terminal       bool   // Stderr is one
+	Color          bool   // Stdout is a terminal that wants colour
+	Width          int    // columns of Stdout; 0: not a terminal
 	Now            func() time.Time
 }
 
@@ -27,6 +29,8 @@ type env struct {
 	logFormat  string
 	configFile string // as given; empty: the default name, which may be absent
 	progress   bool   // progress may be drawn
+	// installation is the GitHub App's, shared by git and the forge.
+	installation *installation
 }
 
 // run executes one command line, args[0] being the program, and returns the

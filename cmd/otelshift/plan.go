@@ -1,0 +1,64 @@
+package main
+
+import (
+	"github.com/urfave/cli/v2"
+
+	"github.com/otelshift/otelshift/pkg/dashboard"
+	"github.com/otelshift/otelshift/pkg/migrate"
+)
+
+func planCommand(e *env) *cli.Command {
+	return &cli.Command{
+		Name:  "plan",
+		Usage: "Find workloads, translate options, name images, form batches. Writes nothing.",
+		Description: `Examples:
+  otelshift plan --dir .
+  otelshift plan --dir . --offline -o diff`,
+		Flags: []cli.Flag{
+			dirFlag(), offlineFlag(), cacheDirFlag(), onlyFlag(), workloadFlag(), outputFlag("text", "json", "diff", "markdown"),
+		},
+		Action: func(c *cli.Context) error {
+			filter, err := filterOf(c)
+			if err != nil {
+				return err
+			}
+			s, err := e.open(c, needs{images: optional, forge: optional})
+			if err != nil {
+				return err
+			}
+			defer s.close()
+			result, err := s.migration.Plan(c.Context)
+			if err != nil {
+				return e.explain(err)
+			}
+			s.done()
+			shown := filter.Plan(result.Plan)
+			switch c.String("output") {
+			case "json":
+				err = e.printJSON(shown)
+			case "diff":
+				err = e.print(dashboard.Diff(result.Before, result.After))
+			case "markdown":
+				err = e.print(dashboard.PlanMarkdown(shown))
+			default:
+				err = e.print(dashboard.PlanText(shown, e.style()))
+			}
+			if err != nil {
+				return err
+			}
+			return e.problems(c.Context, result.Problems)
+		},
+	}
+}
+
+func onlyFlag() cli.Flag {
+	return &cli.StringSliceFlag{Name: "only", Usage: "only workloads with `ACTION` (migrate, upgrade, rebuild, none, skip, blocked, unread); repeatable"}
+}
+
+func filterOf(c *cli.Context) (migrate.Filter, error) {
+	filter, err := migrate.NewFilter(c.StringSlice("only"), c.StringSlice("workload"))
+	if err != nil {
+		return filter, usageError("", "%w", err)
+	}
+	return filter, nil
+}

@@ -1,0 +1,181 @@
+package main
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/urfave/cli/v2"
+
+	"github.com/otelshift/otelshift/pkg/migrate"
+)
+
+func proposeCommand(e *env) *cli.Command {
+	return &cli.Command{
+		Name:  "propose",
+		Usage: "Push the branches and open the pull requests of the next batches.",
+		Description: `Images are built first. A second run opens nothing and pushes nothing.
+
+Examples:
+  otelshift propose --dry-run
+  otelshift propose -o json`,
+		Flags: []cli.Flag{dryRunFlag(), cacheDirFlag(), outputFlag("text", "json")},
+		Action: func(c *cli.Context) error {
+			s, err := e.open(c, needs{images: required, forge: required, cluster: optional, target: true, repository: true})
+			if err != nil {
+				return err
+			}
+			defer s.close()
+			result, err := s.migration.Propose(c.Context)
+			s.done()
+			if printed := e.output(c, result, proposeText(result, c.Bool("dry-run"))); printed != nil {
+				return printed
+			}
+			if err != nil {
+				return e.explain(err)
+			}
+			return e.problems(c.Context, result.Problems)
+		},
+	}
+}
+
+func verifyCommand(e *env) *cli.Command {
+	return &cli.Command{
+		Name:  "verify",
+		Usage: "Judge merged batches in the cluster; label them; open revert pull requests.",
+		Description: `Exit code 4 says that a rollout failed in this run or waits for an answer; with --wait, 3 that
+something was not settled in time.
+
+Examples:
+  otelshift verify
+  otelshift verify --wait --timeout 90m`,
+		Flags: []cli.Flag{
+			dryRunFlag(), cacheDirFlag(), outputFlag("text", "json"),
+			&cli.BoolFlag{Name: "wait", Usage: "wait until every rollout is settled"},
+			&cli.DurationFlag{Name: "timeout", Value: defaultWait, Usage: "with --wait: `DURATION` to wait at most"},
+		},
+		Action: func(c *cli.Context) error {
+			s, err := e.open(c, needs{forge: required, cluster: optional, target: true, repository: true, images: required})
+			if err != nil {
+				return err
+			}
+			defer s.close()
+			wait := migrate.Wait{}
+			if c.Bool("wait") {
+				wait.Until = e.Now().Add(c.Duration("timeout"))
+			} else if c.IsSet("timeout") {
+				return usageError("", "flag --timeout goes with --wait")
+			}
+			result, err := s.migration.Verify(c.Context, wait)
+			s.done()
+			if printed := e.output(c, result, verifyText(result)); printed != nil {
+				return printed
+			}
+			if err != nil {
+				return e.explain(err)
+			}
+			if err := e.problems(c.Context, result.Problems); err != nil {
+				return err
+			}
+			switch {
+			case result.Failing:
+				return found("a rollout failed and waits for an answer", failedHint)
+			case c.Bool("wait") && result.Unsettled > 0:
+				return &exitError{code: codeNotSettled, err: fmt.Errorf("%d rollouts are not settled after %s", result.Unsettled, c.Duration("timeout")), hint: `run "otelshift verify" again later; nothing is lost`}
+			}
+			return nil
+		},
+	}
+}
+
+func runCommand(e *env) *cli.Command {
+	return &cli.Command{
+		Name:  "run",
+		Usage: "Verify, then propose: what CI runs on a schedule.",
+		Description: `One reconciliation pass over git, registry, pull requests and cluster. It keeps no state: a run
+that is killed is continued by the next one. Exit code 4 says that a rollout failed.
+
+Examples:
+  otelshift run --dry-run
+  otelshift run --log-format github`,
+		Flags: []cli.Flag{dryRunFlag(), cacheDirFlag(), outputFlag("text", "json")},
+		Action: func(c *cli.Context) error {
+			s, err := e.open(c, needs{images: required, forge: required, cluster: optional, target: true, repository: true})
+			if err != nil {
+				return err
+			}
+			defer s.close()
+			result, err := s.migration.Run(c.Context)
+			s.done()
+			if printed := e.output(c, result, verifyText(result.Verify)+proposeText(result.Propose, c.Bool("dry-run"))); printed != nil {
+				return printed
+			}
+			if err != nil {
+				return e.explain(err)
+			}
+			if err := e.problems(c.Context, result.Problems()); err != nil {
+				return err
+			}
+			if result.Verify.Failing {
+				return found("a rollout failed and waits for an answer", failedHint)
+			}
+			return nil
+		},
+	}
+}
+
+const failedHint = `merge or close the revert pull request, or label the batch otelshift/accept or otelshift/retry; "otelshift status" shows the evidence`
+
+// found is exit code 4.
+func found(message, hint string) error {
+	return &exitError{code: codeFound, err: fmt.Errorf("%s", message), hint: hint}
+}
+
+func proposeText(r migrate.ProposeResult, dry bool) string {
+	var text strings.Builder
+	for _, p := range r.Proposed {
+		verb := "opened"
+		if dry {
+			verb = "would open"
+		}
+		fmt.Fprintf(&text, "%s batch %d: %d workloads, %d files", verb, p.Batch.Number, len(p.Batch.Workloads), len(p.Files))
+		if p.PullRequest.URL != "" {
+			fmt.Fprintf(&text, ", %s", p.PullRequest.URL)
+		}
+		text.WriteString("\n")
+	}
+	switch {
+	case len(r.Proposed) > 0:
+	case r.Hold != nil:
+		fmt.Fprintf(&text, "nothing new is proposed: %s\n", r.Hold.Reason)
+	case len(r.Plan.Batches) == 0:
+		text.WriteString("nothing is left to propose\n")
+	default:
+		text.WriteString("nothing new is proposed\n")
+	}
+	return text.String()
+}
+
+func verifyText(r migrate.VerifyResult) string {
+	var text strings.Builder
+	for _, a := range r.Answers {
+		if a.Taken {
+			fmt.Fprintf(&text, "heard %s by %s on #%d\n", a.Label, a.By, a.PullRequest)
+		} else {
+			fmt.Fprintf(&text, "ignored %s by %s on #%d: no write access\n", a.Label, a.By, a.PullRequest)
+		}
+	}
+	for _, j := range r.Judged {
+		fmt.Fprintf(&text, "#%d %s: %s", j.PullRequest, j.ID, j.Verdict.State)
+		if j.Verdict.Reason != "" {
+			fmt.Fprintf(&text, " (%s)", j.Verdict.Reason)
+		}
+		if j.Verdict.Message != "" {
+			fmt.Fprintf(&text, ": %s", j.Verdict.Message)
+		}
+		text.WriteString("\n")
+	}
+	for _, p := range r.Reverts {
+		fmt.Fprintf(&text, "revert of %s: %s\n", strings.Join(p.Batch.Workloads, ", "), p.PullRequest.URL)
+	}
+	return text.String()
+}

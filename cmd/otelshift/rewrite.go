@@ -1,0 +1,133 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"github.com/urfave/cli/v2"
+
+	"github.com/otelshift/otelshift/pkg/dashboard"
+	"github.com/otelshift/otelshift/pkg/migrate"
+)
+
+func rewriteCommand(e *env) *cli.Command {
+	return &cli.Command{
+		Name:  "rewrite",
+		Usage: "Apply the plan's edits to the files of a local checkout, without git.",
+		Description: `New image references come from the registry, or from --images: what "build -o json" printed.
+A workload whose new image is known from neither is left alone, and that is said.
+
+Examples:
+  otelshift rewrite --dir .
+  otelshift rewrite --dir . --offline --images images.json`,
+		Flags: []cli.Flag{
+			dirFlag(), offlineFlag(), cacheDirFlag(), onlyFlag(), workloadFlag(), dryRunFlag(), outputFlag("text", "json"),
+			&cli.StringFlag{Name: "images", Usage: "`FILE` that holds what \"otelshift build -o json\" printed"},
+		},
+		Action: func(c *cli.Context) error {
+			if c.String("dir") == "" {
+				return usageError("otelshift rewrite --dir .", "rewrite needs --dir: it changes the files of a local checkout")
+			}
+			filter, err := filterOf(c)
+			if err != nil {
+				return err
+			}
+			known, err := e.readImages(c.String("images"))
+			if err != nil {
+				return err
+			}
+			s, err := e.open(c, needs{images: optional, target: true})
+			if err != nil {
+				return err
+			}
+			defer s.close()
+			result, err := s.migration.Rewrite(c.Context, known, filter, writer(e.path(c.String("dir"))))
+			if err != nil {
+				return e.explain(err)
+			}
+			s.done()
+			if c.String("output") == "json" {
+				err = e.printJSON(result)
+			} else {
+				err = e.print(rewriteText(result))
+			}
+			if err != nil {
+				return err
+			}
+			return e.problems(c.Context, result.Problems)
+		},
+	}
+}
+
+// readImages reads what "build -o json" printed.
+func (e *env) readImages(name string) (migrate.Built, error) {
+	if name == "" {
+		return migrate.Built{}, nil
+	}
+	data, err := os.ReadFile(e.path(name))
+	if err != nil {
+		return migrate.Built{}, usageError("", "reading --images: %w", err)
+	}
+	var built migrate.BuildResult
+	if err := json.Unmarshal(data, &built); err != nil {
+		return migrate.Built{}, usageError(`the file is what "otelshift build -o json" prints`, "reading --images %s: %w", name, err)
+	}
+	return built.Known(), nil
+}
+
+// writer replaces files below dir, each by a rename, so that none is ever half
+// written. Files keep their mode; a symbolic link is written through if it
+// stays below dir.
+func writer(dir string) migrate.Write {
+	return func(name string, data []byte) error {
+		root, err := os.OpenRoot(dir)
+		if err != nil {
+			return fmt.Errorf("opening %s: %w", dir, err)
+		}
+		defer root.Close() //nolint:errcheck // read side only
+		for range 8 {
+			info, err := root.Lstat(name)
+			if err != nil {
+				return fmt.Errorf("writing: %w", err)
+			}
+			if info.Mode()&os.ModeSymlink == 0 {
+				return replace(root, name, data, info.Mode().Perm())
+			}
+			link, err := root.Readlink(name)
+			if err != nil {
+				return fmt.Errorf("following a link: %w", err)
+			}
+			name = filepath.Join(filepath.Dir(name), link)
+		}
+		return fmt.Errorf("following links from %s: too many", name)
+	}
+}
+
+func replace(root *os.Root, name string, data []byte, mode os.FileMode) error {
+	temporary := name + ".otelshift-tmp"
+	if err := root.WriteFile(temporary, data, mode); err != nil {
+		return fmt.Errorf("writing: %w", err)
+	}
+	if err := root.Rename(temporary, name); err != nil {
+		_ = root.Remove(temporary) // the first error is the one to report
+		return fmt.Errorf("replacing: %w", err)
+	}
+	return nil
+}
+
+func rewriteText(r migrate.RewriteResult) string {
+	rows := make([]dashboard.Row, 0, len(r.Workloads))
+	for _, w := range r.Workloads {
+		what := "unchanged"
+		switch {
+		case w.Written:
+			what = "written"
+		case w.Reason != nil:
+			what = w.Reason.Message + " (" + string(w.Reason.Code) + ")"
+		}
+		rows = append(rows, dashboard.Row{w.ID.String(), string(w.Action), what})
+	}
+	return dashboard.Table(rows) + fmt.Sprintf("%d files changed\n", len(r.Files))
+}
