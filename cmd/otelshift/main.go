@@ -8,7 +8,6 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/mattn/go-isatty"
 	"golang.org/x/term"
 )
 
@@ -32,7 +31,7 @@ func start() int {
 		Stderr:   os.Stderr,
 		Getenv:   os.Getenv,
 		Dir:      dir,
-		Terminal: isatty.IsTerminal(os.Stderr.Fd()),
+		Terminal: term.IsTerminal(int(os.Stderr.Fd())),
 		Color:    color,
 		Width:    width,
 		Now:      time.Now,
@@ -41,7 +40,7 @@ func start() int {
 
 // terminal tells whether f wants colour, and how wide it is; no-color.org.
 func terminal(f *os.File) (color bool, width int) {
-	if !isatty.IsTerminal(f.Fd()) {
+	if !term.IsTerminal(int(f.Fd())) {
 		return false, 0
 	}
 	width, _, err := term.GetSize(int(f.Fd()))

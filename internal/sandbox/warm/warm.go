@@ -11,7 +11,6 @@ import (
 	_ "github.com/google/go-containerregistry/pkg/crane"
 	_ "github.com/google/go-github/v60/github"
 	_ "github.com/klauspost/compress/gzip"
-	_ "github.com/mattn/go-isatty"
 	_ "github.com/rogpeppe/go-internal/testscript"
 	_ "github.com/urfave/cli/v2"
 	_ "go.yaml.in/yaml/v3"
