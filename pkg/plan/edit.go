@@ -117,41 +117,52 @@ func below(at *fleet.Origin, key string) *fleet.Origin {
 	return &o
 }
 
-// addEnv adds entries behind the one that holds the flag.
+// addEnv adds entries behind the one that holds the flag, where the container
+// itself is declared.
 func (d *draft) addEnv(c fleet.Container, flag string, fresh []javaagent.Var) {
 	if len(fresh) == 0 || d.blocked() {
 		return
 	}
-	if c.At != nil {
-		d.block(fleet.CodeUnsupportedForm, c.Place, fmt.Sprintf("container %s is put together from several files, so there is no one place for %s", c.Name, fresh[0].Name))
-		return
-	}
-	list := c.Field + ".env"
-	near := c.Place
-	if len(c.Env) > 0 {
-		near = c.Env[len(c.Env)-1].Place
+	list := fleet.Value{Field: c.Field + ".env", Place: c.Place, At: below(c.At, "env")}
+	var own []fleet.Env // entries of the same list
+	for _, e := range c.Env {
+		at := d.w.Change(fleet.OpAdd, e.Entry(), "")
+		if parent, _, ok := cutItem(at.Field); ok && parent == d.w.Change(fleet.OpAdd, list, "").Field && at.File == d.w.Change(fleet.OpAdd, list, "").File {
+			own = append(own, e)
+		}
 	}
 	var items []string
 	for _, v := range fresh {
 		text := envText(v.Name, v.Value)
 		items = append(items, text)
-		d.effect(fleet.Effect{Field: list + "[name=" + v.Name + "].value", New: v.Value, OldAbsent: true})
-		if len(c.Env) > 0 {
-			after, at := d.behind(c, flag, v.After, near)
-			d.add(list+"[name="+v.Name+"]", text, after, at)
+		d.effect(fleet.Effect{Field: list.Field + "[name=" + v.Name + "].value", New: v.Value, OldAbsent: true})
+		if len(own) > 0 {
+			after, at := d.behind(own, flag, v.After)
+			d.addAt(list, "[name="+v.Name+"]", text, after, at)
 		}
 	}
-	if len(c.Env) == 0 {
-		d.add(list, "["+strings.Join(items, ", ")+"]", "", near)
+	if len(own) == 0 {
+		d.addAt(list, "", "["+strings.Join(items, ", ")+"]", "", c.Place)
 	}
+}
+
+// addAt adds YAML text below a value, wherever that is decided.
+func (d *draft) addAt(v fleet.Value, item, text, after string, near fleet.Place) {
+	c := d.w.Change(fleet.OpAdd, v, text)
+	c.Field, c.After, c.Old = c.Field+item, after, ""
+	if near.File == c.File {
+		c.Place = near
+	}
+	d.plan.Changes = append(d.plan.Changes, c)
+	d.share(c, v)
 }
 
 // behind is the sibling that new entries follow: the entry with the flag, or
 // one further down that their values refer to. Empty: the end.
-func (d *draft) behind(c fleet.Container, flag, reference string, end fleet.Place) (after string, at fleet.Place) {
-	at = end
-	for _, e := range c.Env {
-		if (e.Name == flag && flag != "" || e.Name == reference && reference != "") && e.At == nil && !d.gone(e.Entry()) {
+func (d *draft) behind(own []fleet.Env, flag, reference string) (after string, at fleet.Place) {
+	at = own[len(own)-1].Place
+	for _, e := range own {
+		if (e.Name == flag && flag != "" || e.Name == reference && reference != "") && !d.gone(e.Entry()) {
 			after, at = "[name="+e.Name+"]", e.Place
 		}
 	}
@@ -208,14 +219,16 @@ func (d *draft) editWords(c fleet.Container, edits []javaagent.Edit) {
 		if len(items) == 1 {
 			continue
 		}
-		parent, index, ok := itemIndex(v.Field)
-		if !ok || v.At != nil {
+		parent, index, ok := itemIndex(d.w.Change(fleet.OpAdd, v, "").Field)
+		if !ok {
 			d.block(fleet.CodeUnsupportedForm, v.Place, fmt.Sprintf("no options can be added to the arguments of container %s here: set options.placement: env", c.Name))
 			return
 		}
 		for i, item := range items[1:] {
-			d.add(fmt.Sprintf("%s[%d]", parent, index+i+1), quote(item), fmt.Sprintf("[%d]", index), v.Place)
-			d.effect(fleet.Effect{Field: fmt.Sprintf("%s[%d]", parent, index+i+1), New: item, OldAbsent: true})
+			added := d.w.Change(fleet.OpAdd, v, quote(item))
+			added.Field, added.After, added.Old = fmt.Sprintf("%s[%d]", parent, index+i+1), fmt.Sprintf("[%d]", index), ""
+			d.plan.Changes = append(d.plan.Changes, added)
+			d.share(added, v)
 		}
 	}
 	d.shiftWords(c, edits)

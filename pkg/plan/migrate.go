@@ -133,7 +133,11 @@ func (m *maker) container(d *draft, c fleet.Container, s situation, jar string, 
 	if byImage {
 		jar = m.imageJar()
 	}
-	in := javaagent.Input{Workload: m.subject(d.w, c), Target: m.targetOf(d.w, jar), Env: variables(c), Commands: texts(words(c))}
+	var flag fleet.Value
+	if loads := s.skyWalking[c.Name]; len(loads) > 0 {
+		flag = primary(loads).Value
+	}
+	in := javaagent.Input{Workload: m.subject(d.w, c, flag), Target: m.targetOf(d.w, jar), Env: variables(c), Commands: texts(words(c))}
 	if agent := servingAgent(s, c.Name); agent != nil {
 		in.AgentVersion = imageVersion(agent.Image.Text)
 	}

@@ -242,13 +242,6 @@ func (d *draft) change(op fleet.Op, v fleet.Value, to string) {
 	d.effect(fleet.Effect{Field: v.Field, Old: v.Text, New: to, OldAbsent: op == fleet.OpAdd, NewAbsent: op == fleet.OpRemove})
 }
 
-// add inserts YAML text at a field that is not there yet.
-func (d *draft) add(field, text, after string, near fleet.Place) {
-	d.plan.Changes = append(d.plan.Changes, fleet.Change{
-		Place: near, Field: field, Op: fleet.OpAdd, New: text, After: after, Document: d.w.Document, Item: d.w.Item,
-	})
-}
-
 // effect keeps what verification compares; only fields of the object's own
 // template can be compared.
 func (d *draft) effect(e fleet.Effect) {

@@ -350,10 +350,15 @@ func overrides(match config.Match, w fleet.Workload) bool {
 	return true
 }
 
-// subject is what templates and names are made of.
-func (m *maker) subject(w fleet.Workload, c fleet.Container) javaagent.Workload {
+// subject is what templates and names are made of. Where several workloads take
+// the flag from one place (overlays of one base, each with its own tag) it has
+// no image tag: a version could not be written there.
+func (m *maker) subject(w fleet.Workload, c fleet.Container, flag fleet.Value) javaagent.Workload {
 	all := labels(w)
 	s := javaagent.Workload{Name: w.ID.Name, Namespace: w.ID.Namespace, Label: all[m.spec.Workloads.NameLabel], Labels: all}
+	if flag.At != nil && len(flag.At.Users) > 1 {
+		return s
+	}
 	if ref, err := fleet.ParseImageRef(c.Image.Text); err == nil {
 		// What the rebuilt image's tag is made of, so that an upgrade finds the
 		// same version again.
