@@ -125,6 +125,12 @@ func TestReplace(t *testing.T) {
 			want:  "v: \"-Xmx1g -Da=1\n   -Db=2\n      -Dd=4\"\n",
 		},
 		{
+			name:  "more options than before stand on lines of their own",
+			text:  "v: >-\n    -Xmx1g\n    -javaagent:/sw.jar\n    -Dx=y\nw: \"a\n  b\"\nz: a b\n",
+			edits: []Edit{replace("v", "-Xmx1g -javaagent:/sw.jar -Dx=y", "-Xmx1g -javaagent:/o.jar -Da=1 -Db=2 -Dx=y"), replace("w", "a b", "a b c \"d\""), replace("z", "a b", "a b c")},
+			want:  "v: >-\n    -Xmx1g\n    -javaagent:/o.jar\n    -Da=1\n    -Db=2\n    -Dx=y\nw: \"a\n  b\n  c\n  \\\"d\\\"\"\nz: a b c\n",
+		},
+		{
 			name:  "a line of a multi-line plain value goes, indentation of its neighbours stays",
 			text:  "v: -Xmx1g\n   -Db=2\n      -Dd=4\nw: 1\n",
 			edits: []Edit{replace("v", "-Xmx1g -Db=2 -Dd=4", "-Xmx1g -Dd=4")},

@@ -31,6 +31,7 @@ func newProof(before, after *File, targets []*target) *proof {
 	adds := map[*yaml.Node]map[int][]*yaml.Node{}
 	for _, t := range targets {
 		switch t.edit.Op {
+		case None:
 		case Replace:
 			p.want[t.node] = t
 		case Remove:

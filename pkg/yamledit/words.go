@@ -204,6 +204,9 @@ func (f *File) spliceOf(s *scalar, h hunk) (splice, bool) {
 		return splice{}, false
 	}
 	sp.text = text
+	if h.start == h.end {
+		sp.text = f.spread(s, h, sp)
+	}
 	if h.text == "" && h.end > h.start && s.isFold(h.end-1) && h.start > 0 && s.isFold(h.start-1) {
 		// Whole source lines go: cut at their starts, whatever the next
 		// line's indentation is.
@@ -213,6 +216,32 @@ func (f *File) spliceOf(s *scalar, h hunk) (splice, bool) {
 		}
 	}
 	return sp, true
+}
+
+// spread puts words that are inserted behind a word which has a line of its own
+// on lines of their own too, where a line break is a space.
+func (f *File) spread(s *scalar, h hunk, sp splice) string {
+	data := f.src.data
+	added := strings.Fields(h.text)
+	if s.style == yaml.LiteralStyle || h.start == 0 || h.text != " "+strings.Join(added, " ") {
+		return sp.text
+	}
+	i := h.start
+	for i > 0 && s.value[i-1] != ' ' && s.value[i-1] != '\n' {
+		i--
+	}
+	if i == h.start {
+		return sp.text
+	}
+	line := f.src.lineStart(s.at[i])
+	indent := string(data[line:s.at[i]])
+	rest := skipSpace(data, sp.end, onLine)
+	isLast := rest >= len(data) || breakLen(data[rest:]) > 0 || rest == s.end-1
+	if line <= s.start || !isBlankText([]byte(indent)) || !isLast || (s.style == yaml.FoldedStyle && len(indent) != s.indent) {
+		return sp.text
+	}
+	next := f.src.breakOf(s.start) + indent
+	return next + strings.Join(strings.Fields(sp.text), next)
 }
 
 // encode writes a piece of a value as it stands inside the scalar.
