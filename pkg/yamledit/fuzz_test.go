@@ -130,6 +130,10 @@ func checkOutside(t *testing.T, f *File, e Edit, res Result) {
 		if err != nil {
 			t.Fatal(err)
 		}
+		if isAbsent(n) { // "{a }" has no place of its own
+			start, _ = f.absentAt(&target{node: n, parent: f.index()[n].parent, entry: f.index()[n].at - 1}, &scalar{start: start})
+			end = start
+		}
 		if !bytes.HasPrefix(res.Bytes, old[:start]) || !bytes.HasSuffix(res.Bytes, old[end:]) {
 			t.Errorf("Apply(%q, %+v) = %q changes bytes outside [%d, %d)", old, e, res.Bytes, start, end)
 		}

@@ -66,7 +66,12 @@ func (f *File) planReplace(t *target) error {
 		return f.refuse(t, "%v", err)
 	}
 	if e.Source != "" && e.Was == "" {
-		t.ways = append(t.ways, []splice{{s.start, s.end, e.Source}})
+		from, to := s.start, s.end
+		if isAbsent(t.node) {
+			from, _ = f.absentAt(t, s)
+			to = from
+		}
+		t.ways = append(t.ways, []splice{{from, to, e.Source}})
 	}
 	if e.New == t.node.Value && (t.want.tag == "" || t.want.tag == t.node.ShortTag()) {
 		t.ways = append(t.ways, []splice{})
