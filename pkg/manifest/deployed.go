@@ -274,6 +274,7 @@ func (d *deployment) workload(r *root, inner *index, w fleet.Workload, probed *y
 	number := len(d.workloads)
 	t := &tracer{deployment: d, number: number, workload: &w, sources: sources}
 	t.home(r)
+	d.index.destination(&w, r.root, true)
 	t.containers(traced)
 	t.entries()
 	inner.variables(&w, inner.users())

@@ -18,16 +18,17 @@ import (
 
 // facts is what one file holds, without its tree.
 type facts struct {
-	file       string
-	workloads  []fleet.Workload
-	configMaps []configMap
-	secrets    []secret
-	namespaces map[string]map[string]string // name -> labels
-	rollouts   []rollout
-	reasons    []fleet.FileReason
-	remaining  []fleet.Remaining
-	template   bool // "{{" stands somewhere
-	seed       bool // a needle stands somewhere
+	file         string
+	workloads    []fleet.Workload
+	configMaps   []configMap
+	secrets      []secret
+	namespaces   map[string]map[string]string // name -> labels
+	rollouts     []rollout
+	applications []application
+	reasons      []fleet.FileReason
+	remaining    []fleet.Remaining
+	template     bool // "{{" stands somewhere
+	seed         bool // a needle stands somewhere
 	// kustomization is set for a kustomization's file.
 	kustomization *kustomization
 }
@@ -198,6 +199,8 @@ func (f *facts) object(file *yamledit.File, d yamledit.Document, object *yaml.No
 		return
 	case kind == "Rollout":
 		f.rollout(object, metadata)
+	case kind == "Application":
+		f.applications = append(f.applications, readApplications(file, object)...)
 	}
 	w, ok := kyamlfn.Read(object, d.Node, f.file, file.Position)
 	if !ok {

@@ -15,18 +15,19 @@ import (
 
 // index is what all files together hold.
 type index struct {
-	workloads  []fleet.Workload
-	configMaps []configMap
-	secrets    []secret
-	namespaces map[string]map[string]string
-	rollouts   []rollout
-	files      []fleet.FileReason
-	remaining  []fleet.Remaining
-	charts     map[string]bool // folders with a Chart.yaml
-	templates  map[string]bool // files in which "{{" stands
-	others     int
-	trees      []tree
-	seeds      map[string]bool // files that hold a needle
+	workloads    []fleet.Workload
+	configMaps   []configMap
+	secrets      []secret
+	namespaces   map[string]map[string]string
+	rollouts     []rollout
+	applications []application
+	files        []fleet.FileReason
+	remaining    []fleet.Remaining
+	charts       map[string]bool // folders with a Chart.yaml
+	templates    map[string]bool // files in which "{{" stands
+	others       int
+	trees        []tree
+	seeds        map[string]bool // files that hold a needle
 
 	kustomizations map[string]*kustomization // by folder
 }
@@ -43,6 +44,7 @@ func (x *index) add(f facts) {
 	x.configMaps = append(x.configMaps, f.configMaps...)
 	x.secrets = append(x.secrets, f.secrets...)
 	x.rollouts = append(x.rollouts, f.rollouts...)
+	x.applications = append(x.applications, f.applications...)
 	x.files = append(x.files, f.reasons...)
 	x.remaining = append(x.remaining, f.remaining...)
 	for name, labels := range f.namespaces {
@@ -79,6 +81,13 @@ func (x *index) result(ctx context.Context, files fs.FS) (Result, error) {
 		return cmp.Or(cmp.Compare(a.origin.File, b.origin.File), cmp.Compare(a.origin.Document, b.origin.Document), cmp.Compare(a.origin.Item, b.origin.Item))
 	})
 	slices.SortFunc(x.secrets, func(a, b secret) int { return cmp.Or(cmp.Compare(a.file, b.file), cmp.Compare(a.name, b.name)) })
+	slices.SortFunc(x.applications, func(a, b application) int {
+		return cmp.Or(cmp.Compare(a.name, b.name), cmp.Compare(a.path, b.path), cmp.Compare(a.namespace, b.namespace))
+	})
+	for i := range x.workloads {
+		w := &x.workloads[i]
+		x.destination(w, path.Dir(w.Place.File), false)
+	}
 	users := x.users()
 	for i := range x.workloads {
 		w := &x.workloads[i]

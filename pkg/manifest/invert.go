@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io/fs"
 	"slices"
+	"strings"
 
 	"sigs.k8s.io/kustomize/kyaml/yaml"
 
@@ -84,13 +85,13 @@ type undoneObject struct {
 	document, item int
 	id             identity
 	steps          []undoStep
-	owners         []fleet.ID
 }
 
 // undoStep is one edit back; paths are relative to the object.
 type undoStep struct {
 	edit     yamledit.Edit
 	old, new *yaml.Node // in the parent, in the commit; nil where absent
+	owners   []fleet.ID
 }
 
 // undoFile computes the edits that restore the objects of one file.
@@ -144,6 +145,9 @@ func undoFile(before, after fs.FS, name string) ([]undoneObject, error) {
 	}
 	for i, inverse := range res.Inverse {
 		step := &out[owner[i]>>16].steps[owner[i]&0xffff]
+		if inverse.Op != step.edit.Op {
+			continue // it exchanges a whole collection
+		}
 		item := out[owner[i]>>16].item
 		inverse.Path = trimItem(inverse.Path, item)
 		if inverse.New == "" && inverse.Op == yamledit.Add {
@@ -177,48 +181,68 @@ func prefixed(path yamledit.Path, item int) yamledit.Path {
 	return append(yamledit.Path{}.Child("items").Item(item), path...)
 }
 
-// own finds for each changed object the workloads of the batch that it makes.
+// own finds for each step the workloads of the batch that it concerns.
 func own(ctx context.Context, u Undo, undone []undoneObject) error {
-	var scanned *Result
+	if len(undone) == 0 {
+		return nil
+	}
+	scanned, err := Scan(ctx, u.Before, Options{})
+	if err != nil {
+		return fmt.Errorf("finding who uses %s: %w", undone[0].file, err)
+	}
 	for i := range undone {
 		o := &undone[i]
-		for _, id := range u.Batch {
-			if (object{id: o.id}).is(id) {
-				o.owners = append(o.owners, id)
-			}
-		}
-		if len(o.owners) > 0 {
-			continue
-		}
-		if scanned == nil {
-			result, err := Scan(ctx, u.Before, Options{})
-			if err != nil {
-				return fmt.Errorf("finding who uses %s: %w", o.file, err)
-			}
-			scanned = &result
-		}
-		o.owners = usersOf(*scanned, o.file, o.document, o.item, u.Batch)
-		if len(o.owners) == 0 {
-			o.owners = u.Batch // unknown: only all together
+		for j := range o.steps {
+			o.steps[j].owners = owners(scanned, *o, o.steps[j].edit.Path.String(), u.Batch)
 		}
 	}
 	return nil
 }
 
-// usersOf lists the workloads of the batch of which a value is decided in the
-// object.
-func usersOf(r Result, file string, document, item int, batch []fleet.ID) []fleet.ID {
-	var out []fleet.ID
+// owners lists the workloads of the batch that a field of an object decides.
+// Where nobody is known to use the field it is everybody who uses the object,
+// then the workload that the object declares, then the whole batch.
+func owners(r Result, o undoneObject, field string, batch []fleet.ID) []fleet.ID {
+	var exact, whole, declared []fleet.ID
 	for _, w := range r.Workloads {
-		uses := w.Place.File == file && w.Document == document && w.Item == item
+		if !slices.Contains(batch, w.ID) {
+			continue
+		}
+		uses, touches := false, false
+		traced := false
 		each(w, func(v fleet.Value) {
-			uses = uses || v.At != nil && v.At.File == file && v.At.Document == document && v.At.Item == item
+			if v.At == nil || v.At.Document < 0 {
+				return
+			}
+			traced = true
+			if v.At.File == o.file && v.At.Document == o.document && v.At.Item == o.item {
+				uses = true
+				outer, _, _ := strings.Cut(v.At.Field, inside)
+				touches = touches || related(outer, field)
+			}
 		})
-		if uses && slices.Contains(batch, w.ID) {
-			out = append(out, w.ID)
+		if w.Place.File == o.file && w.Document == o.document && w.Item == o.item {
+			uses = true
+			touches = touches || !traced // a plain manifest is its workload's alone
+		}
+		if touches {
+			exact = append(exact, w.ID)
+		}
+		if uses {
+			whole = append(whole, w.ID)
 		}
 	}
-	return out
+	for _, id := range batch {
+		if (object{id: o.id}).is(id) {
+			declared = append(declared, id)
+		}
+	}
+	for _, ids := range [][]fleet.ID{exact, whole, declared} {
+		if len(ids) > 0 {
+			return ids
+		}
+	}
+	return batch
 }
 
 // each visits the values of a workload that may be decided elsewhere.
@@ -254,14 +278,17 @@ func each(w fleet.Workload, visit func(fleet.Value)) {
 func undoWorkload(u Undo, at *finder, undone []undoneObject, id fleet.ID) ([]fileEdit, *fleet.Reason) {
 	var out []fileEdit
 	for _, o := range undone {
-		if !slices.Contains(o.owners, id) {
+		mine := slices.DeleteFunc(slices.Clone(o.steps), func(s undoStep) bool { return !slices.Contains(s.owners, id) })
+		if len(mine) == 0 {
 			continue
 		}
-		for _, other := range o.owners {
-			if !slices.Contains(u.IDs, other) {
-				return nil, &fleet.Reason{
-					Code: fleet.CodeShared, Place: fleet.Place{File: o.file},
-					Message: fmt.Sprintf("the commit changed %s, which %s uses too and which stays", o.name(), other),
+		for _, step := range mine {
+			for _, other := range step.owners {
+				if !slices.Contains(u.IDs, other) {
+					return nil, &fleet.Reason{
+						Code: fleet.CodeShared, Place: fleet.Place{File: o.file},
+						Message: fmt.Sprintf("the commit changed %s of %s, which %s uses too and which stays", step.edit.Path, o.name(), other),
+					}
 				}
 			}
 		}
@@ -269,7 +296,7 @@ func undoWorkload(u Undo, at *finder, undone []undoneObject, id fleet.ID) ([]fil
 		if !ok {
 			return nil, superseded(fleet.Place{File: o.file}, o.name()+" is no longer there")
 		}
-		for _, step := range o.steps {
+		for _, step := range mine {
 			e, reason := step.at(now)
 			if reason != nil {
 				return nil, reason

@@ -223,7 +223,8 @@ func (s *scanner) parse(name string, data []byte) facts {
 
 // matters screens a file's bytes.
 func (s *scanner) matters(name string, data []byte) bool {
-	return containsAny(data, needles) || bytes.Contains(data, []byte("kind: Namespace")) ||
+	return containsAny(data, needles) || bytes.Contains(data, []byte("kind: Namespace")) || bytes.Contains(data, []byte("kind: Application\n")) ||
+		bytes.Contains(data, []byte("kind: Application\r")) ||
 		containsAny(data, s.encoded) || utf16(data) || isKustomization(name)
 }
 
