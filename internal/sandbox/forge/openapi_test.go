@@ -133,14 +133,14 @@ func TestOpenAPI(t *testing.T) {
 					Request: copied, PathParams: params, Route: route,
 					Options: &openapi3filter.Options{AuthenticationFunc: openapi3filter.NoopAuthenticationFunc, IncludeResponseStatus: true, MultiError: true},
 				}
-				if err := openapi3filter.ValidateRequest(copied.Context(), in); err != nil {
+				if err := openapi3filter.ValidateRequest(r.Context(), in); err != nil {
 					note("request %s: %s", name, brief(err))
 				}
 				out := &openapi3filter.ResponseValidationInput{
 					RequestValidationInput: in, Status: rec.Code, Header: rec.Header(), Options: in.Options,
 				}
 				out.SetBodyBytes(rec.Body.Bytes())
-				if err := openapi3filter.ValidateResponse(copied.Context(), out); err != nil {
+				if err := openapi3filter.ValidateResponse(r.Context(), out); err != nil {
 					note("response %s %d: %s", name, rec.Code, brief(err))
 				}
 			})
