@@ -37,6 +37,14 @@ type workload struct {
 	available       condition
 	failure         *condition // ReplicaFailure
 	counters        [4]int     // updated, ready, available, old
+	touched         bool       // a pod changed since the last look
+	version         string     // resourceVersion of the object at the last look
+}
+
+// idle reports that nothing has changed since the last look, and that nothing
+// but a change can make the controller act.
+func (w *workload) idle(o object) bool {
+	return !w.touched && w.version == str(o, "metadata", "resourceVersion") && w.failure == nil && w.progress.reason != "ReplicaSetUpdated"
 }
 
 type condition struct {
@@ -129,6 +137,7 @@ func (s *simulation) tick(now time.Time) {
 }
 
 func (s *simulation) save(p *pod, now time.Time) {
+	p.workload.touched = true
 	p.rendered = p.render()
 	s.c.store.put(s.c.store.byKind("v1", "Pod"), p.rendered, now)
 }
@@ -136,10 +145,9 @@ func (s *simulation) save(p *pod, now time.Time) {
 func (s *simulation) forget(p *pod) {
 	delete(s.pods, p.namespace+"/"+p.name)
 	s.c.store.remove(s.c.store.byKind("v1", "Pod"), p.namespace, p.name)
-	for _, w := range s.workloads {
-		for _, r := range w.revisions {
-			r.pods = slices.DeleteFunc(r.pods, func(o *pod) bool { return o == p })
-		}
+	p.workload.touched = true
+	for _, r := range p.workload.revisions {
+		r.pods = slices.DeleteFunc(r.pods, func(o *pod) bool { return o == p })
 	}
 }
 
@@ -173,15 +181,19 @@ func (s *simulation) reconcile(now time.Time) {
 		for _, o := range s.c.store.list(res, "") {
 			w := s.workload(res, o)
 			seen[w.id()] = true
+			if w.idle(o) {
+				continue
+			}
+			w.touched = false
 			for range 100 {
-				before := s.made
-				killed := s.dying()
+				before, killed := s.made, s.dyingOf(w)
 				s.control(w, o, now)
-				if s.made == before && s.dying() == killed {
+				if s.made == before && s.dyingOf(w) == killed {
 					break
 				}
 			}
 			s.report(w, o, now)
+			w.version = str(o, "metadata", "resourceVersion")
 		}
 		for id, w := range s.workloads {
 			if w.res == res && !seen[id] {
@@ -213,16 +225,6 @@ func (s *simulation) drop(w *workload, now time.Time) {
 	if !slices.ContainsFunc(w.revisions, func(r *revision) bool { return len(r.pods) > 0 }) {
 		delete(s.workloads, w.id())
 	}
-}
-
-func (s *simulation) dying() int {
-	n := 0
-	for _, p := range s.pods {
-		if !p.deleted.IsZero() {
-			n++
-		}
-	}
-	return n
 }
 
 // control brings one workload nearer to its spec.
@@ -352,7 +354,7 @@ func (s *simulation) create(w *workload, o object, r *revision, name string, ord
 	w.failure = nil
 	s.made++
 	p := newPod(template, b, now, s.c.options)
-	p.namespace, p.name, p.node, p.ordinal = w.namespace, name, node, ordinal
+	p.workload, p.namespace, p.name, p.node, p.ordinal = w, w.namespace, name, node, ordinal
 	p.uid = s.c.store.uid()
 	p.labels = maps.Clone(template.Labels)
 	if p.labels == nil {

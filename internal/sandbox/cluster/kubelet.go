@@ -12,6 +12,7 @@ import (
 
 // pod is a pod as the kubelet sees it.
 type pod struct {
+	workload                   *workload
 	namespace, name, uid, node string
 	ordinal                    int // StatefulSet
 	created, deleted           time.Time
