@@ -56,7 +56,8 @@ type ImageInfo struct {
 	WorkingDir string            `json:"workingDir"`
 	Labels     map[string]string `json:"labels"`
 	Loads      []ImageLoad       `json:"loads"`
-	Base       *ImageBase        `json:"base,omitempty"` // of an image that we built
+	Base       *ImageBase        `json:"base,omitempty"`     // of an image that we built
+	Warnings   []Warning         `json:"warnings,omitempty"` // what was not looked at
 }
 
 // ImageLoad is one place of an image that loads an agent.

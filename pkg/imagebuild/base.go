@@ -177,34 +177,35 @@ func (b *Builder) recorded(ctx context.Context, j *job, found *base) error {
 
 // labels reads the labels of an image, or of an index's first image.
 func (b *Builder) labels(ctx context.Context, repo repository, m wire.Manifest) (map[string]string, error) {
-	doc, err := b.config(ctx, repo, m)
+	doc, _, err := b.config(ctx, repo, m)
 	return doc.Config.Labels, err
 }
 
-// config reads the configuration of an image, or of an index's first image.
-func (b *Builder) config(ctx context.Context, repo repository, m wire.Manifest) (configDoc, error) {
+// config reads the configuration of an image, or of an index's first image,
+// and which layers it has.
+func (b *Builder) config(ctx context.Context, repo repository, m wire.Manifest) (configDoc, []descriptor, error) {
 	var doc configDoc
 	if isIndex(m.MediaType) {
 		child, err := anyLinux(m.Body)
 		if err != nil {
-			return doc, err
+			return doc, nil, err
 		}
 		if m, err = repo.Manifest(ctx, child); err != nil {
-			return doc, err
+			return doc, nil, err
 		}
 	}
 	manifest, err := parseManifest(m.Body)
 	if err != nil {
-		return doc, err
+		return doc, nil, err
 	}
 	body, err := repo.Blob(ctx, manifest.Config.Digest)
 	if err != nil {
-		return doc, err
+		return doc, nil, err
 	}
 	if err := json.Unmarshal(body, &doc); err != nil {
-		return doc, fmt.Errorf("reading an image configuration: %w", err)
+		return doc, nil, fmt.Errorf("reading an image configuration: %w", err)
 	}
-	return doc, nil
+	return doc, manifest.Layers, nil
 }
 
 // schema refuses manifests that name no layers by digest of their own.

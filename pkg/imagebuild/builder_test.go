@@ -175,15 +175,6 @@ func image(t testing.TB, ref string) v1.Image {
 	return img
 }
 
-func configOf(t testing.TB, ref string) *v1.ConfigFile {
-	t.Helper()
-	config, err := image(t, ref).ConfigFile()
-	if err != nil {
-		t.Fatal(err)
-	}
-	return config
-}
-
 // entry is what a layer says of a path.
 type entry struct {
 	Name     string

@@ -78,7 +78,7 @@ func status(code int, header ...string) http.HandlerFunc {
 	}
 }
 
-func cut(w http.ResponseWriter, r *http.Request) {
+func cut(_ http.ResponseWriter, r *http.Request) {
 	_, _ = io.CopyN(io.Discard, r.Body, 1000)
 	panic(http.ErrAbortHandler)
 }

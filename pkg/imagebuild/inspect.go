@@ -12,7 +12,8 @@ import (
 )
 
 // Inspect implements migrate.Images: manifest and configuration, two requests
-// (three for an index). What start scripts do is not read.
+// (three for an index). Where these load no SkyWalking agent, the scripts that
+// Entrypoint and Cmd name are read too, from the layers.
 func (b *Builder) Inspect(ctx context.Context, ref string) (fleet.ImageInfo, error) {
 	parsed, err := fleet.ParseImageRef(ref)
 	if err != nil {
@@ -29,7 +30,7 @@ func (b *Builder) Inspect(ctx context.Context, ref string) (fleet.ImageInfo, err
 	if err := schema(ref, m.MediaType); err != nil {
 		return fleet.ImageInfo{}, err
 	}
-	doc, err := b.config(ctx, repo, m)
+	doc, layers, err := b.config(ctx, repo, m)
 	if err != nil {
 		return fleet.ImageInfo{}, missing(ref, err)
 	}
@@ -61,6 +62,9 @@ func (b *Builder) Inspect(ctx context.Context, ref string) (fleet.ImageInfo, err
 	}
 	info.Loads = append(info.Loads, commandLoads("Entrypoint", doc.Config.Entrypoint)...)
 	info.Loads = append(info.Loads, commandLoads("Cmd", doc.Config.Cmd)...)
+	if err := b.inspectScripts(ctx, repo, doc, layers, &info); err != nil {
+		return fleet.ImageInfo{}, missing(ref, err)
+	}
 	if layer := doc.Config.Labels[LabelLayer]; layer != "" {
 		info.Base = &fleet.ImageBase{
 			Name: doc.Config.Labels[LabelBaseName], Digest: doc.Config.Labels[LabelBaseDigest],
@@ -68,6 +72,34 @@ func (b *Builder) Inspect(ctx context.Context, ref string) (fleet.ImageInfo, err
 		}
 	}
 	return info, nil
+}
+
+// inspectScripts looks into start scripts, where nothing else says what loads
+// the agent.
+func (b *Builder) inspectScripts(ctx context.Context, repo repository, doc configDoc, layers []descriptor, info *fleet.ImageInfo) error {
+	for _, load := range info.Loads {
+		if load.Agent == javaagent.SkyWalking {
+			return nil
+		}
+	}
+	scripts := scriptsOf(doc)
+	if len(scripts) == 0 {
+		return nil
+	}
+	found, complete, err := b.readScripts(ctx, repo, layers, scripts)
+	if err != nil {
+		return err
+	}
+	for _, s := range found {
+		info.Loads = append(info.Loads, scriptLoads(s)...)
+	}
+	if !complete {
+		info.Warnings = append(info.Warnings, fleet.Warning{
+			Code:    fleet.CodeScript,
+			Message: fmt.Sprintf("the start scripts of %s lie behind more than %d MiB of layers and were not all read (preflight: fast)", info.Reference, maxLook>>20),
+		})
+	}
+	return nil
 }
 
 // commandLoads looks at an exec form item by item, and at what is handed to a

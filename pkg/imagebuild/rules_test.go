@@ -119,12 +119,12 @@ func TestLayerRules(t *testing.T) {
 		{name: "a removal that climbs out is refused", layers: tomcat().Layers, remove: "/home/../../etc", refused: "no absolute path"},
 		{name: "removing what holds the new agent is refused", layers: tomcat().Layers, remove: "/app", refused: "lies in it", options: func(o *imagebuild.Options) { o.Directory = "/app/otel" }},
 		{
-			name: "a link from a removal to a system directory is refused",
+			name:   "a link from a removal to a system directory is refused",
 			layers: []registry.Layer{{{Name: "home/"}, link("home/admin", "/")}}, options: noScript,
 			remove: "/home/admin/usr", refused: "it is /usr",
 		},
 		{
-			name: "a directory that the user cannot enter is refused",
+			name:   "a directory that the user cannot enter is refused",
 			layers: []registry.Layer{{{Name: "home/"}, {Name: "home/admin/", Mode: 0o700}}},
 			spec:   func(s *registry.ImageSpec) { s.User = "1000" }, refused: "may not enter /home/admin",
 		},
@@ -139,7 +139,7 @@ func TestLayerRules(t *testing.T) {
 			warning: "what a running volume holds stays",
 		},
 		{
-			name: "an image for windows is refused",
+			name:   "an image for windows is refused",
 			layers: []registry.Layer{{{Name: "etc/"}}}, spec: func(s *registry.ImageSpec) { s.Top = map[string]any{"os": "windows"} },
 			refused: "only linux",
 		},
