@@ -177,7 +177,8 @@ func isFile(files fs.FS, name string) bool {
 	return err == nil && info.Mode().IsRegular()
 }
 
-// roots are the folders with a kustomization that no other one takes.
+// roots are the folders with a kustomization that no other one takes, and
+// those that an Application deploys.
 func (x *index) roots() []string {
 	used := map[string]bool{}
 	for dir, k := range x.kustomizations {
@@ -186,6 +187,9 @@ func (x *index) roots() []string {
 				used[name] = true
 			}
 		}
+	}
+	for _, a := range x.applications {
+		delete(used, a.path)
 	}
 	var out []string
 	for _, dir := range fleet.SortedKeys(x.kustomizations) {

@@ -141,6 +141,40 @@ func TestCorpusMigratesRoundTrip(t *testing.T) {
 	}
 }
 
+// TestWholeCorpusMigratesAsOneTree puts the files that load SkyWalking side by
+// side, as a repository that keeps several versions of one manifest.
+func TestWholeCorpusMigratesAsOneTree(t *testing.T) {
+	dir, rows := corpus(t)
+	files := fstest.MapFS{}
+	for _, row := range rows {
+		data, err := os.ReadFile(filepath.Join(dir, filepath.FromSlash(row.file)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		files[strings.ReplaceAll(row.file, "@", "-at-")] = &fstest.MapFile{Data: data}
+	}
+	result := scan(t, files)
+	applied := apply(t, files, migrate(result.Workloads))
+	for name, data := range applied.Files {
+		before, after := strings.Split(string(files[name].Data), "\n"), strings.Split(string(data), "\n")
+		kept := map[string]int{}
+		for _, line := range before {
+			kept[line]++
+		}
+		for _, line := range after {
+			if kept[line]--; kept[line] < 0 && !strings.Contains(line, "otel") {
+				t.Errorf("%s: a line that is not ours is new: %q", name, line)
+			}
+		}
+	}
+	for _, row := range rows {
+		name := strings.ReplaceAll(row.file, "@", "-at-")
+		if _, changed := applied.Files[name]; changed && row.expected != "loads" {
+			t.Errorf("%s is changed although it is %s", name, row.expected)
+		}
+	}
+}
+
 // roundTrip migrates a tree, checks that a second run has nothing to do and
 // that taking all workloads back gives the original bytes.
 func roundTrip(t *testing.T, before fstest.MapFS) manifest.Applied {

@@ -171,7 +171,7 @@ func (s *scanner) look(name string, entry fs.DirEntry) bool {
 		s.index.charts[path.Dir(name)] = true
 		s.mutex.Unlock()
 	}
-	if !isYAML(name) || !s.options.selected(name) {
+	if !isYAML(name) && !isKustomization(name) || !s.options.selected(name) {
 		return false
 	}
 	if entry.Type()&fs.ModeSymlink == 0 {
