@@ -48,7 +48,7 @@ func TestARunThatDiesAnywhereIsCompletedByTheNext(t *testing.T) {
 		}
 		ctx, die := context.WithCancel(t.Context())
 		defer die()
-		f.OnEffect(func(e forge.Effect) {
+		f.OnEffect(func(forge.Effect) {
 			if effects++; effects == killAt {
 				die()
 			}
