@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
@@ -160,6 +161,25 @@ func TestEveryDirectDependencyIsExplained(t *testing.T) {
 		words := strings.Fields(line)
 		if len(words) == 2 && strings.Contains(words[0], "/") && strings.HasPrefix(words[1], "v") && !strings.Contains(string(text), "`"+words[0]+"`") {
 			t.Errorf("docs/dependencies.md does not explain %s", words[0])
+		}
+	}
+}
+
+func TestLinksBetweenDocumentsResolve(t *testing.T) {
+	link := regexp.MustCompile(`\]\(([^)#:]+)(?:#[^)]*)?\)`)
+	documents, err := filepath.Glob("../../docs/*.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, file := range append(documents, "../../README.md", "../../CHANGELOG.md", "../../docs/zh/README.md") {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, m := range link.FindAllStringSubmatch(string(text), -1) {
+			if _, err := os.Stat(filepath.Join(filepath.Dir(file), m[1])); err != nil {
+				t.Errorf("%s links to %s, which is not there", file, m[1])
+			}
 		}
 	}
 }
