@@ -186,12 +186,12 @@ func roundTrip(t *testing.T, before fstest.MapFS) manifest.Applied {
 		ids = append(ids, g.ID)
 	}
 	applied := apply(t, before, groups)
-	unproved, err := result.Prove(t.Context(), before, applied)
+	proved, err := result.Apply(t.Context(), before, groups)
 	if err != nil {
-		t.Fatalf("Prove: %v", err)
+		t.Fatalf("Apply with proof: %v", err)
 	}
-	for id, reason := range unproved {
-		t.Errorf("Prove refuses %s: %s at %s", id, reason.Message, reason.Place)
+	for id, reason := range proved.Refused {
+		t.Errorf("Apply with proof refuses %s: %s at %s", id, reason.Message, reason.Place)
 	}
 	after := over(t, before, applied.Files)
 	again := scan(t, after)
@@ -207,7 +207,14 @@ func roundTrip(t *testing.T, before fstest.MapFS) manifest.Applied {
 	for id, reason := range inverted.Superseded {
 		t.Errorf("Invert leaves %s: %s at %s", id, reason.Message, reason.Place)
 	}
-	undone := over(t, after, apply(t, after, inverted.Groups).Files)
+	reverted, err := again.Apply(t.Context(), after, inverted.Groups)
+	if err != nil {
+		t.Fatalf("Apply of the revert: %v", err)
+	}
+	for id, reason := range reverted.Refused {
+		t.Errorf("Apply refuses the revert of %s: %s at %s", id, reason.Message, reason.Place)
+	}
+	undone := over(t, after, reverted.Files)
 	for name, file := range before {
 		if diff := cmp.Diff(string(file.Data), string(undone[name].Data)); diff != "" {
 			t.Errorf("%s after the revert (-want +got):\n%s", name, diff)

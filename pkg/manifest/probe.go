@@ -307,7 +307,7 @@ func pointerPath(pointer string) yamledit.Path {
 func (p *prober) kustomization(s source, root *yaml.Node) {
 	if images := child(root, "images"); images != nil && images.Kind == yaml.SequenceNode {
 		for i, item := range images.Content {
-			entry := yamledit.Path{}.Child("images").Item(i)
+			entry := append(yamledit.Path{}.Child("images"), itemStep(images, i))
 			for _, key := range []string{"newName", "newTag", "digest"} {
 				n := child(item, key)
 				if n == nil || n.Kind != yaml.ScalarNode || n.Anchor != "" {
@@ -327,7 +327,7 @@ func (p *prober) kustomization(s source, root *yaml.Node) {
 			}
 			for j, n := range literals.Content {
 				if n.Kind == yaml.ScalarNode && n.Anchor == "" {
-					p.text(s, yamledit.Path{}.Child("configMapGenerator").Item(i).Child("literals").Item(j).String(), n)
+					p.text(s, append(yamledit.Path{}.Child("configMapGenerator"), itemStep(generators, i)).Child("literals").Item(j).String(), n)
 				}
 			}
 		}
@@ -348,6 +348,14 @@ func (p *prober) kustomization(s source, root *yaml.Node) {
 			}
 		}
 	}
+}
+
+// itemStep names an item by its name where all are named apart, as diffs do.
+func itemStep(list *yaml.Node, i int) yamledit.Step {
+	if namedBy(list, "name") {
+		return yamledit.Step{Kind: yamledit.StepWhere, Key: "name", Value: field(resolve(list.Content[i]), "name")}
+	}
+	return yamledit.Step{Kind: yamledit.StepIndex, Index: i}
 }
 
 // inline probes the YAML inside a string.

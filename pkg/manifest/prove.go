@@ -60,6 +60,35 @@ func (r Result) Prove(ctx context.Context, files fs.FS, applied Applied) (map[fl
 	return p.refused, nil
 }
 
+// Apply is Apply with proof: groups that Prove refuses are left out too. The
+// receiver is the scan of the same files.
+func (r Result) Apply(ctx context.Context, files fs.FS, groups []Group) (Applied, error) {
+	refused := map[fleet.ID]fleet.Reason{}
+	for {
+		applied, err := Apply(files, groups)
+		if err != nil {
+			return Applied{}, err
+		}
+		unproved, err := r.Prove(ctx, files, applied)
+		if err != nil {
+			return Applied{}, err
+		}
+		if len(unproved) == 0 {
+			for id, reason := range refused {
+				applied.Refused[id] = reason
+			}
+			return applied, nil
+		}
+		for id, reason := range unproved {
+			refused[id] = reason
+		}
+		groups = slices.DeleteFunc(slices.Clone(groups), func(g Group) bool {
+			_, out := unproved[g.ID]
+			return out
+		})
+	}
+}
+
 type prover struct {
 	result  Result
 	applied Applied
@@ -137,7 +166,7 @@ func (p *prover) workload(t tree, id fleet.ID, changes []fleet.Change, edits []y
 	if at < 0 {
 		return
 	}
-	expected := decidedBy(p.result.Workloads[at], changes)
+	expected, allowed := decidedBy(p.result.Workloads[at], changes)
 	shown := map[string]bool{}
 	for _, e := range edits {
 		field := e.Path.String()
@@ -153,7 +182,7 @@ func (p *prover) workload(t tree, id fleet.ID, changes []fleet.Change, edits []y
 				return
 			}
 		}
-		if !known {
+		if !known && !slices.ContainsFunc(allowed, func(want string) bool { return related(field, want) }) {
 			p.refuse(t, &id, fmt.Sprintf("the changes would alter %s too", field))
 			return
 		}
@@ -175,9 +204,10 @@ func under(field, prefix string) bool {
 }
 
 // decidedBy maps the fields of the rendered workload that the changes decide
-// to the text that each becomes; nil where that is not one whole scalar.
-func decidedBy(w fleet.Workload, changes []fleet.Change) map[string]*string {
-	out := map[string]*string{}
+// to the text that each becomes; nil where that is not one whole scalar. What
+// is allowed stands in a string that is replaced as a whole: it may differ.
+func decidedBy(w fleet.Workload, changes []fleet.Change) (out map[string]*string, allowed []string) {
+	out = map[string]*string{}
 	each(w, func(v fleet.Value) {
 		if v.At == nil || v.Field == "" || v.At.Document < 0 {
 			return
@@ -186,7 +216,10 @@ func decidedBy(w fleet.Workload, changes []fleet.Change) map[string]*string {
 			if c.File != v.At.File || c.Document != v.At.Document || c.Item != v.At.Item || strings.Contains(v.Field, ".envFrom[") || strings.HasSuffix(v.Field, ".valueFrom") {
 				continue
 			}
+			outer, _, nested := strings.Cut(v.At.Field, inside)
 			switch {
+			case nested && c.Field == outer:
+				allowed = append(allowed, v.Field)
 			case c.Op == fleet.OpReplace && c.Field == v.At.Field+".name": // an entry gets another name
 				if i := strings.LastIndex(v.Field, "[name="); i >= 0 {
 					out[v.Field], out[v.Field[:i]+"[name="+c.New+"]"] = nil, nil
@@ -203,6 +236,18 @@ func decidedBy(w fleet.Workload, changes []fleet.Change) map[string]*string {
 			}
 		}
 	})
+	for _, c := range changes {
+		if c.Op != fleet.OpAdd || !touches(w, c) {
+			continue
+		}
+		field := c.Field
+		if _, inner, nested := strings.Cut(field, inside); nested {
+			field = inner
+		}
+		if strings.HasPrefix(field, "spec.") || strings.HasPrefix(field, "metadata.") {
+			out[field] = nil // an entry that comes
+		}
+	}
 	// A removal of a whole list shows as that; what lies below it is not told
 	// apart any more.
 	for field, text := range out {
@@ -216,5 +261,14 @@ func decidedBy(w fleet.Workload, changes []fleet.Change) map[string]*string {
 			}
 		}
 	}
-	return out
+	return out, allowed
+}
+
+// touches reports that the change is in an object that makes the workload.
+func touches(w fleet.Workload, c fleet.Change) bool {
+	found := false
+	each(w, func(v fleet.Value) {
+		found = found || v.At != nil && v.At.File == c.File && v.At.Document == c.Document && v.At.Item == c.Item
+	})
+	return found
 }
