@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -68,7 +69,7 @@ func (e *env) demo(c *cli.Context) (err error) {
 	defer remove()
 	d := &demo{env: e, tell: func(string, ...any) {}, told: map[string]string{}}
 	if c.String("output") == "text" {
-		d.tell = func(format string, args ...any) { fmt.Fprintf(e.Stdout, format+"\n", args...) }
+		d.tell = func(format string, args ...any) { _ = e.printf(format+"\n", args...) } // the end is printed with its error
 	}
 	ctx := c.Context
 	d.tell("Starting a registry, a forge and a cluster on this machine …")
@@ -114,7 +115,7 @@ func (e *env) demoDir(name string) (dir string, remove func(), err error) {
 	if err != nil {
 		return "", nil, fmt.Errorf("making a folder: %w", err)
 	}
-	return dir, func() { _ = os.RemoveAll(dir) }, nil //nolint:errcheck // a temporary folder
+	return dir, func() { _ = os.RemoveAll(dir) }, nil
 }
 
 // inside is the process as otelshift sees it in the world: its configuration,
@@ -273,7 +274,9 @@ func (d *demo) keep(ctx context.Context) error {
 		fmt.Fprintf(&text, "  export %s=%s\n", name, d.world.Environment()[name])
 	}
 	fmt.Fprintf(&text, "  otelshift status --config %s\n\nPull requests: %s\n", filepath.ToSlash(d.world.ConfigFile()), d.world.Forge.URL())
-	fmt.Fprint(d.Stderr, text.String())
+	if _, err := io.WriteString(d.Stderr, text.String()); err != nil {
+		return fmt.Errorf("writing: %w", err)
+	}
 	<-ctx.Done()
 	return nil
 }

@@ -42,7 +42,7 @@ func (p *progress) event(ev migrate.Event) {
 	if runes := []rune(line); len(runes) > 78 {
 		line = string(runes[:77]) + "…"
 	}
-	fmt.Fprintf(p.out, "\r\x1b[K%s", line)
+	p.write("\r\x1b[K" + line)
 	p.drawn = true
 }
 
@@ -51,7 +51,10 @@ func (p *progress) end() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.drawn {
-		fmt.Fprint(p.out, "\r\x1b[K")
+		p.write("\r\x1b[K")
 		p.drawn = false
 	}
 }
+
+// write draws; a terminal that is gone is no reason to stop the work.
+func (p *progress) write(text string) { _, _ = io.WriteString(p.out, text) }

@@ -24,7 +24,7 @@ const AgentImage = RegistryHost + "/ops/opentelemetry-javaagent:2.20.0"
 // AgentVersion is the version that AgentImage's jar says.
 const AgentVersion = "2.20.0"
 
-var imageLine = regexp.MustCompile(`(?m)^\s*(?:- )?image:\s*["']?(` + regexp.QuoteMeta(RegistryHost) + `/[^\s"']+)`) //nolint:gochecknoglobals // compiled once
+var imageLine = regexp.MustCompile(`(?m)^\s*(?:- )?image:\s*["']?(` + regexp.QuoteMeta(RegistryHost) + `/[^\s"']+)`)
 
 // imagesOf lists the images that the manifests name, sorted.
 func imagesOf(files fs.FS) ([]string, error) {
@@ -95,7 +95,8 @@ func application(ref string) (registry.ImageSpec, error) {
 		Layers: []registry.Layer{
 			{{Name: "home/", Mode: 0o711}, admin(registry.File{Name: "home/admin/", Mode: 0o750}), {Name: "usr/local/tomcat/bin/"}},
 			{
-				{Name: "home/", Mode: 0o711}, admin(registry.File{Name: "home/admin/", Mode: 0o750}),
+				{Name: "home/", Mode: 0o711},
+				admin(registry.File{Name: "home/admin/", Mode: 0o750}),
 				admin(registry.File{Name: "home/admin/start.sh", Mode: 0o755, Body: []byte("#!/bin/sh\nexec catalina.sh run\n")}),
 				admin(registry.File{Name: "home/admin/skywalking-agent/"}),
 				admin(registry.File{Name: "home/admin/skywalking-agent/skywalking-agent.jar", Body: skywalking}),

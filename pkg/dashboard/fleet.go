@@ -167,8 +167,13 @@ func link(l fleet.PullRequestLink) string {
 // ImageText is what an image says about itself.
 func ImageText(i fleet.ImageInfo) string {
 	rows := []Row{
-		{"image", i.Reference}, {"digest", i.Digest}, {"media type", i.MediaType}, {"platforms", strings.Join(i.Platforms, ", ")},
-		{"user", i.User}, {"entrypoint", strings.Join(i.Entrypoint, " ")}, {"cmd", strings.Join(i.Cmd, " ")},
+		{"image", i.Reference},
+		{"digest", i.Digest},
+		{"media type", i.MediaType},
+		{"platforms", strings.Join(i.Platforms, ", ")},
+		{"user", i.User},
+		{"entrypoint", strings.Join(i.Entrypoint, " ")},
+		{"cmd", strings.Join(i.Cmd, " ")},
 	}
 	for _, v := range i.Env {
 		rows = append(rows, Row{"env", v})

@@ -155,8 +155,13 @@ func planSummary(p fleet.Plan, style Style) string {
 		n    int
 		word fleet.Action
 	}{
-		{s.Migrate, fleet.ActionMigrate}, {s.Upgrade, fleet.ActionUpgrade}, {s.Rebuild, fleet.ActionRebuild}, {s.None, fleet.ActionNone},
-		{s.Skip, fleet.ActionSkip}, {s.Blocked, fleet.ActionBlocked}, {s.Unread, fleet.ActionUnread},
+		{s.Migrate, fleet.ActionMigrate},
+		{s.Upgrade, fleet.ActionUpgrade},
+		{s.Rebuild, fleet.ActionRebuild},
+		{s.None, fleet.ActionNone},
+		{s.Skip, fleet.ActionSkip},
+		{s.Blocked, fleet.ActionBlocked},
+		{s.Unread, fleet.ActionUnread},
 	} {
 		if part.n > 0 {
 			line += fmt.Sprintf(", %d %s", part.n, part.word)

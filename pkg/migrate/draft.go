@@ -309,10 +309,10 @@ func (m *Migration) initImages(ctx context.Context, d *draft) (learnt bool, err 
 		return false, nil
 	}
 	digest, err := m.ports.Images.Digest(ctx, ref)
+	if ctx.Err() != nil {
+		return false, ctx.Err()
+	}
 	if err != nil {
-		if ctx.Err() != nil {
-			return false, ctx.Err()
-		}
 		d.fail(ref, ref, err)
 		return true, nil
 	}

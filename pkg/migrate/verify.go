@@ -109,17 +109,6 @@ type matter struct {
 	seen    map[int]rollout.Observation
 }
 
-// failures are the cases whose verdict is failed.
-func (t *matter) failures() []int {
-	var failed []int
-	for _, i := range t.cases {
-		if t.verdict[i].State == fleet.VerdictFailed {
-			failed = append(failed, i)
-		}
-	}
-	return failed
-}
-
 // verifyOnce judges, writes down, and takes back. The verdict is written before
 // the revert is opened: a run that dies in between is continued by the ledger,
 // which knows failures that no revert names.

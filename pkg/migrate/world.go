@@ -116,7 +116,7 @@ func (m *Migration) list(ctx context.Context, w *world) error {
 func (m *Migration) fold(w *world) {
 	w.ledger = ledger.Fold(ledger.Input{
 		PullRequests: w.pulls, Identity: w.identity, BranchPrefix: m.spec.PullRequest.BranchPrefix,
-		TargetHash: w.target, Now: m.now(), Wait: m.spec.Batch.Wait, MaxOpen: m.spec.Batch.MaxOpen,
+		TargetHash: w.target, Now: m.now(), Wait: m.spec.Batch.Wait, Gate: m.spec.Verify.Gate.Std(), MaxOpen: m.spec.Batch.MaxOpen,
 	})
 }
 
