@@ -342,7 +342,7 @@ func (m *Migration) expectation(ctx context.Context, w *world, t *matter, rw fle
 	if o.Sync == nil {
 		return e
 	}
-	for _, revision := range slices.Concat(o.Sync.Revisions, fleet.SortedKeys(o.Sync.DeployStarted)) {
+	for _, revision := range slices.Concat(o.Sync.Revisions, o.Sync.Operation, fleet.SortedKeys(o.Sync.DeployStarted)) {
 		if _, known := e.Contains[revision]; known || revision == "" {
 			continue
 		}
