@@ -97,7 +97,7 @@ func (m *Migration) settle(ctx context.Context, w *world, d *draft, t trial) err
 // try runs the trials in the order of their cost and stops at the first that
 // teaches something.
 func (m *Migration) try(ctx context.Context, w *world, d *draft, t trial) (learnt bool, err error) {
-	d.applied, err = m.prove(w, d)
+	d.applied, err = m.prove(ctx, w, d)
 	if err != nil {
 		return false, err
 	}
@@ -122,8 +122,8 @@ func (m *Migration) try(ctx context.Context, w *world, d *draft, t trial) (learn
 }
 
 // prove applies the edits of the draft's batches to the files in memory.
-func (m *Migration) prove(w *world, d *draft) (manifest.Applied, error) {
-	applied, err := manifest.Apply(w.checkout.Files, d.groups(d.batches...))
+func (m *Migration) prove(ctx context.Context, w *world, d *draft) (manifest.Applied, error) {
+	applied, err := w.scan.Apply(ctx, w.checkout.Files, d.groups(d.batches...))
 	if err != nil {
 		return manifest.Applied{}, fmt.Errorf("editing manifests: %w", err)
 	}

@@ -111,7 +111,7 @@ func (m *Migration) Rewrite(ctx context.Context, known Built, filter Filter, wri
 		}
 		result.Workloads = append(result.Workloads, row)
 	}
-	applied, err := manifest.Apply(w.checkout.Files, groups)
+	applied, err := w.scan.Apply(ctx, w.checkout.Files, groups)
 	if err != nil {
 		return result, fmt.Errorf("editing manifests: %w", err)
 	}

@@ -10,7 +10,6 @@ import (
 	"github.com/otelshift/otelshift/pkg/dashboard"
 	"github.com/otelshift/otelshift/pkg/fleet"
 	"github.com/otelshift/otelshift/pkg/ledger"
-	"github.com/otelshift/otelshift/pkg/manifest"
 )
 
 // ProposeResult is what propose did.
@@ -163,7 +162,7 @@ func mergeLabels(labels, add, remove []string) []string {
 // proposeBatch commits, pushes and opens one batch.
 func (m *Migration) proposeBatch(ctx context.Context, w *world, d *draft, batch fleet.BatchPlan, branches map[string]string) (Proposal, error) {
 	members := d.members(batch)
-	applied, err := manifest.Apply(w.checkout.Files, d.groups(batch))
+	applied, err := w.scan.Apply(ctx, w.checkout.Files, d.groups(batch))
 	if err != nil {
 		return Proposal{}, fmt.Errorf("editing manifests: %w", err)
 	}

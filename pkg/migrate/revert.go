@@ -47,7 +47,7 @@ func (m *Migration) revert(ctx context.Context, w *world, task ledger.Task) (*Pr
 	if err != nil {
 		return nil, fmt.Errorf("inverting the change: %w", err)
 	}
-	applied, err := manifest.Apply(w.checkout.Files, inverted.Groups)
+	applied, err := w.scan.Apply(ctx, w.checkout.Files, inverted.Groups)
 	if err != nil {
 		return nil, fmt.Errorf("editing manifests: %w", err)
 	}
