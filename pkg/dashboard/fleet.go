@@ -94,7 +94,7 @@ func imageTag(i *fleet.ImageChange) string {
 }
 
 // why says in one line why a workload is where it is.
-func why(w fleet.FleetWorkload) string {
+func why(w fleet.WorkloadStatus) string {
 	switch {
 	case w.Reason != nil:
 		return w.Reason.Message

@@ -44,16 +44,16 @@ const (
 
 // Fleet is the state of the whole fleet: "otelshift status -o json".
 type Fleet struct {
-	APIVersion string          `json:"apiVersion"`
-	Kind       string          `json:"kind"` // "Fleet"
-	Target     Target          `json:"target"`
-	Summary    map[string]int  `json:"summary"` // "total", and a count for each State that occurs
-	Paused     *Pause          `json:"paused,omitempty"`
-	Batches    []FleetBatch    `json:"batches"`
-	Workloads  []FleetWorkload `json:"workloads"`
-	Remaining  []Remaining     `json:"remaining"`
-	Files      []FileReason    `json:"files,omitempty"`
-	Next       string          `json:"next,omitempty"` // what happens next, and who has to act
+	APIVersion string           `json:"apiVersion"`
+	Kind       string           `json:"kind"` // "Fleet"
+	Target     Target           `json:"target"`
+	Summary    map[string]int   `json:"summary"` // "total", and a count for each State that occurs
+	Paused     *Pause           `json:"paused,omitempty"`
+	Batches    []BatchStatus    `json:"batches"`
+	Workloads  []WorkloadStatus `json:"workloads"`
+	Remaining  []Remaining      `json:"remaining"`
+	Files      []FileReason     `json:"files,omitempty"`
+	Next       string           `json:"next,omitempty"` // what happens next, and who has to act
 }
 
 // Pause says why no new batch is proposed.
@@ -69,8 +69,8 @@ type PullRequestLink struct {
 	URL    string `json:"url"`
 }
 
-// FleetBatch is a batch that has a pull request.
-type FleetBatch struct {
+// BatchStatus is a batch that has a pull request.
+type BatchStatus struct {
 	Number      int              `json:"number"`
 	Key         string           `json:"key"`
 	State       BatchState       `json:"state"`
@@ -82,8 +82,8 @@ type FleetBatch struct {
 	Merged      time.Time        `json:"merged,omitzero"`
 }
 
-// FleetWorkload is one workload's state with its evidence.
-type FleetWorkload struct {
+// WorkloadStatus is one workload's state with its evidence.
+type WorkloadStatus struct {
 	ID          ID               `json:"id"`
 	State       State            `json:"state"`
 	Since       time.Time        `json:"since,omitzero"`

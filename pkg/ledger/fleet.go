@@ -26,9 +26,9 @@ func (l Ledger) Fleet(p fleet.Plan, remaining []fleet.Remaining) fleet.Fleet {
 		f.Workloads = append(f.Workloads, l.fleetWorkload(w))
 	}
 	f.Workloads = append(f.Workloads, l.gone(seen)...)
-	slices.SortFunc(f.Workloads, func(a, b fleet.FleetWorkload) int { return a.ID.Compare(b.ID) })
+	slices.SortFunc(f.Workloads, func(a, b fleet.WorkloadStatus) int { return a.ID.Compare(b.ID) })
 	if f.Workloads == nil {
-		f.Workloads = []fleet.FleetWorkload{}
+		f.Workloads = []fleet.WorkloadStatus{}
 	}
 	f.Summary["total"] = len(f.Workloads)
 	for _, w := range f.Workloads {
@@ -40,15 +40,15 @@ func (l Ledger) Fleet(p fleet.Plan, remaining []fleet.Remaining) fleet.Fleet {
 
 // gone are workloads that the manifests no longer show but that a pull request
 // of ours still waits for.
-func (l Ledger) gone(seen map[string]bool) []fleet.FleetWorkload {
-	var list []fleet.FleetWorkload
+func (l Ledger) gone(seen map[string]bool) []fleet.WorkloadStatus {
+	var list []fleet.WorkloadStatus
 	for _, key := range fleet.SortedKeys(l.workloads) {
 		w := l.workloads[key]
 		id, err := fleet.ParseID(key)
 		if err != nil || seen[key] || !unfinished(w.State) {
 			continue
 		}
-		fw := fleet.FleetWorkload{ID: id}
+		fw := fleet.WorkloadStatus{ID: id}
 		l.fill(&fw, w)
 		list = append(list, fw)
 	}
@@ -68,7 +68,7 @@ func unfinished(s fleet.State) bool {
 	return false
 }
 
-func (l Ledger) fill(fw *fleet.FleetWorkload, w Workload) {
+func (l Ledger) fill(fw *fleet.WorkloadStatus, w Workload) {
 	fw.State, fw.Since, fw.Batch, fw.Wave = w.State, w.Since, w.Batch, w.Wave
 	fw.PullRequest, fw.Revert, fw.Verdict = w.PullRequest.Number, w.Revert, w.Record.Verdict
 	if w.Record.Image != nil {
@@ -76,8 +76,8 @@ func (l Ledger) fill(fw *fleet.FleetWorkload, w Workload) {
 	}
 }
 
-func (l Ledger) fleetWorkload(p fleet.Planned) fleet.FleetWorkload {
-	fw := fleet.FleetWorkload{ID: p.ID, Wave: p.Wave, Owner: p.Owner, Reason: p.Reason}
+func (l Ledger) fleetWorkload(p fleet.Planned) fleet.WorkloadStatus {
+	fw := fleet.WorkloadStatus{ID: p.ID, Wave: p.Wave, Owner: p.Owner, Reason: p.Reason}
 	for _, c := range p.Containers {
 		if c.Image != nil {
 			fw.Image = c.Image
@@ -125,10 +125,10 @@ func reasonOf(s fleet.State) fleet.Code {
 	return fleet.CodeDeclined
 }
 
-func (l Ledger) fleetBatches() []fleet.FleetBatch {
-	list := []fleet.FleetBatch{}
+func (l Ledger) fleetBatches() []fleet.BatchStatus {
+	list := []fleet.BatchStatus{}
 	for _, b := range l.Batches {
-		fb := fleet.FleetBatch{
+		fb := fleet.BatchStatus{
 			Number: b.Record.Number, Key: b.Record.Key, State: b.State, Wave: b.Record.Wave,
 			PullRequest: fleet.PullRequestLink{Number: b.PullRequest.Number, URL: b.PullRequest.URL},
 			Opened:      b.PullRequest.Created, Merged: b.PullRequest.Merged, Workloads: []string{},

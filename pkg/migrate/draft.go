@@ -305,18 +305,20 @@ func (m *Migration) initImages(ctx context.Context, d *draft) (learnt bool, err 
 		needed = needed || len(p.Inits) > 0
 	}
 	ref := plan.InitImage(m.opt.Config)
-	if _, known := d.input.Digests[ref]; !needed || known || d.input.Failed[ref] != nil || ref == "" {
+	_, known := d.input.Digests[ref]
+	_, failed := d.input.Failed[ref]
+	if !needed || known || failed || ref == "" {
 		return false, nil
 	}
-	digest, err := m.ports.Images.Digest(ctx, ref)
-	if ctx.Err() != nil {
-		return false, ctx.Err()
+	digest, failure := m.ports.Images.Digest(ctx, ref)
+	if err := ctx.Err(); err != nil {
+		return false, err
 	}
-	if err != nil {
-		d.fail(ref, ref, err)
-		return true, nil
+	if failure != nil {
+		d.fail(ref, ref, failure)
+	} else {
+		d.input.Digests[ref] = digest
 	}
-	d.input.Digests[ref] = digest
 	return true, nil
 }
 
