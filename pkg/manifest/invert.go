@@ -24,6 +24,11 @@ type Undo struct {
 	// IDs are the workloads to take back, Batch all workloads of the commit; nil:
 	// the same.
 	IDs, Batch []fleet.ID
+	// Declared are the files that declare the workloads of the batch. A plan
+	// that tells declarations of one id apart by their waves names them by
+	// ID.Cluster, which the manifests do not know; the file then says which is
+	// which. May be nil.
+	Declared map[fleet.ID]string
 }
 
 // Inverted is the answer to an Undo.
@@ -190,6 +195,10 @@ func own(ctx context.Context, u Undo, undone []undoneObject) error {
 	if err != nil {
 		return fmt.Errorf("finding who uses %s: %w", undone[0].file, err)
 	}
+	for i := range scanned.Workloads {
+		w := &scanned.Workloads[i]
+		w.ID = u.planned(w.ID, w.Place.File)
+	}
 	for i := range undone {
 		o := &undone[i]
 		for j := range o.steps {
@@ -197,6 +206,31 @@ func own(ctx context.Context, u Undo, undone []undoneObject) error {
 		}
 	}
 	return nil
+}
+
+// planned is the batch's name of a workload that a file declares: its id, or
+// the one with a cluster that the plan gave it.
+func (u Undo) planned(id fleet.ID, file string) fleet.ID {
+	if id.Cluster != "" || slices.Contains(u.Batch, id) && (u.Declared[id] == "" || u.Declared[id] == file) {
+		return id
+	}
+	var named []fleet.ID
+	for _, p := range u.Batch {
+		bare := p
+		bare.Cluster = ""
+		if bare != id || p == id {
+			continue
+		}
+		if u.Declared[p] == file {
+			return p
+		}
+		named = append(named, p)
+	}
+	// A batch holds one wave, so a further declaration of the id is that one's.
+	if len(named) == 1 && !slices.Contains(u.Batch, id) {
+		return named[0]
+	}
+	return id
 }
 
 // owners lists the workloads of the batch that a field of an object decides.

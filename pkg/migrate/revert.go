@@ -43,7 +43,9 @@ func (m *Migration) revert(ctx context.Context, w *world, task ledger.Task) (*Pr
 	if err != nil {
 		return nil, fmt.Errorf("reading refs/pull/%d/head: %w", task.PullRequest.Number, err)
 	}
-	inverted, err := manifest.Invert(ctx, manifest.Undo{Before: head.Before, After: head.After, At: w.checkout.Files, IDs: ids, Batch: batch})
+	inverted, err := manifest.Invert(ctx, manifest.Undo{
+		Before: head.Before, After: head.After, At: w.checkout.Files, IDs: ids, Batch: batch, Declared: declared(task.Record),
+	})
 	if err != nil {
 		return nil, fmt.Errorf("inverting the change: %w", err)
 	}
@@ -81,6 +83,17 @@ func (m *Migration) toRevert(task ledger.Task) (ids, batch []fleet.ID) {
 		}
 	}
 	return ids, batch
+}
+
+// declared are the files of the record's workloads.
+func declared(r fleet.Record) map[fleet.ID]string {
+	files := make(map[fleet.ID]string, len(r.Workloads))
+	for _, rw := range r.Workloads {
+		if id, err := fleet.ParseID(rw.ID); err == nil {
+			files[id] = rw.File
+		}
+	}
+	return files
 }
 
 // untouched writes down failures that cannot be taken back: a person changed

@@ -363,10 +363,7 @@ func (m *Migration) head(w *world, rw fleet.RecordWorkload) rollout.HeadState {
 	if err != nil {
 		return rollout.HeadUnknown
 	}
-	file := rw.File
-	if i := slices.IndexFunc(w.scan.Workloads, func(f fleet.Workload) bool { return f.ID == id }); i >= 0 {
-		file = w.scan.Workloads[i].Place.File
-	}
+	file := declaredIn(w.scan.Workloads, id, rw.File)
 	fields := make([]string, len(rw.Effects))
 	for i, e := range rw.Effects {
 		fields[i] = e.Field
@@ -383,6 +380,27 @@ func (m *Migration) head(w *world, rw fleet.RecordWorkload) rollout.HeadState {
 		texts[field] = value.Text
 	}
 	return headState(rw.Effects, texts)
+}
+
+// declaredIn is the file that declares the workload now; last is where it was.
+// Plans tell declarations of one id apart by a cluster that manifests do not
+// know: such a workload is where it was, or in the only file that declares it.
+func declaredIn(workloads []fleet.Workload, id fleet.ID, last string) string {
+	bare := id
+	bare.Cluster = ""
+	var files []string
+	for _, f := range workloads {
+		switch {
+		case f.ID == id && (id.Cluster != "" || f.Place.File == last):
+			return f.Place.File
+		case f.ID == bare:
+			files = append(files, f.Place.File)
+		}
+	}
+	if len(files) == 0 || slices.Contains(files, last) || id.Cluster != "" && len(files) > 1 {
+		return last
+	}
+	return files[0]
 }
 
 // incident turns a failing majority with one cause that is no crash into a
