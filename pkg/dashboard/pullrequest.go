@@ -78,7 +78,7 @@ func batchHead(in BatchBodyInput) string {
 	for _, w := range in.Members {
 		warnings += len(w.Warnings)
 	}
-	fmt.Fprintf(&text, "%s %s from SkyWalking to the OpenTelemetry Java agent **%s**. Merging rolls them out.\n\n",
+	fmt.Fprintf(&text, "%s %s from SkyWalking to the OpenTelemetry Java agent **%s**. Merging rolls this out.\n\n",
 		count(len(in.Members), "workload"), moves(len(in.Members)), in.Target.Version)
 	text.WriteString("| workload | image | options | warnings |\n|---|---|---|---|\n")
 	for _, w := range in.Members {
@@ -86,14 +86,47 @@ func batchHead(in BatchBodyInput) string {
 			imageCell(w), gradeCounts(w), zeroDash(len(w.Warnings)))
 	}
 	if warnings > 0 {
-		text.WriteString("\n### Warnings\n\n")
-		for _, w := range in.Members {
-			for _, warning := range w.Warnings {
-				fmt.Fprintf(&text, "- %s: %s\n", code(w.ID.Name), cell(javaagent.Redact(warning.Message)))
+		text.WriteString("\n### Warnings\n\n" + warningLines(in.Members))
+	}
+	text.WriteString("\n### Options\n\n")
+	return text.String()
+}
+
+// warningLines is one line for each warning. One that several workloads share
+// is said once, with the others' names behind it; that a removal was not
+// verified is the same for all, whatever the image.
+func warningLines(members []fleet.Planned) string {
+	type line struct {
+		warning fleet.Warning
+		names   []string
+	}
+	var lines []line
+	index := map[string]int{}
+	for _, w := range members {
+		for _, warning := range w.Warnings {
+			key := string(warning.Code)
+			if warning.Code != fleet.CodeRemoval {
+				key += "\x00" + warning.Message
+			}
+			i, known := index[key]
+			if !known {
+				i = len(lines)
+				index[key] = i
+				lines = append(lines, line{warning: warning})
+			}
+			if !slices.Contains(lines[i].names, w.ID.Name) {
+				lines[i].names = append(lines[i].names, w.ID.Name)
 			}
 		}
 	}
-	text.WriteString("\n### Options\n\n")
+	var text strings.Builder
+	for _, l := range lines {
+		fmt.Fprintf(&text, "- %s (%s): %s", code(l.names[0]), l.warning.Code, cell(javaagent.Redact(l.warning.Message)))
+		if others := l.names[1:]; len(others) > 0 {
+			fmt.Fprintf(&text, ". The same for %s", code(strings.Join(others, ", ")))
+		}
+		text.WriteString("\n")
+	}
 	return text.String()
 }
 
@@ -295,7 +328,7 @@ func restored(r fleet.Record) string {
 	text.WriteString("\n### Restored\n\n")
 	for _, w := range r.Workloads {
 		if w.Image != nil {
-			fmt.Fprintf(&text, "- %s: image %s → %s, and the %s that belong to it\n", code(w.ID), code(w.Image.From), code(w.Image.To), count(max(len(w.Effects)-1, 0), "field"))
+			fmt.Fprintf(&text, "- %s: image %s → %s, with %s\n", code(w.ID), code(w.Image.From), code(w.Image.To), count(max(len(w.Effects)-1, 0), "other field"))
 		} else {
 			fmt.Fprintf(&text, "- %s: %s\n", code(w.ID), count(len(w.Effects), "field"))
 		}
