@@ -125,7 +125,12 @@ func (r *rig) otelshift(t *testing.T, args ...string) result {
 
 func (r *rig) otelshiftWith(t *testing.T, variables map[string]string, args ...string) result {
 	t.Helper()
-	cmd := exec.CommandContext(t.Context(), binary, append(args, "--config", r.ConfigFile())...)
+	return r.run(t, variables, append(args, "--config", r.ConfigFile())...)
+}
+
+func (r *rig) run(t *testing.T, variables map[string]string, args ...string) result {
+	t.Helper()
+	cmd := exec.CommandContext(t.Context(), binary, args...)
 	cmd.Dir = t.TempDir()
 	cmd.Env = []string{"HOME=" + t.TempDir(), "PATH=" + os.Getenv("PATH")}
 	for name, value := range variables {

@@ -38,7 +38,10 @@ type Options struct {
 	Files fs.FS
 	// Dies names a workload whose pods crash once they run one of our images.
 	Dies string
-	Now  func() time.Time
+	// Applications are what the cluster deploys; nil: one for each folder of
+	// apps/, into the namespace of that name.
+	Applications []cluster.Application
+	Now          func() time.Time
 	// Tick and SyncEvery drive the cluster; zero: only Step and Sync do.
 	Tick, SyncEvery time.Duration
 	// RegistryWrap sees every request before the registry does.
@@ -47,7 +50,8 @@ type Options struct {
 	Unseeded []string
 	// Protected are branches, or patterns of path.Match, that refuse pushes.
 	Protected []string
-	// Config replaces lines of the configuration: "gate" -> "6s".
+	// Config replaces values of the configuration: "gate" -> "6s". Its keys are
+	// size, pace, gate, soak, interval and sidecar.
 	Config map[string]string
 	Log    *slog.Logger
 }
@@ -125,8 +129,12 @@ func (w *World) openCluster(ctx context.Context) error {
 	return nil
 }
 
-// applications is one Argo CD Application for each folder of apps/.
+// applications is one Argo CD Application for each folder of apps/, unless the
+// options say otherwise.
 func (w *World) applications() ([]cluster.Application, map[string]map[string]string, error) {
+	if w.opt.Applications != nil {
+		return w.opt.Applications, nil, nil
+	}
 	entries, err := os.ReadDir(filepath.Join(w.Checkout(), "apps"))
 	if err != nil {
 		return nil, nil, fmt.Errorf("reading apps: %w", err)
@@ -149,20 +157,35 @@ func (w *World) behaviour(workload cluster.Workload, template corev1.PodTemplate
 	if workload.Name != w.opt.Dies {
 		return cluster.Behaviour{}
 	}
+	name := migrated(template)
+	if name == "" {
+		return cluster.Behaviour{}
+	}
+	return cluster.Behaviour{
+		Kind: cluster.Crash, Container: name, ExitCode: 1,
+		Log: []string{
+			"[otel.javaagent] INFO io.opentelemetry.javaagent.tooling.VersionLogger - opentelemetry-javaagent - version: " + AgentVersion,
+			"Exception in thread \"main\" java.lang.VerifyError: Bad type on operand stack",
+			"  at com.acme.refund.LegacyInterceptor.intercept(LegacyInterceptor.java:71)",
+			"Error: A fatal exception has occurred. Program will exit.",
+		},
+	}
+}
+
+// migrated names the container that runs our agent: its image is one of ours,
+// or an init container brings the agent to the first one.
+func migrated(template corev1.PodTemplateSpec) string {
 	for _, c := range template.Spec.Containers {
 		if strings.Contains(c.Image, "-otel-") {
-			return cluster.Behaviour{
-				Kind: cluster.Crash, Container: c.Name, ExitCode: 1,
-				Log: []string{
-					"[otel.javaagent] INFO io.opentelemetry.javaagent.tooling.VersionLogger - opentelemetry-javaagent - version: " + AgentVersion,
-					"Exception in thread \"main\" java.lang.VerifyError: Bad type on operand stack",
-					"  at com.acme.refund.LegacyInterceptor.intercept(LegacyInterceptor.java:71)",
-					"Error: A fatal exception has occurred. Program will exit.",
-				},
-			}
+			return c.Name
 		}
 	}
-	return cluster.Behaviour{}
+	for _, c := range template.Spec.InitContainers {
+		if strings.Contains(c.Image, "/"+strings.TrimSuffix(local(AgentImage), ":"+AgentVersion)+":") && len(template.Spec.Containers) > 0 {
+			return template.Spec.Containers[0].Name
+		}
+	}
+	return ""
 }
 
 // Checkout is the folder with the manifests before the forge has them.
@@ -222,7 +245,7 @@ spec:
   repository:
     url: {{url}}
   workloads:
-    requireSidecar: istio-proxy
+    requireSidecar: {{sidecar}}
   agent:
     version: {{version}}
     source: {image: {{image}}, path: /javaagent.jar}
@@ -247,7 +270,7 @@ spec:
 func (w *World) writeConfig(url string) error {
 	values := map[string]string{
 		"url": url, "version": AgentVersion, "image": AgentImage, "host": RegistryHost, "registry": w.Registry.Host(),
-		"size": "10", "pace": "100ms", "gate": "3s", "soak": "6s", "interval": "1s",
+		"size": "10", "pace": "100ms", "gate": "3s", "soak": "6s", "interval": "1s", "sidecar": "istio-proxy",
 	}
 	text := configuration
 	for key, value := range w.opt.Config {
