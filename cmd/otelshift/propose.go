@@ -78,7 +78,7 @@ Examples:
 			}
 			switch {
 			case result.Failing:
-				return found("a rollout failed and waits for an answer", failedHint)
+				return found(failedMessage, failedHint)
 			case c.Bool("wait") && result.Unsettled > 0:
 				return &exitError{code: codeNotSettled, err: fmt.Errorf("%d rollouts are not settled after %s", result.Unsettled, c.Duration("timeout")), hint: `run "otelshift verify" again later; nothing is lost`}
 			}
@@ -116,12 +116,14 @@ Examples:
 				return err
 			}
 			if result.Verify.Failing {
-				return found("a rollout failed and waits for an answer", failedHint)
+				return found(failedMessage, failedHint)
 			}
 			return nil
 		},
 	}
 }
+
+const failedMessage = "a rollout failed or needs a person, and nobody has answered"
 
 const failedHint = `merge or close the revert pull request, or label the batch otelshift/accept or otelshift/retry; "otelshift status" shows the evidence`
 

@@ -46,9 +46,6 @@ func (m *Migration) hear(ctx context.Context, w *world, pull *fleet.PullRequest,
 		return Answer{}, err
 	}
 	answer := Answer{PullRequest: pull.Number, Label: label, By: by, Taken: may}
-	if m.opt.DryRun {
-		return answer, nil
-	}
 	text := fmt.Sprintf("`%s` by @%s has no effect: only a person with write access can say this.", label, by)
 	if may {
 		record, err := ledger.Decode(pull.Body)
@@ -57,13 +54,17 @@ func (m *Migration) hear(ctx context.Context, w *world, pull *fleet.PullRequest,
 		}
 		text = "Heard @" + by + ": " + heard(label)
 		body := ledger.ReplaceRecord(pull.Body, ledger.Answer(record, label))
-		if err := m.ports.PullRequests.Edit(ctx, pull.Number, fleet.PullRequestEdit{Body: &body}); err != nil {
-			return Answer{}, err
+		if !m.opt.DryRun {
+			if err := m.ports.PullRequests.Edit(ctx, pull.Number, fleet.PullRequestEdit{Body: &body}); err != nil {
+				return Answer{}, err
+			}
 		}
 		pull.Body = body
 	}
-	if err := m.ports.PullRequests.Comment(ctx, pull.Number, "Answer", text); err != nil {
-		return Answer{}, err
+	if !m.opt.DryRun {
+		if err := m.ports.PullRequests.Comment(ctx, pull.Number, "Answer", text); err != nil {
+			return Answer{}, err
+		}
 	}
 	if problems := m.label(ctx, w, pull.Number, nil, []string{label}); len(problems) > 0 {
 		return Answer{}, problems[0].Err

@@ -19,6 +19,11 @@ import (
 const (
 	imageWorkers    = 8
 	maxFailedImages = 50
+	// maxUnavailable images in a row that no server answered for end a run.
+	maxUnavailable = 5
+	// maxUnobserved workloads that no cluster could be asked about, and none
+	// that could, end the forming of batches.
+	maxUnobserved = 3
 )
 
 // draft is a plan whose next batches have been tried against everything that
@@ -35,7 +40,9 @@ type draft struct {
 	from      map[string]string // key of a failure -> the image it is about
 	known     Built             // by From: built elsewhere
 	problems  []Problem
-	blind     bool // the cluster answered nothing: no batch is formed
+	unseen    int  // workloads that the cluster could not be asked about
+	seen      int  // workloads that it could
+	blind     bool // the cluster answers nothing: no batch is formed
 }
 
 // depth says how far a draft goes with images.
@@ -87,11 +94,29 @@ func (m *Migration) settle(ctx context.Context, w *world, d *draft, t trial) err
 		if !learnt {
 			return nil
 		}
-		if t.count >= 0 && len(d.input.Failed) > maxFailedImages {
-			key := fleet.SortedKeys(d.input.Failed)[0]
-			return fmt.Errorf("rebuilding images: %d failed, and no more are tried: %w", len(d.input.Failed), d.input.Failed[key])
+		if err := d.hopeless(t); err != nil {
+			return err
 		}
 	}
+}
+
+// hopeless reports that the registry is the problem and not an image. A whole
+// plan asks for every image at once and says each failure.
+func (d *draft) hopeless(t trial) error {
+	if t.count < 0 {
+		return nil
+	}
+	unavailable := 0
+	for _, err := range d.input.Failed {
+		if errors.Is(err, fleet.ErrUnavailable) {
+			unavailable++
+		}
+	}
+	if len(d.input.Failed) <= maxFailedImages && (unavailable < maxUnavailable || len(d.input.Images) > 0) {
+		return nil
+	}
+	key := fleet.SortedKeys(d.input.Failed)[0]
+	return fmt.Errorf("rebuilding images: %d failed, and no more are tried: %w", len(d.input.Failed), d.input.Failed[key])
 }
 
 // try runs the trials in the order of their cost and stops at the first that
@@ -103,6 +128,9 @@ func (m *Migration) try(ctx context.Context, w *world, d *draft, t trial) (learn
 	}
 	if len(d.applied.Refused) > 0 {
 		for id, reason := range d.applied.Refused {
+			if _, again := d.input.Refused[id]; again {
+				return false, fmt.Errorf("planning %s: its edits were refused and are planned again: %s", id, reason.Message)
+			}
 			d.refuse(id, reason)
 		}
 		return true, nil
@@ -202,23 +230,23 @@ func (m *Migration) baseline(ctx context.Context, d *draft) (learnt bool, err er
 	if err != nil {
 		return false, fmt.Errorf("observing the cluster: %w", err)
 	}
-	blind := 0
 	for _, o := range observations {
 		d.observed[o.ID] = true
 		if o.Err != "" {
-			blind++
+			d.unseen++
 			d.refuse(o.ID, fleet.Reason{Code: fleet.CodeUnobserved, Message: "the cluster could not be asked: " + o.Err})
 			d.problems = append(d.problems, Problem{Subject: o.ID.String(), Err: fmt.Errorf("observing: %w: %s", fleet.ErrUnavailable, o.Err)})
 			continue
 		}
+		d.seen++
 		if o.Missing {
 			continue
 		}
 		d.baselines[o.ID] = rollout.BaselineOf(o, m.spec.Workloads.IgnoreContainers)
 		d.input.Live[o.ID] = o.Images
 	}
-	// Nobody could be asked: the next ones could not be either.
-	d.blind = blind == len(observations)
+	// None of the first ones could be asked: the next ones could not be either.
+	d.blind = d.seen == 0 && d.unseen >= maxUnobserved
 	return true, nil
 }
 

@@ -210,12 +210,17 @@ func (m *Migration) BuildSome(ctx context.Context, filter Filter) (BuildResult, 
 		return BuildResult{}, err
 	}
 	result := BuildResult{Images: []fleet.Built{}, Failed: []BuildFailed{}}
+	seen := map[string]bool{}
 	for _, p := range d.plan.Workloads {
 		if !filter.Match(p) {
 			continue
 		}
 		for _, r := range p.Rebuilds {
-			built, err := m.BuildOne(ctx, r.From, r.Remove)
+			if seen[r.Key()] {
+				continue
+			}
+			seen[r.Key()] = true
+			built, err := m.obtain(ctx, r)
 			if err != nil {
 				result.Failed = append(result.Failed, buildFailed(r.From, err))
 				continue
@@ -229,7 +234,11 @@ func (m *Migration) BuildSome(ctx context.Context, filter Filter) (BuildResult, 
 // BuildOne rebuilds one image: for release pipelines that write the image
 // themselves.
 func (m *Migration) BuildOne(ctx context.Context, ref string, remove []string) (fleet.Built, error) {
-	r := fleet.Rebuild{From: ref, Remove: remove}
+	return m.obtain(ctx, fleet.Rebuild{From: ref, Remove: remove})
+}
+
+// obtain builds an image, or only names it on a dry run.
+func (m *Migration) obtain(ctx context.Context, r fleet.Rebuild) (fleet.Built, error) {
 	if m.opt.DryRun {
 		return m.ports.Images.Resolve(ctx, r)
 	}

@@ -17,6 +17,7 @@ type ProposeResult struct {
 	Plan     fleet.Plan   `json:"-"`
 	Hold     *fleet.Pause `json:"hold,omitempty"` // why nothing new was proposed
 	Proposed []Proposal   `json:"proposed"`
+	Answers  []Answer     `json:"answers,omitempty"` // heard by propose alone; in a run verify hears them
 	Problems []Problem    `json:"problems"`
 }
 
@@ -36,9 +37,11 @@ func (m *Migration) Propose(ctx context.Context) (ProposeResult, error) {
 	if err != nil {
 		return ProposeResult{}, err
 	}
-	problems := m.mendLabels(ctx, w)
+	problems := m.mendRecords(ctx, w)
+	answers, unheard := m.answer(ctx, w)
+	problems = append(append(problems, unheard...), m.mendLabels(ctx, w)...)
 	result, err := m.propose(ctx, w)
-	result.Problems = append(problems, result.Problems...)
+	result.Answers, result.Problems = answers, append(problems, result.Problems...)
 	return result, err
 }
 
@@ -59,11 +62,11 @@ func (m *Migration) propose(ctx context.Context, w *world) (ProposeResult, error
 		images = depthNames
 	}
 	d, err := m.draft(ctx, w, trial{count: room, images: images, observe: true})
+	result.Plan = d.plan
+	result.Problems = append(result.Problems, d.problems...)
 	if err != nil {
 		return result, err
 	}
-	result.Plan = d.plan
-	result.Problems = append(result.Problems, d.problems...)
 	branches, err := m.ports.Manifests.Branches(ctx, m.spec.PullRequest.BranchPrefix)
 	if err != nil {
 		return result, fmt.Errorf("listing branches: %w", err)
@@ -87,16 +90,20 @@ func (m *Migration) propose(ctx context.Context, w *world) (ProposeResult, error
 // for, those that a killed run left out included.
 func (m *Migration) mendLabels(ctx context.Context, w *world) []Problem {
 	var problems []Problem
+	missing := map[int][]string{}
 	for _, u := range w.ledger.Unlabelled() {
 		kind := fleet.LabelBatch
 		if u.Kind == fleet.RecordRevert {
 			kind = fleet.LabelRevert
 		}
-		problems = append(problems, m.label(ctx, w, u.Number, m.labels(kind), nil)...)
+		missing[u.Number] = m.labels(kind)
 	}
 	for _, b := range w.ledger.Batches {
 		add, remove := b.Labels()
-		problems = append(problems, m.label(ctx, w, b.PullRequest.Number, add, remove)...)
+		problems = append(problems, m.label(ctx, w, b.PullRequest.Number, append(missing[b.PullRequest.Number], add...), remove)...)
+	}
+	for _, r := range w.ledger.Reverts {
+		problems = append(problems, m.label(ctx, w, r.PullRequest.Number, missing[r.PullRequest.Number], nil)...)
 	}
 	m.fold(w)
 	return problems

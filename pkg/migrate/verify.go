@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/otelshift/otelshift/pkg/dashboard"
@@ -51,17 +52,19 @@ func (m *Migration) Verify(ctx context.Context, wait Wait) (VerifyResult, error)
 }
 
 func (m *Migration) verify(ctx context.Context, w *world, wait Wait) (VerifyResult, error) {
-	result := VerifyResult{Judged: []Judged{}, Reverts: []Proposal{}}
-	result.Answers, result.Problems = m.answer(ctx, w)
+	result := VerifyResult{Judged: []Judged{}, Reverts: []Proposal{}, Answers: []Answer{}, Problems: []Problem{}}
 	for {
+		problems := m.mendRecords(ctx, w)
+		answers, unheard := m.answer(ctx, w)
+		result.Answers = append(result.Answers, answers...)
 		round, err := m.verifyOnce(ctx, w)
+		result.Problems = joinProblems(result.Problems, problems, unheard, round.Problems)
 		if err != nil {
 			return result, err
 		}
 		result.Judged, result.Unsettled = round.Judged, round.Unsettled
 		result.Reverts = append(result.Reverts, round.Reverts...)
-		result.Problems = append(result.Problems, round.Problems...)
-		result.Failing = m.failing(w)
+		result.Failing = m.failing(w, round.Judged)
 		if round.Unsettled == 0 || m.opt.DryRun || !m.now().Add(m.spec.Verify.Interval.Std()).Before(wait.Until) {
 			return result, nil
 		}
@@ -75,11 +78,30 @@ func (m *Migration) verify(ctx context.Context, w *world, wait Wait) (VerifyResu
 	}
 }
 
-// failing reports whether a failure waits for a person's answer.
-func (m *Migration) failing(w *world) bool {
+// joinProblems adds those that were not said already: waiting meets the same one
+// every interval.
+func joinProblems(said []Problem, more ...[]Problem) []Problem {
+	for _, p := range slices.Concat(more...) {
+		if !slices.ContainsFunc(said, func(o Problem) bool { return o.Subject == p.Subject && o.Err.Error() == p.Err.Error() }) {
+			said = append(said, p)
+		}
+	}
+	return said
+}
+
+// failing reports whether a failure was found in this run or waits for a
+// person's answer. A question that only a person can settle is one too.
+func (m *Migration) failing(w *world, judged []Judged) bool {
+	if slices.ContainsFunc(judged, func(j Judged) bool { return j.Verdict.State == fleet.VerdictFailed }) {
+		return true
+	}
 	for _, b := range w.ledger.Batches {
 		for _, member := range b.Workloads {
-			if member.Newest && !member.Answered && (member.State == fleet.StateFailed || member.State == fleet.StateReverting) {
+			if !member.Newest || member.Answered {
+				continue
+			}
+			switch member.State { //nolint:exhaustive // the others wait for nobody
+			case fleet.StateFailed, fleet.StateReverting, fleet.StateNeedsHuman:
 				return true
 			}
 		}
@@ -96,8 +118,12 @@ func (m *Migration) reread(ctx context.Context, w *world) error {
 		return err
 	}
 	m.fold(w)
+	m.restore(ctx, w)
 	return nil
 }
+
+// reasonNoCluster is the reason of verdicts that nobody looked for.
+const reasonNoCluster = "NoCluster"
 
 // matter is one merged pull request whose rollouts are not settled.
 type matter struct {
@@ -107,6 +133,8 @@ type matter struct {
 	verdict map[int]fleet.Verdict
 	earlier map[int][]fleet.Verdict // of this run, as judged
 	seen    map[int]rollout.Observation
+	// unwritten: the record has more to keep than verdicts.
+	unwritten bool
 }
 
 // verifyOnce judges, writes down, and takes back. The verdict is written before
@@ -116,7 +144,7 @@ func (m *Migration) verifyOnce(ctx context.Context, w *world) (VerifyResult, err
 	var result VerifyResult
 	matters := m.matters(w)
 	for _, t := range matters {
-		if err := m.trust(ctx, t); err != nil {
+		if err := m.trust(ctx, w, t); err != nil {
 			result.Problems = append(result.Problems, problem(t.pull, err))
 		}
 	}
@@ -131,7 +159,10 @@ func (m *Migration) verifyOnce(ctx context.Context, w *world) (VerifyResult, err
 			if err != nil {
 				continue
 			}
-			v := t.verdict[i]
+			v, judged := t.verdict[i]
+			if !judged {
+				continue
+			}
 			result.Judged = append(result.Judged, Judged{ID: id, PullRequest: t.pull.Number, Revert: t.record.Kind == fleet.RecordRevert, Verdict: v})
 			if !v.Settled() && v.State != fleet.VerdictNeedsHuman {
 				result.Unsettled++
@@ -169,31 +200,49 @@ func (m *Migration) matters(w *world) []*matter {
 	return matters
 }
 
-// trust holds the record against the pull request's own commit: a body can be
-// edited by anybody with write access, a commit cannot. Where they differ the
-// commit is right.
-func (m *Migration) trust(ctx context.Context, t *matter) error {
-	head, err := m.ports.Manifests.PullRequestHead(ctx, t.pull.Number)
-	if err != nil {
-		return fmt.Errorf("reading the commit: %w", err)
+// trust holds the record against the pull request's own commit, read once in a
+// run: a body can be edited by anybody with write access, a commit cannot. Where
+// they name different workloads the commit is right. A person who amended the
+// commit has left nothing to compare with; then the body is all there is.
+func (m *Migration) trust(ctx context.Context, w *world, t *matter) error {
+	own, read := w.commits[t.pull.Number]
+	if !read {
+		head, err := m.ports.Manifests.PullRequestHead(ctx, t.pull.Number)
+		if err != nil {
+			return fmt.Errorf("reading the commit: %w", err)
+		}
+		commit, err := m.ours(head)
+		if err != nil {
+			m.log.WarnContext(ctx, "comparing a record with its commit", "pull_request", t.pull.Number, "error", err)
+		} else {
+			own = ledger.Restore(commit, head.Base).Workloads
+		}
+		w.commits[t.pull.Number] = own
 	}
-	commit, err := m.ours(head)
-	if err != nil {
-		return err
+	t.believe(own)
+	return nil
+}
+
+// believe makes the record name the workloads that the commit changes; nil: it
+// is not known.
+func (t *matter) believe(own []fleet.RecordWorkload) {
+	byID := func(a, b fleet.RecordWorkload) int { return strings.Compare(a.ID, b.ID) }
+	said := slices.SortedFunc(slices.Values(t.record.Workloads), byID)
+	if own == nil || slices.EqualFunc(said, slices.SortedFunc(slices.Values(own), byID), func(a, b fleet.RecordWorkload) bool { return a.ID == b.ID }) {
+		return
 	}
-	restored := ledger.Restore(commit, head.Base)
-	if restored.Key == t.record.Key && slices.EqualFunc(restored.Workloads, t.record.Workloads,
-		func(a, b fleet.RecordWorkload) bool { return a.ID == b.ID && a.File == b.File }) {
-		return nil
-	}
-	for i, rw := range t.record.Workloads {
-		for _, own := range restored.Workloads {
-			if own.ID == rw.ID {
-				t.record.Workloads[i].Effects = own.Effects
-			}
+	workloads, open := slices.Clone(own), t.cases
+	t.cases, t.unwritten = nil, true
+	for i, rw := range workloads {
+		at := slices.IndexFunc(t.record.Workloads, func(o fleet.RecordWorkload) bool { return o.ID == rw.ID })
+		if at >= 0 {
+			workloads[i] = t.record.Workloads[at]
+		}
+		if at < 0 || slices.Contains(open, at) {
+			t.cases = append(t.cases, i)
 		}
 	}
-	return nil
+	t.record.Workloads = workloads
 }
 
 // ours finds our own commit on a pull request.
@@ -215,7 +264,7 @@ func (m *Migration) judge(ctx context.Context, w *world, matters []*matter) erro
 	if m.ports.Cluster == nil {
 		for _, t := range matters {
 			for _, i := range t.cases {
-				t.verdict[i] = ungated(t.record.Workloads[i].Verdict, m.now())
+				t.verdict[i] = unlooked(t.record, t.record.Workloads[i].Verdict, m.now())
 			}
 		}
 		return nil
@@ -250,11 +299,19 @@ func (m *Migration) judge(ctx context.Context, w *world, matters []*matter) erro
 	return nil
 }
 
-// ungated is the verdict without a cluster: nobody looks, and it says so.
-func ungated(previous *fleet.Verdict, now time.Time) fleet.Verdict {
+// unlooked is the verdict without a cluster. A pull request that said nobody
+// would look is let go; one that promised a look waits for a run that can.
+func unlooked(r fleet.Record, previous *fleet.Verdict, now time.Time) fleet.Verdict {
 	v := fleet.Verdict{
-		State: fleet.VerdictInconclusive, Reason: "NoCluster", GatePassed: true, Since: now, At: now,
+		State: fleet.VerdictInconclusive, Reason: reasonNoCluster, GatePassed: true, Since: now, At: now,
 		Message: "no cluster is configured: nobody looked at this rollout",
+	}
+	if !r.Ungated {
+		if previous != nil {
+			v = *previous
+		}
+		v.State, v.Reason, v.GatePassed, v.Since, v.At = fleet.VerdictUnknown, reasonNoCluster, false, now, now
+		v.Message = "it was proposed with access to a cluster, and this run has none"
 	}
 	if previous != nil && previous.State == v.State {
 		v.Since = previous.Since
@@ -310,7 +367,7 @@ func (m *Migration) observe(ctx context.Context, w *world, matters []*matter, ma
 		e := m.expectation(ctx, w, t, *rw, o)
 		if rw.Baseline == nil && undeployed(o, rw.Effects) {
 			baseline := rollout.BaselineOf(o, m.spec.Workloads.IgnoreContainers)
-			rw.Baseline = &baseline
+			rw.Baseline, t.unwritten = &baseline, true
 		}
 		t.seen[i] = o
 		t.verdict[i] = rollout.Judge(o, e, rw.Baseline, now)
@@ -426,23 +483,28 @@ func (t *matter) incident() {
 // evidence reads logs and events of what failed.
 func (m *Migration) evidence(ctx context.Context, t *matter) {
 	for _, i := range t.cases {
-		v := t.verdict[i]
-		if v.State != fleet.VerdictFailed || m.ports.Cluster == nil || m.spec.Verify.Evidence == "none" {
+		v, judged := t.verdict[i]
+		switch {
+		case !judged || m.ports.Cluster == nil:
 			continue
-		}
-		if m.spec.Verify.Evidence == "full" {
+		case m.spec.Verify.Evidence == "none":
+			v.Evidence = nil
+		case m.spec.Verify.Evidence == "full" && v.State == fleet.VerdictFailed:
 			v.Evidence = m.ports.Cluster.Evidence(ctx, t.seen[i], v.Evidence)
 		}
 		t.verdict[i] = v
 	}
 }
 
-// write keeps the verdicts with the pull request, if they changed.
+// write keeps the verdicts with the pull request, if they changed. The comment
+// goes first: it is rewritten when a run that died behind it judges again, while
+// a verdict that is written down is not told twice.
 func (m *Migration) write(ctx context.Context, w *world, t *matter) error {
-	changed, told := false, false
+	changed, told := t.unwritten, false
 	for _, i := range t.cases {
-		v, rw := t.verdict[i], &t.record.Workloads[i]
-		if rw.Verdict != nil && same(*rw.Verdict, v) {
+		v, judged := t.verdict[i]
+		rw := &t.record.Workloads[i]
+		if !judged || rw.Verdict != nil && same(*rw.Verdict, v) {
 			continue
 		}
 		changed = true
@@ -454,20 +516,21 @@ func (m *Migration) write(ctx context.Context, w *world, t *matter) error {
 		return nil
 	}
 	body := ledger.ReplaceRecord(pull.Body, t.record)
-	pull.Body = body
-	m.fold(w)
-	if m.opt.DryRun {
-		return nil
-	}
-	if err := m.ports.PullRequests.Edit(ctx, pull.Number, fleet.PullRequestEdit{Body: &body}); err != nil {
-		return fmt.Errorf("writing down the verdicts: %w", err)
-	}
-	if told {
-		if err := m.ports.PullRequests.Comment(ctx, pull.Number, "Rollout", dashboard.VerdictComment(t.record)); err != nil {
-			return fmt.Errorf("commenting: %w", err)
+	var untold error
+	if !m.opt.DryRun {
+		if told {
+			if err := m.ports.PullRequests.Comment(ctx, pull.Number, "Rollout", dashboard.VerdictComment(t.record)); err != nil {
+				untold = fmt.Errorf("commenting: %w", err)
+			}
+		}
+		if err := m.ports.PullRequests.Edit(ctx, pull.Number, fleet.PullRequestEdit{Body: &body}); err != nil {
+			return errors.Join(untold, fmt.Errorf("writing down the verdicts: %w", err))
 		}
 	}
-	return nil
+	// Only what is written down counts: no revert is opened for anything else.
+	pull.Body = body
+	m.fold(w)
+	return untold
 }
 
 // same reports whether writing v down would tell nothing new.

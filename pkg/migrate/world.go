@@ -30,17 +30,21 @@ type world struct {
 	identity string
 	pulls    []fleet.PullRequest // ours, newest first
 	ledger   ledger.Ledger
+	restored map[int]fleet.Record // by pull request: recomputed from its commit
+	// commits are the workloads that our own commits of merged pull requests
+	// change; nil where there is no commit of ours any more.
+	commits map[int][]fleet.RecordWorkload
 }
 
 // look reads repository, payload and pull requests side by side.
 func (m *Migration) look(ctx context.Context) (*world, error) {
-	w := &world{}
-	group, ctx := errgroup.WithContext(ctx)
+	w := &world{restored: map[int]fleet.Record{}, commits: map[int][]fleet.RecordWorkload{}}
+	group, groupCtx := errgroup.WithContext(ctx)
 	group.SetLimit(3)
-	group.Go(func() error { return m.read(ctx, w) })
+	group.Go(func() error { return m.read(groupCtx, w) })
 	if m.ports.Images != nil {
 		group.Go(func() error {
-			payload, err := m.ports.Images.Payload(ctx)
+			payload, err := m.ports.Images.Payload(groupCtx)
 			if err != nil {
 				return fmt.Errorf("reading the agent: %w", err)
 			}
@@ -49,13 +53,14 @@ func (m *Migration) look(ctx context.Context) (*world, error) {
 		})
 	}
 	if m.ports.PullRequests != nil {
-		group.Go(func() error { return m.list(ctx, w) })
+		group.Go(func() error { return m.list(groupCtx, w) })
 	}
 	if err := group.Wait(); err != nil {
 		return nil, err
 	}
 	w.target = plan.TargetHash(m.opt.Config, w.payload)
 	m.fold(w)
+	m.restore(ctx, w)
 	return w, nil
 }
 
@@ -65,6 +70,9 @@ func (m *Migration) read(ctx context.Context, w *world) error {
 	checkout, err := m.ports.Manifests.Clone(ctx)
 	if err != nil {
 		return fmt.Errorf("cloning the manifest repository: %w", err)
+	}
+	if checkout.Revision != "" && checkout.Revision == w.checkout.Revision {
+		return nil // nothing moved since it was scanned
 	}
 	w.checkout = checkout
 	m.event(Event{Stage: StageScan, Subject: checkout.Revision})
@@ -117,6 +125,7 @@ func (m *Migration) fold(w *world) {
 	w.ledger = ledger.Fold(ledger.Input{
 		PullRequests: w.pulls, Identity: w.identity, BranchPrefix: m.spec.PullRequest.BranchPrefix,
 		TargetHash: w.target, Now: m.now(), Wait: m.spec.Batch.Wait, Gate: m.spec.Verify.Gate.Std(), MaxOpen: m.spec.Batch.MaxOpen,
+		Restored: w.restored,
 	})
 }
 
