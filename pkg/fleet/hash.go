@@ -3,6 +3,7 @@ package fleet
 import (
 	"crypto/sha256"
 	"encoding/hex"
+	"strings"
 )
 
 // HashAbsent is RecordEffect's hash of a value that is not there.
@@ -25,4 +26,17 @@ func (e Effect) Record() RecordEffect {
 		r.New = HashValue(e.New)
 	}
 	return r
+}
+
+// OptionHash is a JVM option as records hold it: its name, up to the first "="
+// or ":", then "=" and HashValue of all of it.
+func OptionHash(option string) string {
+	return optionName(option) + "=" + HashValue(option)
+}
+
+func optionName(option string) string {
+	if i := strings.IndexAny(option, "=:"); i >= 0 {
+		return option[:i]
+	}
+	return option
 }

@@ -113,6 +113,7 @@ type Planned struct {
 	Warnings   []Warning          `json:"warnings"`
 
 	Effects  []Effect  `json:"-"`
+	Written  []string  `json:"-"` // options that the configuration decides, in OptionHash's form, sorted
 	Rebuilds []Rebuild `json:"-"` // images that must exist before Changes are complete
 	Owner    string    `json:"-"` // CODEOWNERS entry of File, as written
 	Wave     string    `json:"-"`

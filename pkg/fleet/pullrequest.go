@@ -99,6 +99,9 @@ type RecordWorkload struct {
 	Effects  []RecordEffect `json:"effects"`
 	Baseline *Baseline      `json:"baseline,omitempty"`
 	Verdict  *Verdict       `json:"verdict,omitempty"`
+	// Options are what the configuration had us write into the workload, in
+	// OptionHash's form: a later upgrade takes out just those. Nil: not known.
+	Options []string `json:"options,omitempty"`
 	// Answered: a person accepted or retried this workload's failure or open
 	// question; it holds nothing any more.
 	Answered bool `json:"answered,omitempty"`

@@ -344,6 +344,6 @@ func (t *translation) output() Output {
 			out.Others = append(out.Others, Change{Variable: s.variable, Text: text, Edits: edits})
 		}
 	}
-	out.SetEnv, out.RemoveEnv, out.Written = t.setEnv, t.removeEnv, t.written
+	out.SetEnv, out.RemoveEnv, out.Written, out.Configured = t.setEnv, t.removeEnv, t.written, t.ofConfiguration()
 	return out
 }

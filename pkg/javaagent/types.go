@@ -121,6 +121,10 @@ type Output struct {
 	// Written are the options that were written, as -D, wherever they went:
 	// Target.Previous of a later upgrade.
 	Written []string
+	// Configured are those of Written that the configuration decides, in the
+	// configuration's order, whether or not they had to be written: what an
+	// upgrade may take out again. Resource attributes are not among them.
+	Configured []string
 }
 
 // Changed reports whether anything is to be edited.

@@ -183,3 +183,40 @@ func (t *translation) dropPrevious() {
 // wasConfigured: the name and the attributes hold what was translated once, and
 // stay.
 func (t *translation) wasConfigured(key string) bool { return key != otelName && key != otelAttributes }
+
+// ofConfiguration lists the options that the configuration decides.
+func (t *translation) ofConfiguration() []string {
+	keys := []string{otelEndpoint, otelProtocol, otelExtensions}
+	if t.in.Target.Endpoint == "" {
+		keys = keys[2:] // whatever stands there was translated
+	}
+	if len(t.in.Target.Extensions) == 0 {
+		keys = keys[:len(keys)-1]
+	}
+	var out []string
+	for _, p := range t.add {
+		if p.verbatim != "" {
+			if !t.removed(p.verbatim) {
+				out = append(out, p.verbatim)
+			}
+			continue
+		}
+		keys = append(keys, p.key)
+	}
+	for _, key := range keys {
+		if p, ok := t.properties[key]; ok && t.wasConfigured(key) && !slices.Contains(out, p.option()) {
+			out = append(out, p.option())
+		}
+	}
+	return out
+}
+
+// Words lists the JVM options of a container as the JVM reads them, in the
+// order of its variables and arguments.
+func Words(in Input) []string {
+	var words []string
+	for _, s := range in.sources() {
+		s.jvm(func(at place) { words = append(words, at.token().Text) })
+	}
+	return words
+}

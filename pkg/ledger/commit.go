@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -23,6 +24,23 @@ type Commit struct {
 	Attempt int
 	Wave    string
 	Changes []CommitChange
+	Options []CommitOptions
+}
+
+// CommitOptions are the options that the configuration had us write into some
+// workloads, in fleet.OptionHash's form.
+type CommitOptions struct {
+	Options   []string `json:"o"`
+	Workloads []string `json:"w"` // fleet.ID.String()
+}
+
+func (c Commit) optionsOf(id string) []string {
+	for _, o := range c.Options {
+		if slices.Contains(o.Workloads, id) {
+			return o.Options
+		}
+	}
+	return nil
 }
 
 // CommitChange is one change by hash: values may be secret, and they are in
@@ -49,6 +67,7 @@ const (
 	trailerAttempt = "Otelshift-Attempt"
 	trailerWave    = "Otelshift-Wave"
 	trailerChange  = "Otelshift-Change"
+	trailerOptions = "Otelshift-Options"
 	trailerSignOff = "Signed-off-by"
 )
 
@@ -103,10 +122,35 @@ func CommitMessage(r fleet.Record, changes map[fleet.ID][]fleet.Change, by confi
 			trailer(trailerChange, string(data))
 		}
 	}
+	for _, o := range optionsOf(r) {
+		data, err := json.Marshal(o)
+		if err != nil {
+			panic(fmt.Sprintf("encoding a trailer: %v", err)) // strings only
+		}
+		trailer(trailerOptions, string(data))
+	}
 	if by.SignOff {
 		trailer(trailerSignOff, fmt.Sprintf("%s <%s>", by.Name, by.Email))
 	}
 	return b.String()
+}
+
+// optionsOf groups the record's workloads by their options, in the record's
+// order. A revert writes none.
+func optionsOf(r fleet.Record) []CommitOptions {
+	var groups []CommitOptions
+	for _, w := range r.Workloads {
+		if w.Options == nil || r.Kind == fleet.RecordRevert {
+			continue
+		}
+		at := slices.IndexFunc(groups, func(o CommitOptions) bool { return slices.Equal(o.Options, w.Options) })
+		if at < 0 {
+			at = len(groups)
+			groups = append(groups, CommitOptions{Options: w.Options})
+		}
+		groups[at].Workloads = append(groups[at].Workloads, w.ID)
+	}
+	return groups
 }
 
 func subject(r fleet.Record) string {
@@ -187,6 +231,12 @@ func ParseCommit(message string) (Commit, error) {
 				c.Changes = append(c.Changes, change)
 			}
 		}
+		if key == trailerOptions {
+			var options CommitOptions
+			if err = json.Unmarshal([]byte(value), &options); err == nil {
+				c.Options = append(c.Options, options)
+			}
+		}
 		if err != nil {
 			return Commit{}, fmt.Errorf("reading trailer %s: %w", key, err)
 		}
@@ -215,7 +265,9 @@ func Restore(c Commit, base string) fleet.Record {
 		if !known {
 			i = len(r.Workloads)
 			index[change.Workload] = i
-			r.Workloads = append(r.Workloads, fleet.RecordWorkload{ID: change.Workload, Action: change.Action, File: change.File})
+			r.Workloads = append(r.Workloads, fleet.RecordWorkload{
+				ID: change.Workload, Action: change.Action, File: change.File, Options: c.optionsOf(change.Workload),
+			})
 		}
 		r.Workloads[i].Effects = append(r.Workloads[i].Effects, fleet.RecordEffect{Field: change.Field, Old: change.Old, New: change.New})
 	}

@@ -431,3 +431,40 @@ func (l Ledger) WaveOpen(wave string) string {
 	}
 	return ""
 }
+
+// Options are those that the configuration had us write into the workload,
+// fleet.OptionHash's form, by the newest merged batch that was not taken back.
+// It is false where no record knows them.
+func (l Ledger) Options(id fleet.ID) (options []string, known bool) {
+	for _, b := range slices.Backward(l.Batches) {
+		if b.PullRequest.State != fleet.PullRequestMerged {
+			continue
+		}
+		for _, w := range b.Workloads {
+			if w.ID != id.String() || w.Record.Options == nil || w.State == fleet.StateReverted || takenBack(w.Record) {
+				continue
+			}
+			return w.Record.Options, true
+		}
+	}
+	undone := 0
+	for _, c := range l.in.History {
+		switch {
+		case !slices.ContainsFunc(c.Changes, func(change CommitChange) bool { return change.Workload == id.String() }):
+		case c.Kind == fleet.RecordRevert:
+			undone++
+		case undone > 0:
+			undone--
+		default:
+			if list := c.optionsOf(id.String()); list != nil {
+				return list, true
+			}
+		}
+	}
+	return nil, false
+}
+
+// takenBack: a person put the old values back.
+func takenBack(rw fleet.RecordWorkload) bool {
+	return rw.Verdict != nil && rw.Verdict.State == fleet.VerdictSuperseded && rw.Verdict.Reason == ReasonRevertedByOther
+}

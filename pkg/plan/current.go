@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"path"
 	"slices"
+	"strings"
 
 	"github.com/otelshift/otelshift/pkg/fleet"
 	"github.com/otelshift/otelshift/pkg/javaagent"
@@ -167,7 +168,9 @@ func (m *maker) currentOptions(d *draft, c fleet.Container, l fleet.Load, jar st
 	} else {
 		in.Variable, in.Text = l.Name, l.Value.Text
 	}
+	in.Target.Previous = m.previous(d.plan.ID, in)
 	out, err := javaagent.Upgrade(in)
+	d.written(out)
 	for _, w := range out.Warnings {
 		d.warn(fleet.Code(w.Code), l.Place, w.Message)
 	}
@@ -196,4 +199,49 @@ func (m *maker) currentOptions(d *draft, c fleet.Container, l fleet.Load, jar st
 	if len(d.plan.Changes) == 0 {
 		d.warn(fleet.CodeLeftover, l.Place, fmt.Sprintf("the options of container %s are not at the target and could not be edited", c.Name))
 	}
+}
+
+// previous are the options of the container that an earlier configuration had
+// us write: they are known by hash, so the container's own are tried. One whose
+// value a person changed since is passed on without it, to be said.
+func (m *maker) previous(id fleet.ID, in javaagent.Input) []string {
+	if m.in.Ledger == nil {
+		return nil
+	}
+	hashes, _ := m.in.Ledger.Options(id)
+	if len(hashes) == 0 {
+		return nil
+	}
+	present := javaagent.Words(in)
+	var list []string
+	for _, hash := range hashes {
+		name, _, _ := strings.Cut(hash, "=")
+		key, property := strings.CutPrefix(name, "-D")
+		candidates := present
+		for _, v := range in.Env {
+			if property && v.Name == javaagent.Variable(key) && v.Reference == "" {
+				candidates = append(slices.Clone(candidates), name+"="+v.Value)
+			}
+		}
+		at := slices.IndexFunc(candidates, func(option string) bool { return fleet.OptionHash(option) == hash })
+		switch {
+		case at >= 0:
+			list = append(list, candidates[at])
+		case property:
+			list = append(list, name+"=\x00")
+		}
+	}
+	return list
+}
+
+// written notes what the configuration decides in a container.
+func (d *draft) written(out javaagent.Output) {
+	if d.plan.Written == nil {
+		d.plan.Written = []string{}
+	}
+	for _, option := range out.Configured {
+		d.plan.Written = append(d.plan.Written, fleet.OptionHash(option))
+	}
+	slices.Sort(d.plan.Written)
+	d.plan.Written = slices.Compact(d.plan.Written)
 }

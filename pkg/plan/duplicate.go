@@ -87,6 +87,11 @@ func (d *draft) absorb(o *draft) {
 			d.plan.Warnings = append(d.plan.Warnings, w)
 		}
 	}
+	if o.plan.Written != nil {
+		d.plan.Written = append(append([]string{}, d.plan.Written...), o.plan.Written...)
+		slices.Sort(d.plan.Written)
+		d.plan.Written = slices.Compact(d.plan.Written)
+	}
 	d.plan.Inits = append(d.plan.Inits, o.plan.Inits...)
 	slices.Sort(d.plan.Inits)
 	d.plan.Inits = slices.Compact(d.plan.Inits)

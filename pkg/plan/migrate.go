@@ -203,6 +203,7 @@ func (m *maker) container(d *draft, c fleet.Container, s situation, jar string, 
 		return
 	}
 	d.serviceName = out.ServiceName
+	d.written(out)
 	d.apply(c, in, out)
 	if !byImage {
 		return
