@@ -200,12 +200,11 @@ type fakeCommit struct {
 
 // add stores a commit under the hash of all that it says.
 func (r *fakeRepo) add(c *fakeCommit) string {
-	sum := sha256.New()
+	text := fmt.Sprintf("%s\x00%s\x00%s\x00%v", c.message, c.author, c.committer, c.parents)
 	for _, name := range slices.Sorted(maps.Keys(c.files)) {
-		fmt.Fprintf(sum, "%s\x00%s\x00", name, c.files[name])
+		text += "\x00" + name + "\x00" + c.files[name]
 	}
-	fmt.Fprintf(sum, "%s\x00%s\x00%s\x00%v", c.message, c.author, c.committer, c.parents)
-	revision := hex.EncodeToString(sum.Sum(nil))[:40]
+	revision := digest(text)[len("sha256:"):][:40]
 	r.commits[revision] = c
 	return revision
 }
@@ -334,8 +333,10 @@ type fakeImages struct {
 	digested int
 }
 
-func (i *fakeImages) Payload(context.Context) (fleet.Payload, error) {
-	return fleet.Payload{Version: "2.20.0", Digest: digest(cmp.Or(i.payload, "agent"))}, nil
+func (i *fakeImages) Payload(context.Context) (fleet.Payload, error) { return i.identity(), nil }
+
+func (i *fakeImages) identity() fleet.Payload {
+	return fleet.Payload{Version: "2.20.0", Digest: digest(cmp.Or(i.payload, "agent"))}
 }
 
 func digest(of string) string {
@@ -348,7 +349,8 @@ func (i *fakeImages) obtain(r fleet.Rebuild) (fleet.Built, error) {
 	if err := cmp.Or(i.fail[r.From], i.failAll); err != nil {
 		return fleet.Built{}, err
 	}
-	b := fleet.Built{From: r.From, To: r.From + "-otel-12345678", Platforms: []string{"linux/amd64"}, Reused: i.built[r.Key()]}
+	payload := i.identity()
+	b := fleet.Built{From: r.From, To: r.From + "-otel-" + fleet.BuildHash(payload, digest(r.From), r), Platforms: []string{"linux/amd64"}, Reused: i.built[r.Key()+i.payload]}
 	if b.Reused {
 		b.Digest = digest(r.Key())
 		b.To += "@" + b.Digest
@@ -370,7 +372,7 @@ func (i *fakeImages) Build(_ context.Context, r fleet.Rebuild) (fleet.Built, err
 		return b, err
 	}
 	i.f.wrote("build %s", r.From)
-	i.built[r.Key()] = true
+	i.built[r.Key()+i.payload] = true
 	b.Digest = digest(r.Key())
 	b.To += "@" + b.Digest
 	return b, nil
