@@ -495,6 +495,14 @@ func TestALostRecordDoesNotHoldTheFleet(t *testing.T) {
 			}
 		})
 	}
+	t.Run("status knows it without writing", func(t *testing.T) {
+		t.Parallel()
+		f := merged(t, nil)
+		f.forge.at(1).Body = ""
+		if got := f.states()["app00"]; got != fleet.StateMerged || len(f.writes) != 0 {
+			t.Errorf("app00 is %s, want merged; wrote %v", got, f.writes)
+		}
+	})
 	t.Run("a commit that is gone too holds, and that is said", func(t *testing.T) {
 		t.Parallel()
 		f := merged(t, nil)
