@@ -145,6 +145,9 @@ func proposeText(r migrate.ProposeResult, dry bool) string {
 		}
 		text.WriteString("\n")
 	}
+	for _, b := range r.Blocked {
+		fmt.Fprintf(&text, "blocked %s (%s): %s\n", b.ID, b.Reason.Code, b.Reason.Message)
+	}
 	switch {
 	case len(r.Proposed) > 0:
 	case r.Hold != nil:

@@ -40,9 +40,10 @@ type draft struct {
 	from      map[string]string // key of a failure -> the image it is about
 	known     Built             // by From: built elsewhere
 	problems  []Problem
-	unseen    int  // workloads that the cluster could not be asked about
-	seen      int  // workloads that it could
-	blind     bool // the cluster answers nothing: no batch is formed
+	unseen    int               // workloads that the cluster could not be asked about
+	seen      int               // workloads that it could
+	blind     bool              // the cluster answers nothing: no batch is formed
+	wished    map[fleet.ID]bool // workloads that the first plan would change
 }
 
 // depth says how far a draft goes with images.
@@ -83,6 +84,7 @@ func (m *Migration) settle(ctx context.Context, w *world, d *draft, t trial) err
 			return err
 		}
 		d.plan = plan.Make(d.input)
+		d.wish()
 		d.batches = plan.Next(d.plan, t.count)
 		if d.blind {
 			d.batches = nil
@@ -117,6 +119,28 @@ func (d *draft) hopeless(t trial) error {
 	}
 	key := fleet.SortedKeys(d.input.Failed)[0]
 	return fmt.Errorf("rebuilding images: %d failed, and no more are tried: %w", len(d.input.Failed), d.input.Failed[key])
+}
+
+// wish remembers what the first plan would change.
+func (d *draft) wish() {
+	if d.wished != nil {
+		return
+	}
+	d.wished = map[fleet.ID]bool{}
+	for _, p := range d.plan.Workloads {
+		d.wished[p.ID] = p.Action.Changes()
+	}
+}
+
+// blocked are the workloads that the trials took out.
+func (d *draft) blocked() []Blocked {
+	var blocked []Blocked
+	for _, p := range d.plan.Workloads {
+		if d.wished[p.ID] && !p.Action.Changes() && p.Reason != nil {
+			blocked = append(blocked, Blocked{ID: p.ID, Reason: *p.Reason})
+		}
+	}
+	return blocked
 }
 
 // try runs the trials in the order of their cost and stops at the first that

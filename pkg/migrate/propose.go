@@ -18,7 +18,15 @@ type ProposeResult struct {
 	Hold     *fleet.Pause `json:"hold,omitempty"` // why nothing new was proposed
 	Proposed []Proposal   `json:"proposed"`
 	Answers  []Answer     `json:"answers,omitempty"` // heard by propose alone; in a run verify hears them
+	Blocked  []Blocked    `json:"blocked,omitempty"` // by what only this run could see
 	Problems []Problem    `json:"problems"`
+}
+
+// Blocked is a workload that was to be proposed and is not, because of what the
+// cluster, the registry or its own files say.
+type Blocked struct {
+	ID     fleet.ID     `json:"id"`
+	Reason fleet.Reason `json:"reason"`
 }
 
 // Proposal is one batch on its way to a pull request.
@@ -62,7 +70,7 @@ func (m *Migration) propose(ctx context.Context, w *world) (ProposeResult, error
 		images = depthNames
 	}
 	d, err := m.draft(ctx, w, trial{count: room, images: images, observe: true})
-	result.Plan = d.plan
+	result.Plan, result.Blocked = d.plan, d.blocked()
 	result.Problems = append(result.Problems, d.problems...)
 	if err != nil {
 		return result, err
