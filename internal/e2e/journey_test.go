@@ -130,7 +130,7 @@ func (r *rig) checkEnd(t *testing.T) {
 	if kinds[fleet.LabelBatch] != 3 || kinds[fleet.LabelRevert] != 1 {
 		t.Errorf("pull requests by label: %v, want three batches and one revert", kinds)
 	}
-	for repository, tags := range r.Tags(t.Context()) {
+	for repository, tags := range r.tags(t) {
 		ours := 0
 		for _, tag := range tags {
 			if strings.Contains(tag, "-otel-") {

@@ -49,8 +49,12 @@ type rig struct {
 	mu      sync.Mutex
 	process *os.Process // the run that a kill point may end
 	left    atomic.Int64
+	at      atomic.Value // string: the effect that ends the process; empty: any
 	killed  atomic.Bool
 }
+
+// Effects are named as the forge names its operations; this is the registry's.
+const imagePush = "image"
 
 // newRig starts a world over the files. The sandbox's clock is the wall clock:
 // the binary is a process of its own.
@@ -62,7 +66,10 @@ func newRig(t *testing.T, files fs.FS, o sandbox.Options) *rig {
 	r := &rig{}
 	r.left.Store(-1)
 	o.Dir, o.Files, o.Now = t.TempDir(), files, time.Now
-	o.Tick, o.SyncEvery = 50*time.Millisecond, 200*time.Millisecond
+	o.Tick = 50 * time.Millisecond
+	if o.SyncEvery == 0 {
+		o.SyncEvery = 200 * time.Millisecond
+	}
 	wrap := o.RegistryWrap
 	o.RegistryWrap = func(next http.Handler) http.Handler {
 		if wrap != nil {
@@ -83,7 +90,7 @@ func newRig(t *testing.T, files fs.FS, o sandbox.Options) *rig {
 	if err := w.Open(context.WithoutCancel(t.Context())); err != nil {
 		t.Fatal(err)
 	}
-	w.Forge.OnEffect(func(forge.Effect) { r.effect() })
+	w.Forge.OnEffect(func(e forge.Effect) { r.effect(e.Operation) })
 	return r
 }
 
@@ -92,14 +99,17 @@ func (r *rig) watchRegistry(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
 		next.ServeHTTP(w, req)
 		if req.Method == http.MethodPut && strings.Contains(req.URL.Path, "/manifests/") {
-			r.effect()
+			r.effect(imagePush)
 		}
 	})
 }
 
 // effect ends the running process once it has had its number of effects. The
 // effect has happened; its answer is lost.
-func (r *rig) effect() {
+func (r *rig) effect(name string) {
+	if at, _ := r.at.Load().(string); at != "" && at != name {
+		return
+	}
 	if r.left.Load() < 0 || r.left.Add(-1) > 0 {
 		return
 	}
@@ -238,4 +248,17 @@ func (r *rig) wait(t *testing.T) {
 	case <-t.Context().Done():
 		t.Fatal(t.Context().Err())
 	}
+}
+
+// tags lists the registry's tags by repository.
+func (r *rig) tags(t *testing.T) map[string][]string {
+	t.Helper()
+	tags, err := r.Tags(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(tags) == 0 {
+		t.Fatal("the registry lists no repository")
+	}
+	return tags
 }

@@ -23,10 +23,11 @@ import (
 )
 
 // The people of the world: the bot is otelshift's own identity, the reviewer
-// merges.
+// merges, the triager may label and not write.
 const (
 	Bot      = "otelshift-bot"
 	Reviewer = "reviewer"
+	Triager  = "triager"
 )
 
 // Options of a world.
@@ -96,6 +97,7 @@ func (w *World) Open(ctx context.Context) error {
 		Users: []forge.User{
 			{Login: Reviewer, Token: "reviewer-token", Role: forge.Admin},
 			{Login: Bot, Token: "bot-token", Role: forge.Write, Bot: true},
+			{Login: Triager, Token: "triager-token", Role: forge.Triage},
 		},
 	})
 	if err != nil {
@@ -204,22 +206,22 @@ func (w *World) Environment() map[string]string {
 }
 
 // Tags lists the tags of every repository of the registry.
-func (w *World) Tags(ctx context.Context) map[string][]string {
+func (w *World) Tags(ctx context.Context) (map[string][]string, error) {
 	tags := map[string][]string{}
 	host, err := name.NewRegistry(w.Registry.Host())
 	if err != nil {
-		return tags
+		return nil, fmt.Errorf("naming the registry: %w", err)
 	}
 	repositories, err := remote.Catalog(ctx, host)
 	if err != nil {
-		return tags
+		return nil, fmt.Errorf("listing repositories: %w", err)
 	}
 	for _, r := range repositories {
-		if list, err := remote.List(host.Repo(r), remote.WithContext(ctx)); err == nil {
-			tags[r] = list
+		if tags[r], err = remote.List(host.Repo(r), remote.WithContext(ctx)); err != nil {
+			return nil, fmt.Errorf("listing tags: %w", err)
 		}
 	}
-	return tags
+	return tags, nil
 }
 
 // Close stops everything; what is in Dir stays.

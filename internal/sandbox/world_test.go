@@ -27,4 +27,8 @@ func TestWorldHoldsTheFleet(t *testing.T) {
 	if revision == "" || len(files["apps/shop/cart.yaml"]) == 0 {
 		t.Errorf("Tree(main) = %q with %d files, want the fleet", revision, len(files))
 	}
+	tags, err := w.Tags(t.Context())
+	if err != nil || len(tags["shop/cart"]) != 1 {
+		t.Errorf("Tags() = %v, %v, want one of shop/cart", tags, err)
+	}
 }
