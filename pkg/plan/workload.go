@@ -363,6 +363,9 @@ func (m *maker) subject(w fleet.Workload, c fleet.Container, flag fleet.Value) j
 		// What the rebuilt image's tag is made of, so that an upgrade finds the
 		// same version again.
 		s.ImageTag = m.tag.Base(ref.TagName())
+		if s.ImageTag == "latest" {
+			s.ImageTag = "" // it names no version
+		}
 	}
 	return s
 }
