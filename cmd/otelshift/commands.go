@@ -11,6 +11,7 @@ func commands(e *env) []*cli.Command {
 		planCommand(e),
 		rewriteCommand(e),
 		buildCommand(e),
+		checkCommand(e),
 		proposeCommand(e),
 		verifyCommand(e),
 		runCommand(e),

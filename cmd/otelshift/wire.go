@@ -98,6 +98,12 @@ func (e *env) manifests(cfg config.Config, w wiring) (migrate.Manifests, error) 
 	})
 }
 
+// baseOf reads another revision of the repository that a local checkout belongs
+// to, and the checkout's place in it.
+func baseOf(dir, revision string) (base fleet.Checkout, within string, err error) {
+	return gitops.Base(dir, revision)
+}
+
 // below is a folder of the cache; empty without one.
 func below(cache, name string) string {
 	if cache == "" {

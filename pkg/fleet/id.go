@@ -71,3 +71,6 @@ func (p Place) String() string {
 	}
 	return fmt.Sprintf("%s:%d:%d", p.File, p.Line, p.Column)
 }
+
+// Known reports whether a file is named at all.
+func (p Place) Known() bool { return p.File != "" }

@@ -47,6 +47,10 @@ const (
 	CodeServiceName     Code = "service-name"
 	CodeLedger          Code = "ledger"
 
+	// Of the release guard.
+	CodeAgentMissing   Code = "agent-missing"
+	CodeSkyWalkingBack Code = "skywalking-back"
+
 	// Of rebuilt images.
 	CodeAttestation Code = "attestation-dropped"
 	CodeBaseGone    Code = "base-gone"
