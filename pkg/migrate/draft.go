@@ -167,8 +167,12 @@ func (m *Migration) try(ctx context.Context, w *world, d *draft, t trial) (learn
 	if m.ports.Images == nil || t.images < depthNames {
 		return m.images(ctx, d, depthEdits)
 	}
-	if learnt, err = m.inspect(ctx, d); learnt || err != nil {
-		return learnt, err
+	// While there is enough to propose, images that only might be SkyWalking's
+	// are not asked about.
+	if t.count < 0 || len(plan.Next(d.plan, -1)) <= t.count {
+		if learnt, err = m.inspect(ctx, d); learnt || err != nil {
+			return learnt, err
+		}
 	}
 	return m.images(ctx, d, t.images)
 }

@@ -322,15 +322,16 @@ func (r *fakeRepo) Contains(_ context.Context, revision, ancestor string) (bool,
 
 // fakeImages is a registry.
 type fakeImages struct {
-	mu       sync.Mutex
-	f        *fakes
-	built    map[string]bool
-	fail     map[string]error // by From
-	failAll  error
-	digest   error
-	asked    []string // references resolved or built
-	payload  string
-	digested int
+	mu        sync.Mutex
+	f         *fakes
+	built     map[string]bool
+	fail      map[string]error // by From
+	failAll   error
+	digest    error
+	asked     []string // references resolved or built
+	payload   string
+	digested  int
+	inspected []string
 }
 
 func (i *fakeImages) Payload(context.Context) (fleet.Payload, error) { return i.identity(), nil }
@@ -384,6 +385,9 @@ func (i *fakeImages) Digest(_ context.Context, ref string) (string, error) {
 }
 
 func (i *fakeImages) Inspect(_ context.Context, ref string) (fleet.ImageInfo, error) {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	i.inspected = append(i.inspected, ref)
 	return fleet.ImageInfo{Reference: ref}, nil
 }
 
