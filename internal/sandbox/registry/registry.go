@@ -103,7 +103,7 @@ func newApp(ctx context.Context, dir string) (app *handlers.App, err error) {
 			"delete":      configuration.Parameters{"enabled": true},
 		},
 	}
-	config.Catalog.MaxEntries = 1000 // what ggcr asks for at once
+	config.Catalog.MaxEntries = 1000                                // what ggcr asks for at once
 	config.Validation.Manifests.URLs.Allow = []string{"^https?://"} // foreign layers
 	if dir == "" {
 		config.Storage["inmemory"] = configuration.Parameters{}
