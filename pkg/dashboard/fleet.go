@@ -55,7 +55,9 @@ func FleetText(f fleet.Fleet, style Style) string {
 	}
 	rows := []Row{{"WORKLOAD", "STATE", "BATCH", "IMAGE", "WHY"}}
 	for _, w := range f.Workloads {
-		rows = append(rows, Row{w.ID.String(), style.paint(stateColor(w.State), string(w.State)), batchCell(w.Batch), imageTag(w.Image), why(w)})
+		rows = append(rows, Row{
+			plain(w.ID.String()), style.paint(stateColor(w.State), string(w.State)), batchCell(w.Batch), plain(imageTag(w.Image)), plain(why(w)),
+		})
 	}
 	for line := range strings.Lines(Table(rows)) {
 		text.WriteString(style.clip(strings.TrimRight(line, "\n"), 0) + "\n")
@@ -64,12 +66,15 @@ func FleetText(f fleet.Fleet, style Style) string {
 	if len(f.Remaining) > 0 {
 		fmt.Fprintf(&text, "\nLeft of SkyWalking, %s:\n", count(len(f.Remaining), "place"))
 		for _, r := range f.Remaining {
-			fmt.Fprintf(&text, "  %s  %s\n", r.Place, r.What)
+			fmt.Fprintf(&text, "  %s  %s\n", plain(r.Place.String()), plain(r.What))
 		}
 	}
 	text.WriteString("\n" + style.paint(bold, summaryText(f)) + "\n")
+	if f.Paused != nil {
+		text.WriteString(style.paint(yellow, "Waiting: "+plain(f.Paused.Reason)) + "\n")
+	}
 	if f.Next != "" {
-		text.WriteString(style.paint(cyan, "Next: "+f.Next) + "\n")
+		text.WriteString(style.paint(cyan, "Next: "+plain(f.Next)) + "\n")
 	}
 	return text.String()
 }
@@ -106,18 +111,18 @@ func why(w fleet.WorkloadStatus) string {
 	return w.Verdict.Reason + w.Verdict.Message
 }
 
-// failures shows the evidence of what failed.
+// failures shows the evidence of what failed or restarted.
 func failures(f fleet.Fleet) string {
 	var text strings.Builder
 	for _, w := range f.Workloads {
 		if w.Verdict == nil || len(w.Verdict.Evidence) == 0 {
 			continue
 		}
-		fmt.Fprintf(&text, "\n%s failed: %s\n", w.ID, w.Verdict.Reason)
+		fmt.Fprintf(&text, "\n%s %s: %s\n", plain(w.ID.String()), w.Verdict.State, plain(w.Verdict.Reason))
 		for _, e := range w.Verdict.Evidence {
-			fmt.Fprintf(&text, "  %s/%s exit code %d, %s\n", e.Pod, e.Container, e.ExitCode, count(e.Restarts, "restart"))
+			fmt.Fprintf(&text, "  %s/%s exit code %d, %s\n", plain(e.Pod), plain(e.Container), e.ExitCode, count(e.Restarts, "restart"))
 			for _, line := range e.Log {
-				fmt.Fprintf(&text, "    | %s\n", line)
+				fmt.Fprintf(&text, "    | %s\n", plain(line))
 			}
 		}
 	}
@@ -189,6 +194,9 @@ func ImageText(i fleet.ImageInfo) string {
 	}
 	if len(i.Loads) == 0 {
 		rows = append(rows, Row{"loads", "no agent in its configuration"})
+	}
+	for _, row := range rows {
+		row[1] = plain(row[1])
 	}
 	return Table(rows)
 }

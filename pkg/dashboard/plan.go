@@ -69,12 +69,12 @@ func PlanText(p fleet.Plan, style Style) string {
 	if len(p.Files) > 0 {
 		text.WriteString(style.paint(bold+";"+yellow, "files") + style.paint(dim, "  not read as manifests, and left as they are") + "\n")
 		for _, f := range p.Files {
-			text.WriteString("  " + fleet.Place{File: f.File, Line: f.Line}.String() + "  " + f.Reason.Message + " (" + string(f.Reason.Code) + ")\n")
+			text.WriteString("  " + plain(fleet.Place{File: f.File, Line: f.Line}.String()) + "  " + plain(f.Reason.Message) + " (" + string(f.Reason.Code) + ")\n")
 		}
 		text.WriteString("\n")
 	}
 	for _, w := range p.Warnings {
-		text.WriteString(style.paint(yellow, "warning") + "  " + w.Message + "\n")
+		text.WriteString(style.paint(yellow, "warning") + "  " + plain(w.Message) + "\n")
 	}
 	text.WriteString(planSummary(p, style))
 	return text.String()
@@ -111,7 +111,7 @@ func planRow(w fleet.Planned, batch int) Row {
 				place = w.Reason.Place.String()
 			}
 		}
-		return Row{w.ID.String(), place, why}
+		return Row{plain(w.ID.String()), plain(place), plain(why)}
 	}
 	number := ""
 	if batch > 0 {
@@ -125,9 +125,9 @@ func planRow(w fleet.Planned, batch int) Row {
 		what += " · " + count(n, "warning")
 	}
 	if w.Reason != nil {
-		what += " · " + w.Reason.Message + " (" + string(w.Reason.Code) + ")"
+		what += " · " + plain(w.Reason.Message) + " (" + string(w.Reason.Code) + ")"
 	}
-	return Row{w.ID.String(), place, number, what}
+	return Row{plain(w.ID.String()), plain(place), number, what}
 }
 
 // gradeCounts is "3 exact, 1 collector".
@@ -226,23 +226,4 @@ func PlanMarkdown(p fleet.Plan) string {
 		}
 	}
 	return text.String()
-}
-
-// cell makes text fit for a Markdown table: no line break, no bar, and nothing
-// that names a person or an issue.
-func cell(text string) string {
-	text = strings.NewReplacer("|", "\\|", "\r", "", "\n", " ", "@", "@\u200b", "<", "&lt;").Replace(text)
-	return text
-}
-
-// code quotes text for a Markdown table.
-func code(text string) string {
-	text = strings.NewReplacer("\r", "", "\n", " ", "|", "\\|").Replace(text)
-	if text == "" {
-		return ""
-	}
-	if strings.Contains(text, "`") {
-		return "`` " + text + " ``"
-	}
-	return "`" + text + "`"
 }

@@ -9,7 +9,6 @@ import (
 
 	"github.com/otelshift/otelshift/pkg/config"
 	"github.com/otelshift/otelshift/pkg/fleet"
-	"github.com/otelshift/otelshift/pkg/javaagent"
 	"github.com/otelshift/otelshift/pkg/ledger"
 )
 
@@ -36,66 +35,104 @@ func BatchTitle(r fleet.Record) string {
 		verb = "Rebuild"
 	case fleet.ActionMigrate, fleet.ActionNone, fleet.ActionSkip, fleet.ActionBlocked, fleet.ActionUnread:
 	}
-	title := fmt.Sprintf("%s %s to the OpenTelemetry agent %s (batch %d)", verb, count(len(r.Workloads), "workload"), r.Version, r.Number)
+	text := fmt.Sprintf("%s %s to the OpenTelemetry agent %s (batch %d)", verb, count(len(r.Workloads), "workload"), r.Version, r.Number)
 	if r.Wave != "" {
-		title = r.Wave + ": " + title
+		text = r.Wave + ": " + text
 	}
-	return title
+	return title(text)
 }
 
+// batchAction is the action that all of a record's workloads share, migrate if
+// they differ.
 func batchAction(r fleet.Record) fleet.Action {
-	if len(r.Workloads) == 0 {
-		return fleet.ActionMigrate
+	action := fleet.ActionMigrate
+	for i, w := range r.Workloads {
+		if i > 0 && w.Action != action {
+			return fleet.ActionMigrate
+		}
+		action = w.Action
 	}
-	return r.Workloads[0].Action
+	return action
+}
+
+// maxTitle is how long a pull request's title may be on GitHub, in characters.
+const maxTitle = 256
+
+func title(text string) string {
+	runes := []rune(strings.TrimSpace(plain(text)))
+	if len(runes) > maxTitle {
+		return string(runes[:maxTitle-1]) + "…"
+	}
+	return string(runes)
 }
 
 // BatchBody is the pull request's body: a table to decide from, the options of
 // each workload, what happens after the merge, how to take it back, and the
 // hidden record. Details are dropped, last workload first, if it grew too long.
 func BatchBody(in BatchBodyInput) string {
-	head, tail := batchHead(in), batchTail(in)+"\n"+ledger.Encode(in.Record)+"\n"
-	room := maxBody - len([]rune(head)) - len([]rune(tail)) - 200
-	var details strings.Builder
-	left := 0
+	tail := batchTail(in) + "\n" + ledger.Encode(in.Record) + "\n"
+	room := maxBody - len([]rune(tail)) - sentences
+	text := batchHead(in, room)
+	parts := make([]string, 0, len(in.Members))
 	for _, w := range in.Members {
-		text := memberDetails(w)
-		if left > 0 || len([]rune(details.String()))+len([]rune(text)) > room {
-			left++
-			continue
-		}
-		details.WriteString(text)
+		parts = append(parts, memberDetails(w))
 	}
-	if left > 0 {
-		fmt.Fprintf(&details, "\nThe options of %s do not fit here; `otelshift plan` prints them.\n", count(left, "more workload"))
-	}
-	return head + details.String() + tail
+	return text + fit(parts, room-len([]rune(text)), func(left int) string {
+		return fmt.Sprintf("\nThe options of %s do not fit here; `otelshift plan` prints them.\n", count(left, "workload"))
+	}) + tail
 }
 
-func batchHead(in BatchBodyInput) string {
+// sentences is the room, in characters, for saying what did not fit.
+const sentences = 600
+
+func batchHead(in BatchBodyInput, room int) string {
 	var text strings.Builder
 	warnings := 0
 	for _, w := range in.Members {
 		warnings += len(w.Warnings)
 	}
-	fmt.Fprintf(&text, "%s %s from SkyWalking to the OpenTelemetry Java agent **%s**. Merging rolls this out.\n\n",
-		count(len(in.Members), "workload"), moves(len(in.Members)), in.Target.Version)
-	text.WriteString("| workload | image | options | warnings |\n|---|---|---|---|\n")
+	text.WriteString(batchSentence(in) + " Merging rolls this out.\n\n| workload | image | options | warnings |\n|---|---|---|---|\n")
+	rows := make([]string, 0, len(in.Members))
 	for _, w := range in.Members {
-		fmt.Fprintf(&text, "| %s<br>%s | %s | %s | %s |\n", code(w.ID.String()), code(fleet.Place{File: w.File, Line: w.Line}.String()),
-			imageCell(w), gradeCounts(w), zeroDash(len(w.Warnings)))
+		rows = append(rows, fmt.Sprintf("| %s<br>%s | %s | %s | %s |\n", code(w.ID.String()), code(fleet.Place{File: w.File, Line: w.Line}.String()),
+			imageCell(w), gradeCounts(w), zeroDash(len(w.Warnings))))
 	}
+	text.WriteString(fit(rows, room-len([]rune(text.String()))-sentences, func(left int) string {
+		return fmt.Sprintf("\n%s do not fit here.\n", count(left, "more workload"))
+	}))
 	if warnings > 0 {
-		text.WriteString("\n### Warnings\n\n" + warningLines(in.Members))
+		text.WriteString("\n### Warnings\n\n" + fit(warningLines(in.Members), room-len([]rune(text.String()))-sentences, func(left int) string {
+			return fmt.Sprintf("- %s that do not fit here; `otelshift plan -o markdown` counts them.\n", count(left, "more warning"))
+		}))
 	}
 	text.WriteString("\n### Options\n\n")
 	return text.String()
 }
 
+// batchSentence says what the batch does.
+func batchSentence(in BatchBodyInput) string {
+	n, one := count(len(in.Members), "workload"), len(in.Members) == 1
+	verb := func(single, plural string) string {
+		if one {
+			return single
+		}
+		return plural
+	}
+	agent := "the OpenTelemetry Java agent **" + cell(in.Target.Version) + "**"
+	switch batchAction(in.Record) {
+	case fleet.ActionUpgrade:
+		return n + " " + verb("is", "are") + " brought to " + agent + " and the options of this configuration."
+	case fleet.ActionRebuild:
+		return n + " " + verb("gets an image", "get images") + " with " + agent + ", which the flag in the manifest names and the image lacks."
+	case fleet.ActionMigrate, fleet.ActionNone, fleet.ActionSkip, fleet.ActionBlocked, fleet.ActionUnread:
+	}
+	return n + " " + verb("moves", "move") + " from SkyWalking to " + agent + "."
+}
+
 // warningLines is one line for each warning. One that several workloads share
 // is said once, with the others' names behind it; that a removal was not
 // verified is the same for all, whatever the image.
-func warningLines(members []fleet.Planned) string {
+func warningLines(members []fleet.Planned) []string {
 	type line struct {
 		warning fleet.Warning
 		names   []string
@@ -119,22 +156,15 @@ func warningLines(members []fleet.Planned) string {
 			}
 		}
 	}
-	var text strings.Builder
+	texts := make([]string, 0, len(lines))
 	for _, l := range lines {
-		fmt.Fprintf(&text, "- %s (%s): %s", code(l.names[0]), l.warning.Code, cell(javaagent.Redact(l.warning.Message)))
+		text := fmt.Sprintf("- %s (%s): %s", code(l.names[0]), l.warning.Code, cell(l.warning.Message))
 		if others := l.names[1:]; len(others) > 0 {
-			fmt.Fprintf(&text, ". The same for %s", code(strings.Join(others, ", ")))
+			text += ". The same for " + code(strings.Join(others, ", "))
 		}
-		text.WriteString("\n")
+		texts = append(texts, text+"\n")
 	}
-	return text.String()
-}
-
-func moves(n int) string {
-	if n == 1 {
-		return "moves"
-	}
-	return "move"
+	return texts
 }
 
 func zeroDash(n int) string {
@@ -162,14 +192,14 @@ func imageCell(w fleet.Planned) string {
 // memberDetails are the options of one workload, folded.
 func memberDetails(w fleet.Planned) string {
 	var text strings.Builder
-	fmt.Fprintf(&text, "<details><summary><code>%s</code></summary>\n\n| from | to | grade | note |\n|---|---|---|---|\n", w.ID)
+	fmt.Fprintf(&text, "<details><summary><code>%s</code></summary>\n\n| from | to | grade | note |\n|---|---|---|---|\n", markup(w.ID.String()))
 	for _, c := range w.Containers {
 		for _, o := range c.Options {
 			grade := string(o.Grade)
 			if o.Inert {
 				grade += " (inert)"
 			}
-			fmt.Fprintf(&text, "| %s | %s | %s | %s |\n", code(javaagent.Redact(o.From)), code(javaagent.Redact(o.To)), grade, cell(javaagent.Redact(o.Note)))
+			fmt.Fprintf(&text, "| %s | %s | %s | %s |\n", code(o.From), code(o.To), grade, cell(o.Note))
 		}
 	}
 	text.WriteString("\n</details>\n")
@@ -184,10 +214,10 @@ func batchTail(in BatchBodyInput) string {
 	case in.Record.Ungated:
 		text.WriteString("otelshift has no access to the cluster: **nobody looks at these rollouts, and a failure will not be reverted.** Watch them yourself.\n")
 	case v.Revert == "none":
-		fmt.Fprintf(&text, "Each rollout is watched for %s (gate) and %s (soak). A failure is reported here and is not reverted: `verify.revert` is `none`.\n", v.Gate.Std(), v.Soak.Std())
+		fmt.Fprintf(&text, "Each rollout is watched for %s (gate) and %s (soak). A failure is reported here and is not reverted: `verify.revert` is `none`.\n", lasting(v.Gate.Std()), lasting(v.Soak.Std()))
 	default:
 		fmt.Fprintf(&text, "Each rollout is watched for %s (gate, then the next batch is proposed) and %s (soak). A workload that fails because of this change is taken back by a pull request of its own, with the evidence in it; the others stay.\n",
-			v.Gate.Std(), v.Soak.Std())
+			lasting(v.Gate.Std()), lasting(v.Soak.Std()))
 	}
 	text.WriteString("\n### To take it back\n\nRevert this pull request, or single workloads of it by restoring their lines: image and flag belong together. ")
 	text.WriteString("The old images stay where they are. Closing this pull request unmerged declines its workloads for this target; the label `" +
@@ -208,7 +238,7 @@ type RevertBodyInput struct {
 // RevertTitle is the revert's title.
 func RevertTitle(r fleet.Record) string {
 	if len(r.Workloads) == 1 {
-		return fmt.Sprintf("Revert %s: it fails with the OpenTelemetry agent (batch %d)", r.Workloads[0].ID, r.Number)
+		return title(fmt.Sprintf("Revert %s: it fails with the OpenTelemetry agent (batch %d)", r.Workloads[0].ID, r.Number))
 	}
 	return fmt.Sprintf("Revert %s that fail with the OpenTelemetry agent (batch %d)", count(len(r.Workloads), "workload"), r.Number)
 }
@@ -225,8 +255,11 @@ func RevertBody(in RevertBodyInput) string {
 		text.WriteString(evidenceRows(w.ID, verdicts[w.ID]))
 	}
 	text.WriteString("\n")
+	head := text.String()
+	text.Reset()
+	details := make([]string, 0, len(in.Record.Workloads))
 	for _, w := range in.Record.Workloads {
-		text.WriteString(evidenceDetails(w, verdicts[w.ID], in.Evidence))
+		details = append(details, evidenceDetails(w, verdicts[w.ID], in.Evidence))
 	}
 	if len(in.Superseded) > 0 {
 		text.WriteString("\n### Not taken back\n\n")
@@ -239,12 +272,11 @@ func RevertBody(in RevertBodyInput) string {
 	fmt.Fprintf(&text, "Close it unmerged to accept the failure and go on. The label `%s` on #%d proposes them again. No further batch is proposed until one of these happens.\n",
 		fleet.LabelRetry, in.PullRequest.Number)
 	text.WriteString(statefulHint(in.Record, verdicts))
-	body := text.String()
-	hidden := "\n" + ledger.Encode(in.Record) + "\n"
-	if runes := []rune(body); len(runes)+len([]rune(hidden)) > maxBody {
-		body = string(runes[:maxBody-len([]rune(hidden))-80]) + "\n\n… the rest does not fit; the comment on the batch has it.\n"
-	}
-	return body + hidden
+	tail := text.String() + "\n" + ledger.Encode(in.Record) + "\n"
+	room := maxBody - len([]rune(head)) - len([]rune(tail)) - sentences
+	return head + fit(details, room, func(left int) string {
+		return fmt.Sprintf("The evidence of %s does not fit here; the comment on #%d may have it.\n", count(left, "workload"), in.PullRequest.Number)
+	}) + tail
 }
 
 func verdictsOf(r fleet.Record) map[string]fleet.Verdict {
@@ -276,6 +308,18 @@ func evidenceRows(id string, v fleet.Verdict) string {
 	return text.String()
 }
 
+// lasting is a duration without what is zero: 5m, 1h30m.
+func lasting(d time.Duration) string {
+	text := d.String()
+	if strings.HasSuffix(text, "m0s") {
+		text = strings.TrimSuffix(text, "0s")
+	}
+	if strings.HasSuffix(text, "h0m") {
+		text = strings.TrimSuffix(text, "0m")
+	}
+	return text
+}
+
 func when(t time.Time) string {
 	if t.IsZero() {
 		return ""
@@ -301,25 +345,9 @@ func evidenceDetails(w fleet.RecordWorkload, v fleet.Verdict, mode string) strin
 		if i == 3 || len(e.Log)+len(e.Events) == 0 {
 			break
 		}
-		fmt.Fprintf(&text, "<details><summary>Last log lines of <code>%s</code></summary>\n\n%s\n</details>\n\n", e.Pod, fence(append(append([]string(nil), e.Log...), e.Events...)))
+		fmt.Fprintf(&text, "<details><summary>Last log lines of <code>%s</code></summary>\n\n%s\n</details>\n\n", markup(e.Pod), fence("text", append(append([]string(nil), e.Log...), e.Events...)))
 	}
 	return text.String()
-}
-
-// fence puts lines into a code block that they cannot end.
-func fence(lines []string) string {
-	marks := "```"
-	for _, line := range lines {
-		for strings.Contains(line, marks) {
-			marks += "`"
-		}
-	}
-	var text strings.Builder
-	text.WriteString(marks + "text\n")
-	for _, line := range lines {
-		text.WriteString(strings.TrimRight(line, "\r\n") + "\n")
-	}
-	return text.String() + marks + "\n"
 }
 
 // restored lists what goes back, without values: the diff shows those.
@@ -344,18 +372,20 @@ func statefulHint(r fleet.Record, verdicts map[string]fleet.Verdict) string {
 		if err != nil || id.Kind != "StatefulSet" {
 			continue
 		}
-		fmt.Fprintf(&text, "\n%s is a StatefulSet: its controller may stay on the bad revision after this is merged. Once it is synced, run for each stuck pod:\n\n```sh\n", code(w.ID))
-		pods := map[string]bool{}
+		fmt.Fprintf(&text, "\n%s is a StatefulSet: its controller may stay on the bad revision after this is merged. Once it is synced, run for each stuck pod:\n\n", code(w.ID))
+		var pods, commands []string
 		for _, e := range verdicts[w.ID].Evidence {
-			if !pods[e.Pod] {
-				pods[e.Pod] = true
-				fmt.Fprintf(&text, "kubectl -n %s delete pod %s\n", id.Namespace, e.Pod)
+			if !slices.Contains(pods, e.Pod) {
+				pods = append(pods, e.Pod)
 			}
 		}
 		if len(pods) == 0 {
-			fmt.Fprintf(&text, "kubectl -n %s delete pod %s-0\n", id.Namespace, id.Name)
+			pods = []string{id.Name + "-0"}
 		}
-		text.WriteString("```\n")
+		for _, pod := range pods {
+			commands = append(commands, "kubectl -n "+shell(id.Namespace)+" delete pod "+shell(pod))
+		}
+		text.WriteString(fence("sh", commands))
 	}
 	return text.String()
 }
@@ -378,10 +408,13 @@ func VerdictComment(r fleet.Record) string {
 		}
 		fmt.Fprintf(&text, "| %s | %s | %s | %s |\n", code(w.ID), v.State, when(v.Since), cell(seen))
 	}
+	var details []string
 	for _, w := range r.Workloads {
 		if w.Verdict != nil && w.Verdict.State == fleet.VerdictFailed {
-			text.WriteString("\n" + evidenceDetails(fleet.RecordWorkload{ID: w.ID}, *w.Verdict, "full"))
+			details = append(details, "\n"+evidenceDetails(fleet.RecordWorkload{ID: w.ID}, *w.Verdict, "full"))
 		}
 	}
-	return text.String()
+	return text.String() + fit(details, maxBody-len([]rune(text.String()))-sentences, func(left int) string {
+		return fmt.Sprintf("\nThe evidence of %s does not fit here.\n", count(left, "more workload"))
+	})
 }

@@ -2,6 +2,7 @@ package dashboard
 
 import (
 	"strings"
+	"unicode"
 	"unicode/utf8"
 )
 
@@ -26,8 +27,14 @@ func (s Style) paint(color, text string) string {
 	if !s.Color || text == "" {
 		return text
 	}
-	return "\x1b[" + color + "m" + text + "\x1b[0m"
+	return "\x1b[" + color + "m" + text + reset
 }
+
+// An escape sequence of ours starts with escape and ends with "m".
+const (
+	escape = 0x1b
+	reset  = "\x1b[0m"
+)
 
 // clip cuts text to the style's width, minus what stands before it.
 func (s Style) clip(text string, before int) string {
@@ -36,13 +43,24 @@ func (s Style) clip(text string, before int) string {
 		return text
 	}
 	var cut strings.Builder
-	used := 0
-	for _, r := range text {
+	used, painted := 0, false
+	for rest := text; rest != ""; {
+		if end := strings.IndexByte(rest, 'm'); rest[0] == escape && end > 0 {
+			painted = rest[:end+1] != reset
+			cut.WriteString(rest[:end+1])
+			rest = rest[end+1:]
+			continue
+		}
+		r, size := utf8.DecodeRuneInString(rest)
 		if used+runeWidth(r) > room-1 {
 			break
 		}
 		used += runeWidth(r)
 		cut.WriteRune(r)
+		rest = rest[size:]
+	}
+	if painted {
+		cut.WriteString(reset)
 	}
 	return cut.String() + "…"
 }
@@ -81,7 +99,7 @@ func Table(rows []Row) string {
 func width(text string) int {
 	n := 0
 	for i := 0; i < len(text); {
-		if text[i] == 0x1b {
+		if text[i] == escape {
 			if end := strings.IndexByte(text[i:], 'm'); end >= 0 {
 				i += end + 1
 				continue
@@ -97,6 +115,8 @@ func width(text string) int {
 // runeWidth follows Unicode Standard Annex #11, the wide blocks only.
 func runeWidth(r rune) int {
 	switch {
+	case unicode.In(r, unicode.Mn, unicode.Me, unicode.Cf):
+		return 0
 	case r >= 0x1100 && r <= 0x115f, r >= 0x2e80 && r <= 0xa4cf, r >= 0xac00 && r <= 0xd7a3, r >= 0xf900 && r <= 0xfaff,
 		r >= 0xfe30 && r <= 0xfe6f, r >= 0xff00 && r <= 0xff60, r >= 0xffe0 && r <= 0xffe6, r >= 0x1f300 && r <= 0x1faff, r >= 0x20000 && r <= 0x3fffd:
 		return 2
