@@ -72,6 +72,12 @@ type Env struct {
 	Value Value
 	From  *EnvSource
 	At    *Origin
+	// Key: the entry is a key of a mapping (Helm values), which is the
+	// variable's name; Field and Value.Field are the same then.
+	Key bool
+	// Alone: the key is no variable's name but a setting's of the chart (javaOpts),
+	// so no other variable can stand beside it.
+	Alone bool
 }
 
 // EnvSource is a reference behind valueFrom.

@@ -91,3 +91,63 @@ func (x *index) destination(w *fleet.Workload, folder string, exact bool) {
 		}
 	}
 }
+
+// applicationSources are the Helm sources of an Application.
+func applicationSources(file *yamledit.File, object *yaml.Node, document, item int) []helmSource {
+	spec, metadata := child(object, "spec"), child(object, "metadata")
+	namespace := field(child(spec, "destination"), "namespace")
+	if namespace == "" {
+		namespace = field(metadata, "namespace")
+	}
+	var out []helmSource
+	add := func(source *yaml.Node, object string) {
+		helm := child(source, "helm")
+		if helm == nil && field(source, "path") == "" {
+			return
+		}
+		s := helmSource{
+			kind: "Application", name: field(metadata, "name"), namespace: namespace, file: file.Name(), document: document, item: item,
+			object: object + ".helm", flagged: holdsFlag(helm), place: place(file, first(metadata)),
+		}
+		if folder := field(source, "path"); folder != "" {
+			s.chart = path.Clean(strings.Trim(folder, "/"))
+		}
+		out = append(out, s)
+	}
+	if metadata == nil {
+		return nil
+	}
+	if source := child(spec, "source"); source != nil {
+		add(source, "spec.source")
+	}
+	if sources := child(spec, "sources"); sources != nil && sources.Kind == yaml.SequenceNode {
+		for i, source := range sources.Content {
+			add(resolve(source), fmt.Sprintf("spec.sources[%d]", i))
+		}
+	}
+	return out
+}
+
+// helmRelease is a Flux HelmRelease with its values inline.
+func helmRelease(file *yamledit.File, object *yaml.Node, document, item int) helmSource {
+	metadata := child(object, "metadata")
+	namespace := field(child(object, "spec"), "targetNamespace")
+	if namespace == "" {
+		namespace = field(metadata, "namespace")
+	}
+	return helmSource{
+		kind: "HelmRelease", name: field(metadata, "name"), namespace: namespace, file: file.Name(), document: document, item: item,
+		object: "spec", flagged: holdsFlag(child(object, "spec")), place: place(file, first(object)),
+	}
+}
+
+func holdsFlag(n *yaml.Node) bool {
+	found := false
+	if n != nil {
+		yamledit.Walk(n, func(_ yamledit.Path, n *yaml.Node) bool {
+			found = found || n.Kind == yaml.ScalarNode && valueAgents("", n.Value) != nil
+			return !found
+		})
+	}
+	return found
+}

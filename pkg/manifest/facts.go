@@ -29,6 +29,8 @@ type facts struct {
 	remaining    []fleet.Remaining
 	template     bool // "{{" stands somewhere
 	seed         bool // a needle stands somewhere
+	loads        bool // Helm values that load an agent
+	helm         []helmSource
 	// kustomization is set for a kustomization's file.
 	kustomization *kustomization
 }
@@ -201,6 +203,9 @@ func (f *facts) object(file *yamledit.File, d yamledit.Document, object *yaml.No
 		f.rollout(object, metadata)
 	case kind == "Application":
 		f.applications = append(f.applications, readApplications(file, object)...)
+		f.helm = append(f.helm, applicationSources(file, object, d.Index, item)...)
+	case kind == "HelmRelease":
+		f.helm = append(f.helm, helmRelease(file, object, d.Index, item))
 	}
 	w, ok := kyamlfn.Read(object, d.Node, f.file, file.Position)
 	if !ok {
@@ -305,7 +310,11 @@ func readSecret(object *yaml.Node) (secret, bool) {
 // values reads a document that is no Kubernetes object: a Helm values file, or
 // something that is no manifest at all.
 func (f *facts) values(file *yamledit.File, root *yaml.Node) {
-	if root.Kind != yaml.MappingNode || !valuesFile(f.file) {
+	if root.Kind != yaml.MappingNode {
+		return
+	}
+	if !valuesFile(f.file) { // an Application may name it
+		f.loads = f.loads || holdsFlag(root)
 		return
 	}
 	yamledit.Walk(root, func(p yamledit.Path, n *yaml.Node) bool {
@@ -313,14 +322,15 @@ func (f *facts) values(file *yamledit.File, root *yaml.Node) {
 			return true
 		}
 		at := place(file, n)
-		for _, flag := range javaagent.Agents(n.Value, javaagent.DialectShell) {
-			if flag.Kind == javaagent.SkyWalking {
-				f.reasons = append(f.reasons, fleet.FileReason{File: f.file, Line: at.Line, Reason: fleet.Reason{
-					Code: fleet.CodeUnsupportedForm, Place: at,
-					Message: "the Helm value " + p.String() + " loads SkyWalking; values are not edited yet",
-				}})
-				return true
-			}
+		if valueAgents("", n.Value) != nil {
+			f.loads = true
+			return true
+		}
+		if strings.Contains(n.Value, "-javaagent:") && strings.Contains(n.Value, "{{") && strings.Contains(strings.ToLower(n.Value), "skywalking") {
+			f.reasons = append(f.reasons, fleet.FileReason{File: f.file, Line: at.Line, Reason: fleet.Reason{
+				Code: fleet.CodeHelmTemplate, Place: at, Message: "the Helm value " + p.String() + " holds a template, {{ … }}, which the chart fills in",
+			}})
+			return true
 		}
 		if strings.Contains(strings.ToLower(n.Value), "skywalking-agent") || strings.Contains(strings.ToLower(n.Value), "skywalking-java-agent") {
 			f.remaining = append(f.remaining, fleet.Remaining{Place: at, What: "Helm value " + p.String() + " names a SkyWalking agent"})
@@ -338,10 +348,10 @@ func valuesFile(name string) bool {
 }
 
 // carrier notes an object without a pod template that carries values which
-// load SkyWalking: an Argo CD Application, a HelmRelease, an Instrumentation.
+// load SkyWalking and are never edited: an ApplicationSet's template, say.
 func (f *facts) carrier(file *yamledit.File, object *yaml.Node, kind string) {
 	switch kind {
-	case "Application", "ApplicationSet", "HelmRelease", "HelmChart":
+	case "ApplicationSet", "HelmChart":
 	default:
 		return
 	}
@@ -353,7 +363,7 @@ func (f *facts) carrier(file *yamledit.File, object *yaml.Node, kind string) {
 		at := place(file, n)
 		f.reasons = append(f.reasons, fleet.FileReason{File: f.file, Line: at.Line, Reason: fleet.Reason{
 			Code: fleet.CodeUnsupportedForm, Place: at,
-			Message: kind + " " + field(metadata, "name") + " loads SkyWalking at " + p.String() + "; its values are not edited yet",
+			Message: kind + " " + field(metadata, "name") + " loads SkyWalking at " + p.String() + "; values in it are not edited",
 		}})
 		return true
 	})

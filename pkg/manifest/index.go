@@ -28,6 +28,8 @@ type index struct {
 	others       int
 	trees        []tree
 	seeds        map[string]bool // files that hold a needle
+	values       map[string]bool // Helm values files that load an agent
+	helm         []helmSource
 
 	kustomizations map[string]*kustomization // by folder
 }
@@ -35,7 +37,7 @@ type index struct {
 func newIndex() *index {
 	return &index{
 		namespaces: map[string]map[string]string{}, charts: map[string]bool{}, templates: map[string]bool{},
-		kustomizations: map[string]*kustomization{}, seeds: map[string]bool{},
+		kustomizations: map[string]*kustomization{}, seeds: map[string]bool{}, values: map[string]bool{},
 	}
 }
 
@@ -56,6 +58,10 @@ func (x *index) add(f facts) {
 	if f.template {
 		x.templates[f.file] = true
 	}
+	if f.loads {
+		x.values[f.file] = true
+	}
+	x.helm = append(x.helm, f.helm...)
 	if f.kustomization != nil {
 		x.kustomizations[path.Dir(f.file)] = f.kustomization
 	}
@@ -84,6 +90,9 @@ func (x *index) result(ctx context.Context, files fs.FS) (Result, error) {
 	slices.SortFunc(x.applications, func(a, b application) int {
 		return cmp.Or(cmp.Compare(a.name, b.name), cmp.Compare(a.path, b.path), cmp.Compare(a.namespace, b.namespace))
 	})
+	slices.SortFunc(x.helm, func(a, b helmSource) int {
+		return cmp.Or(cmp.Compare(a.file, b.file), cmp.Compare(a.document, b.document), cmp.Compare(a.item, b.item), cmp.Compare(a.object, b.object))
+	})
 	for i := range x.workloads {
 		w := &x.workloads[i]
 		x.destination(w, path.Dir(w.Place.File), false)
@@ -101,6 +110,7 @@ func (x *index) result(ctx context.Context, files fs.FS) (Result, error) {
 	if err := x.deploy(ctx, files); err != nil {
 		return Result{}, err
 	}
+	x.releases(files)
 	out := Result{trees: x.trees, Files: x.files, Remaining: x.remaining, Others: x.others}
 	for _, w := range x.workloads {
 		if len(w.Loads) == 0 && len(w.Signs) == 0 {

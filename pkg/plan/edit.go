@@ -92,6 +92,14 @@ func (d *draft) renameEnv(c fleet.Container, v javaagent.Var) bool {
 		d.block(fleet.CodeUnsupportedForm, from.Place, fmt.Sprintf("%s would become %s, which is set already", v.From, v.Name))
 		return true
 	}
+	if from.Key { // a key is renamed by a new one
+		if v.Reference != "" {
+			d.block(fleet.CodeUnsupportedForm, from.Place, fmt.Sprintf("%s would become %s, and a key of a mapping takes no reference", v.From, v.Name))
+			return true
+		}
+		d.removeEnv(from)
+		return false
+	}
 	name := fleet.Value{Text: from.Name, Field: from.Field + ".name", Place: from.Place, At: below(from.At, "name")}
 	change := d.w.Change(fleet.OpReplace, name, v.Name)
 	d.plan.Changes = append(d.plan.Changes, change)
@@ -124,6 +132,18 @@ func (d *draft) addEnv(c fleet.Container, flag string, fresh []javaagent.Var) {
 		return
 	}
 	list := fleet.Value{Field: c.Field + ".env", Place: c.Place, At: below(c.At, "env")}
+	if e, ok := entry(c, flag); ok && flag != "" && e.At != nil {
+		if d.addBesideKey(e, fresh) {
+			return
+		}
+		// The flag's own list, wherever it is decided: a patch, Helm values.
+		if parent, _, ok := cutItem(e.At.Field); ok && e.At.Document >= 0 {
+			at := *e.At
+			at.Field = parent
+			field, _, _ := cutItem(e.Field)
+			list = fleet.Value{Field: field, Place: e.Place, At: &at}
+		}
+	}
 	var own []fleet.Env // entries of the same list
 	for _, e := range c.Env {
 		at := d.w.Change(fleet.OpAdd, e.Entry(), "")
@@ -144,6 +164,25 @@ func (d *draft) addEnv(c fleet.Container, flag string, fresh []javaagent.Var) {
 	if len(own) == 0 {
 		d.addAt(list, "", "["+strings.Join(items, ", ")+"]", "", c.Place)
 	}
+}
+
+// addBesideKey adds keys to the mapping of variables that holds the flag. A
+// single string (javaOpts) takes no variables beside it.
+func (d *draft) addBesideKey(flag fleet.Env, fresh []javaagent.Var) bool {
+	if !flag.Key {
+		return false
+	}
+	at := *flag.At
+	parent, ok := strings.CutSuffix(at.Field, "."+flag.Name)
+	if !ok || flag.Alone {
+		d.block(fleet.CodeUnsupportedForm, flag.Place, fmt.Sprintf("%s takes no variables beside it: set options.placement: inline", flag.Name))
+		return true
+	}
+	at.Field = parent
+	for _, v := range fresh {
+		d.addAt(fleet.Value{Field: flag.Field, Place: flag.Place, At: &at}, "."+v.Name, quote(v.Value), flag.Name, flag.Place)
+	}
+	return true
 }
 
 // addAt adds YAML text below a value, wherever that is decided.
@@ -175,7 +214,9 @@ func (d *draft) removeEnv(e fleet.Env) {
 		return
 	}
 	v := e.Entry()
-	if e.Value.Set() {
+	if e.Key {
+		v.Text = e.Value.Text
+	} else if e.Value.Set() {
 		v.Text = envText(e.Name, e.Value.Text)
 		d.effect(fleet.Effect{Field: e.Value.Field, Old: e.Value.Text, NewAbsent: true})
 	} else {

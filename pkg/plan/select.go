@@ -17,7 +17,7 @@ func (m *maker) skipped(w fleet.Workload) *fleet.Reason {
 		return &fleet.Reason{Code: code, Message: fmt.Sprintf(format, args...), Place: w.Place}
 	}
 	switch {
-	case len(s.Kinds) > 0 && !slices.Contains(s.Kinds, w.ID.Kind):
+	case len(s.Kinds) > 0 && !slices.Contains(s.Kinds, w.ID.Kind) && !release(w):
 		return reason(fleet.CodeUnsupportedKind, "workloads.kinds does not list %s", w.ID.Kind)
 	case len(s.Namespaces) > 0 && !slices.Contains(s.Namespaces, w.ID.Namespace):
 		return reason(fleet.CodeNotSelected, "workloads.namespaces does not list %s", namespaceWord(w.ID.Namespace))
@@ -30,6 +30,10 @@ func (m *maker) skipped(w fleet.Workload) *fleet.Reason {
 	}
 	return nil
 }
+
+// release reports Helm values whose chart was not rendered: which kinds it
+// makes is not known, so kinds do not select it.
+func release(w fleet.Workload) bool { return w.ID.Kind == "HelmRelease" || w.ID.Kind == "Application" }
 
 func namespaceWord(namespace string) string {
 	if namespace == "" {

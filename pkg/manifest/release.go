@@ -1,0 +1,397 @@
+package manifest
+
+import (
+	"cmp"
+	"io/fs"
+	"path"
+	"slices"
+	"strconv"
+	"strings"
+
+	"sigs.k8s.io/kustomize/kyaml/yaml"
+
+	"github.com/otelshift/otelshift/pkg/fleet"
+	"github.com/otelshift/otelshift/pkg/yamledit"
+)
+
+// helmSource is what an Argo CD Application or a HelmRelease gives a chart.
+type helmSource struct {
+	kind, name, namespace string
+	file                  string
+	document, item        int
+	object                string // path of the mapping with valueFiles, values, …
+	chart                 string // folder of the chart in the repository; empty: elsewhere
+	flagged               bool   // it holds a flag itself
+	place                 fleet.Place
+}
+
+// release is one set of values that is deployed.
+type release struct {
+	id       fleet.ID
+	place    fleet.Place
+	document int
+	item     int
+	chart    string // folder of the chart in the repository; empty: elsewhere
+	name     string // of the root's container
+	layers   []layer
+	reason   *fleet.Reason
+}
+
+// releases turns values files and inline values that load an agent into
+// workloads.
+func (x *index) releases(files fs.FS) {
+	r := &releaser{index: x, files: newFinder(files), folders: map[string][]string{}}
+	named := map[string]bool{} // values files that some source names
+	var all []release
+	for _, s := range x.helm {
+		rel, names := r.source(s)
+		hit := s.flagged
+		for _, name := range names {
+			named[name] = true
+			hit = hit || x.values[name]
+		}
+		if hit {
+			all = append(all, rel)
+		}
+	}
+	done := map[string]bool{}
+	for _, name := range fleet.SortedKeys(x.values) {
+		if named[name] || done[path.Dir(name)] || !valuesFile(name) {
+			continue
+		}
+		if path.Base(path.Dir(name)) == "values" || !strings.HasPrefix(path.Base(name), "values") {
+			all = append(all, r.bare(name, "", name))
+			continue
+		}
+		done[path.Dir(name)] = true
+		all = append(all, r.folder(path.Dir(name), named)...)
+	}
+	users := map[string][]fleet.ID{}
+	var workloads []fleet.Workload
+	for _, rel := range all {
+		if w, ok := r.workload(rel); ok {
+			workloads = append(workloads, w)
+		}
+	}
+	for i := range workloads {
+		eachOrigin(&workloads[i], func(o *fleet.Origin) {
+			key := keyOf(*o)
+			users[key] = append(users[key], workloads[i].ID)
+		})
+	}
+	for i := range workloads {
+		eachOrigin(&workloads[i], func(o *fleet.Origin) {
+			ids := slices.Clone(users[keyOf(*o)])
+			slices.SortFunc(ids, fleet.ID.Compare)
+			o.Users = slices.Compact(ids)
+		})
+	}
+	x.workloads = append(x.workloads, workloads...)
+	slices.SortStableFunc(x.workloads, compareWorkloads)
+}
+
+// eachOrigin visits the origins of a release's values.
+func eachOrigin(w *fleet.Workload, visit func(*fleet.Origin)) {
+	of := func(o *fleet.Origin) {
+		if o != nil {
+			visit(o)
+		}
+	}
+	for i := range w.Containers {
+		c := &w.Containers[i]
+		of(c.At)
+		of(c.Image.At)
+		if s := c.Split; s != nil {
+			for _, v := range []*fleet.Value{&s.Registry, &s.Name, &s.Tag, &s.Digest, &s.Base} {
+				of(v.At)
+			}
+		}
+		for j := range c.Args {
+			of(c.Args[j].At)
+		}
+		for j := range c.Env {
+			of(c.Env[j].At)
+			of(c.Env[j].Value.At)
+		}
+	}
+}
+
+// keyOf names a place: a file, an object and a path in it.
+func keyOf(o fleet.Origin) string {
+	return strings.Join([]string{o.File, strconv.Itoa(o.Document), strconv.Itoa(o.Item), o.Field}, nestedMark)
+}
+
+type releaser struct {
+	index   *index
+	files   *finder
+	folders map[string][]string
+}
+
+// siblings are the values files of a folder.
+func (r *releaser) siblings(folder string) []string {
+	if names, known := r.folders[folder]; known {
+		return names
+	}
+	var names []string
+	entries, err := fs.ReadDir(r.files.files, folder)
+	if err == nil {
+		for _, e := range entries {
+			base := e.Name()
+			if e.Type().IsRegular() && strings.HasPrefix(base, "values") && (path.Ext(base) == ".yaml" || path.Ext(base) == ".yml") {
+				names = append(names, path.Join(folder, base))
+			}
+		}
+	}
+	r.folders[folder] = names
+	return names
+}
+
+// folder makes the releases of a folder that no Application names: one for
+// each values-NAME.yaml, each over values.yaml, or values.yaml alone.
+func (r *releaser) folder(folder string, named map[string]bool) []release {
+	base := ""
+	var overlays []string
+	for _, name := range r.siblings(folder) {
+		switch stem(name) {
+		case "values":
+			base = name
+		default:
+			if !named[name] {
+				overlays = append(overlays, name)
+			}
+		}
+	}
+	if len(overlays) == 0 {
+		if base == "" || named[base] {
+			return nil
+		}
+		return []release{r.bare(base, "")}
+	}
+	var out []release
+	for _, name := range overlays {
+		suffix := strings.Trim(strings.TrimPrefix(stem(name), "values"), "-_.")
+		if base == "" {
+			out = append(out, r.bare(name, suffix, name))
+			continue
+		}
+		out = append(out, r.bare(name, suffix, base, name))
+	}
+	return out
+}
+
+func stem(name string) string { return strings.TrimSuffix(path.Base(name), path.Ext(name)) }
+
+// bare is a release of values files alone.
+func (r *releaser) bare(name, suffix string, layers ...string) release {
+	folder := path.Dir(name)
+	out := release{item: -1, place: fleet.Place{File: name, Line: 1, Column: 1}, name: path.Base(folder)}
+	if out.name == "." || out.name == "values" {
+		out.name = stem(name)
+	}
+	if r.index.charts[folder] {
+		out.chart = folder
+		if f := r.files.file(path.Join(folder, "Chart.yaml")); f != nil && len(f.Documents()) > 0 {
+			if chart := field(f.Documents()[0].Node, "name"); chart != "" {
+				out.name = chart
+			}
+		}
+	}
+	out.id = fleet.ID{Kind: "HelmRelease", Name: out.name}
+	if suffix != "" {
+		out.id.Name += "-" + suffix
+	}
+	if len(layers) == 0 {
+		layers = []string{name}
+	}
+	for _, l := range layers {
+		out.add(r, l)
+	}
+	return out
+}
+
+// add lays a values file over the others; it reports that the file is there.
+func (rel *release) add(r *releaser, name string) bool {
+	f := r.files.file(name)
+	if f == nil || len(f.Documents()) == 0 {
+		return false
+	}
+	d := f.Documents()[0]
+	if d.Node == nil || d.Node.Kind != yaml.MappingNode || d.Template || d.Err != nil {
+		if d.Err != nil && rel.reason == nil {
+			rel.reason = &fleet.Reason{Code: fleet.Code(d.Err.Code), Message: d.Err.Message, Place: fleet.Place{File: name, Line: d.Err.Line}}
+		}
+		return true
+	}
+	rel.layers = append(rel.layers, layer{
+		root: d.Node, origin: fleet.Origin{Document: d.Index, Item: -1},
+		place: func(n *yaml.Node) fleet.Place { return place(f, n) },
+	})
+	return true
+}
+
+// source makes the release of an Application, and names its values files.
+func (r *releaser) source(s helmSource) (out release, names []string) {
+	out = release{
+		id: fleet.ID{Kind: s.kind, Namespace: s.namespace, Name: s.name}, place: s.place, document: s.document, item: s.item, name: s.name,
+	}
+	if s.chart != "" && r.index.charts[s.chart] {
+		out.chart = s.chart
+		for _, name := range r.siblings(s.chart) {
+			if stem(name) == "values" {
+				out.add(r, name)
+				names = append(names, name)
+			}
+		}
+	}
+	f := r.files.file(s.file)
+	if f == nil {
+		return out, names
+	}
+	path, err := yamledit.ParsePath(s.full())
+	if err != nil {
+		return out, names
+	}
+	node, err := lookup(f, s.document, path)
+	if err != nil {
+		return out, names
+	}
+	origin := fleet.Origin{Document: s.document, Item: s.item}
+	at := func(n *yaml.Node) fleet.Place { return place(f, n) }
+	if list := child(node, "valueFiles"); list != nil && list.Kind == yaml.SequenceNode {
+		for _, item := range list.Content {
+			name := valueFile(s.chart, item.Value)
+			if name != "" && out.add(r, name) {
+				names = append(names, name)
+				continue
+			}
+			if field(node, "ignoreMissingValueFiles") != "true" && out.reason == nil {
+				out.reason = &fleet.Reason{
+					Code: fleet.CodeUnsupportedForm, Place: at(item), Message: "the values file " + item.Value + " is not in the repository",
+				}
+			}
+		}
+	}
+	if n := child(node, "values"); n != nil {
+		if n.Kind == yaml.ScalarNode {
+			out.inline(f, n, origin, s.object+".values")
+		} else {
+			out.layers = append(out.layers, layer{root: n, origin: with(origin, s.object+".values"), place: at})
+		}
+	}
+	if n := child(node, "valuesObject"); n != nil && n.Kind == yaml.MappingNode {
+		out.layers = append(out.layers, layer{root: n, origin: with(origin, s.object+".valuesObject"), place: at})
+	}
+	if n := child(node, "parameters"); n != nil && n.Kind == yaml.SequenceNode {
+		out.parameters(n, with(origin, s.object+".parameters"), at)
+	}
+	return out, names
+}
+
+func with(o fleet.Origin, field string) fleet.Origin {
+	o.Field = field
+	return o
+}
+
+// full is the path in the document, a List's item included.
+func (s helmSource) full() string {
+	if s.item < 0 {
+		return s.object
+	}
+	return "items[" + strconv.Itoa(s.item) + "]." + s.object
+}
+
+// valueFile is the path in the repository of a values file that an Application
+// names: relative to the chart, from the root with "/", or below another
+// source with "$ref/". Argo CD docs, "Helm", "Values Files".
+func valueFile(chart, name string) string {
+	switch {
+	case strings.Contains(name, "://"):
+		return ""
+	case strings.HasPrefix(name, "$"):
+		_, name, _ = strings.Cut(name, "/")
+		return path.Clean(name)
+	case strings.HasPrefix(name, "/"):
+		return path.Clean(strings.TrimLeft(name, "/"))
+	case chart == "":
+		return ""
+	}
+	return path.Join(chart, name)
+}
+
+// inline reads the values inside a string.
+func (rel *release) inline(f *yamledit.File, n *yaml.Node, origin fleet.Origin, field string) {
+	inner, err := yamledit.Parse(f.Name(), []byte(n.Value), yamledit.Limits{})
+	if err != nil || len(inner.Documents()) == 0 {
+		return
+	}
+	d := inner.Documents()[0]
+	if d.Node == nil || d.Node.Kind != yaml.MappingNode || d.Err != nil {
+		return
+	}
+	outer := place(f, n)
+	indent := indentBelow(f.Bytes(), outer.Line)
+	literal := n.Style&yaml.LiteralStyle != 0
+	rel.layers = append(rel.layers, layer{root: d.Node, origin: with(origin, field+inside), place: func(m *yaml.Node) fleet.Place {
+		if !literal { // lines are joined in ways of their own
+			return outer
+		}
+		line, column := inner.Position(m)
+		return fleet.Place{File: outer.File, Line: outer.Line + line, Column: indent + column}
+	}})
+}
+
+// indentBelow is the indent of the first line with text below a line.
+func indentBelow(data []byte, line int) int {
+	for i, text := range strings.Split(string(data), "\n") {
+		if i >= line && strings.TrimSpace(text) != "" {
+			return len(text) - len(strings.TrimLeft(text, " "))
+		}
+	}
+	return 0
+}
+
+// parameters lays "--set" values over the others: names are paths.
+func (rel *release) parameters(list *yaml.Node, origin fleet.Origin, at func(*yaml.Node) fleet.Place) {
+	l := layer{root: list, origin: origin, place: at}
+	for _, item := range l.read().items {
+		name, v := item.get("name").string(), item.get("value")
+		if name == "" || v == nil || strings.ContainsAny(name, `[\{`) {
+			continue
+		}
+		rel.layers = append(rel.layers, layer{origin: origin, parameter: &parameter{strings.Split(name, "."), v}})
+	}
+}
+
+// parameter is one value that is set by its path.
+type parameter struct {
+	keys []string
+	v    *value
+}
+
+func (p parameter) value() *value {
+	out := p.v
+	for _, key := range slices.Backward(p.keys) {
+		out = &value{kind: yaml.MappingNode, keys: []string{key}, fields: map[string]*value{key: out}, origin: p.v.origin}
+	}
+	return out
+}
+
+// workload reads a release.
+func (r *releaser) workload(rel release) (fleet.Workload, bool) {
+	var root *value
+	for _, l := range rel.layers {
+		v := l.read()
+		root = overlay(root, v)
+	}
+	if root == nil || !root.flagged() {
+		return fleet.Workload{}, false
+	}
+	w := fleet.Workload{ID: rel.id, Place: rel.place, Document: rel.document, Item: rel.item, Replicas: 1, Blocked: rel.reason}
+	reader := &releaseReader{workload: &w, chart: rel.name}
+	reader.values(root)
+	if rel.chart != "" {
+		reader.block(fleet.CodeUnsupportedForm, w.Place, "the chart "+rel.chart+" is in the repository and is not rendered yet to prove an edit of its values")
+	}
+	slices.SortStableFunc(w.Loads, func(a, b fleet.Load) int { return cmp.Compare(a.Container, b.Container) })
+	return w, len(w.Loads) > 0
+}

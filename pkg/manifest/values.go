@@ -1,0 +1,461 @@
+package manifest
+
+import (
+	"slices"
+	"strings"
+
+	"sigs.k8s.io/kustomize/kyaml/yaml"
+
+	"github.com/otelshift/otelshift/pkg/fleet"
+	"github.com/otelshift/otelshift/pkg/javaagent"
+	"github.com/otelshift/otelshift/pkg/yamledit"
+)
+
+// value is a node of Helm values with the place that decides it. Helm docs,
+// "Values Files": mappings of several layers are merged key by key; lists and
+// scalars of a later layer take the place of earlier ones, and null removes.
+type value struct {
+	kind   yaml.Kind
+	tag    string
+	text   string
+	keys   []string
+	fields map[string]*value
+	items  []*value
+	names  []yamledit.Step // of items
+	origin fleet.Origin
+}
+
+// get walks down keys; nil where there is none.
+func (v *value) get(keys ...string) *value {
+	for _, key := range keys {
+		if v == nil || v.kind != yaml.MappingNode {
+			return nil
+		}
+		v = v.fields[key]
+	}
+	return v
+}
+
+// string is the text of a scalar that says something.
+func (v *value) string() string {
+	if v == nil || v.kind != yaml.ScalarNode || v.tag == yaml.NodeTagNull {
+		return ""
+	}
+	return v.text
+}
+
+// layer is the root of one set of values.
+type layer struct {
+	root   *yaml.Node
+	origin fleet.Origin // of the root: Field ends in " | " inside a string
+	place  func(*yaml.Node) fleet.Place
+
+	parameter *parameter // instead of a root
+}
+
+// read turns a layer into values.
+func (l layer) read() *value {
+	if l.parameter != nil {
+		return l.parameter.value()
+	}
+	return l.node(l.root, yamledit.Path{}, 0)
+}
+
+// field is a path of the layer in its object.
+func (l layer) field(p yamledit.Path) string {
+	inner := p.String()
+	switch {
+	case l.origin.Field == "" || strings.HasSuffix(l.origin.Field, inside):
+		return l.origin.Field + inner
+	case inner == "" || inner[0] == '[':
+		return l.origin.Field + inner
+	}
+	return l.origin.Field + "." + inner
+}
+
+const maxDepth = 64
+
+func (l layer) node(n *yaml.Node, p yamledit.Path, depth int) *value {
+	n = resolve(n)
+	out := &value{kind: n.Kind, tag: n.ShortTag(), text: n.Value, origin: l.origin}
+	out.origin.Place, out.origin.Field = l.place(first(n)), l.field(p)
+	if depth > maxDepth {
+		return out
+	}
+	switch n.Kind {
+	case yaml.MappingNode:
+		out.fields = map[string]*value{}
+		for i := 0; i+1 < len(n.Content); i += 2 {
+			key := n.Content[i].Value
+			if _, known := out.fields[key]; !known {
+				out.keys = append(out.keys, key)
+			}
+			out.fields[key] = l.node(n.Content[i+1], p.Child(key), depth+1)
+		}
+	case yaml.SequenceNode:
+		for i := range n.Content {
+			step := yamledit.Step{Kind: yamledit.StepIndex, Index: i}
+			if namedBy(n, "name") {
+				step = yamledit.Step{Kind: yamledit.StepWhere, Key: "name", Value: field(resolve(n.Content[i]), "name")}
+			}
+			out.items = append(out.items, l.node(n.Content[i], append(slices.Clip(p), step), depth+1))
+			out.names = append(out.names, step)
+		}
+	case yaml.DocumentNode, yaml.ScalarNode, yaml.AliasNode:
+	}
+	return out
+}
+
+// overlay lays one layer over another.
+func overlay(base, over *value) *value {
+	switch {
+	case base == nil:
+		return over
+	case over == nil:
+		return base
+	case base.kind != yaml.MappingNode || over.kind != yaml.MappingNode:
+		return over
+	}
+	out := &value{kind: yaml.MappingNode, tag: over.tag, keys: slices.Clone(base.keys), fields: map[string]*value{}, origin: over.origin}
+	for key, v := range base.fields {
+		out.fields[key] = v
+	}
+	for _, key := range over.keys {
+		v := over.fields[key]
+		if v.kind == yaml.ScalarNode && v.tag == yaml.NodeTagNull && out.fields[key] != nil {
+			delete(out.fields, key)
+			out.keys = slices.DeleteFunc(out.keys, func(k string) bool { return k == key })
+			continue
+		}
+		if _, known := out.fields[key]; !known {
+			out.keys = append(out.keys, key)
+		}
+		out.fields[key] = overlay(out.fields[key], v)
+	}
+	return out
+}
+
+// flagged reports values that load an agent.
+func (v *value) flagged() bool {
+	if v == nil {
+		return false
+	}
+	if v.kind == yaml.ScalarNode {
+		return valueAgents("", v.text) != nil
+	}
+	for _, f := range v.fields {
+		if f.flagged() {
+			return true
+		}
+	}
+	return slices.ContainsFunc(v.items, (*value).flagged)
+}
+
+// valueAgents are the agents that matter which a text loads.
+func valueAgents(variable, text string) []javaagent.Flag {
+	if !strings.Contains(text, "-javaagent:") {
+		return nil
+	}
+	dialect := javaagent.DialectShell
+	if variable != "" {
+		dialect = javaagent.DialectOf(variable)
+	}
+	flags := javaagent.Agents(text, dialect)
+	return slices.DeleteFunc(flags, func(f javaagent.Flag) bool { return f.Kind == javaagent.Other })
+}
+
+// reader of one release's values.
+type releaseReader struct {
+	workload *fleet.Workload
+	chart    string // names the container of the values' root
+}
+
+// component is a mapping that has an image of its own: one container.
+type component struct {
+	node *value
+	path yamledit.Path
+}
+
+// values finds what the release's values load.
+func (r *releaseReader) values(root *value) {
+	r.walk(root, yamledit.Path{}, component{node: root})
+	for _, c := range r.workload.Containers {
+		if c.Image.Set() {
+			continue
+		}
+		for _, l := range r.workload.Loads {
+			if l.Container == c.Name && l.Agent == javaagent.SkyWalking {
+				r.block(fleet.CodeImageUnknown, l.Place, "the values that load SkyWalking into "+c.Name+" do not say its image: set repository and tag beside them")
+			}
+		}
+	}
+	if n, err := parseInt(root.get("replicaCount").string()); err == nil {
+		r.workload.Replicas = n
+	}
+}
+
+func (r *releaseReader) walk(v *value, p yamledit.Path, c component) {
+	if !v.flagged() {
+		return
+	}
+	switch v.kind {
+	case yaml.MappingNode:
+		if v.get("image").string() != "" || v.get("image").get("repository") != nil || v.get("image").get("name") != nil {
+			c = component{node: v, path: p}
+		}
+		for _, key := range v.keys {
+			r.entry(v, v.fields[key], key, p, c)
+		}
+	case yaml.SequenceNode:
+		for i, item := range v.items {
+			r.walk(item, append(slices.Clip(p), v.names[i]), c)
+		}
+	case yaml.DocumentNode, yaml.ScalarNode, yaml.AliasNode:
+	}
+}
+
+// entry reads what stands behind a key of a mapping.
+func (r *releaseReader) entry(parent, v *value, key string, p yamledit.Path, c component) {
+	at := p.Child(key)
+	switch {
+	case !v.flagged():
+	case v.kind == yaml.ScalarNode:
+		if environment(p) { // env: {JAVA_OPTS: …}
+			r.envMap(parent, p, c)
+			return
+		}
+		if key == "value" && parent.get("name").string() != "" {
+			return // an item of a list that r.envList reads
+		}
+		r.load(c, valueOf(v, at), key, fleet.ViaValues)
+	case v.kind == yaml.SequenceNode && envList(v):
+		r.envList(v, at, c)
+	case v.kind == yaml.SequenceNode && slices.ContainsFunc(v.items, func(i *value) bool { return i.kind == yaml.ScalarNode }):
+		r.words(v, at, c)
+	default:
+		r.walk(v, at, c)
+	}
+}
+
+// environment reports a path that ends in a mapping of variables.
+func environment(p yamledit.Path) bool {
+	if len(p) == 0 {
+		return false
+	}
+	key := strings.ToLower(p[len(p)-1].Key)
+	return key == "env" || strings.HasPrefix(key, "extraenv") || strings.HasPrefix(key, "environment") || strings.HasPrefix(key, "envvar") ||
+		strings.HasSuffix(key, "env") || strings.HasSuffix(key, "envs") || strings.HasSuffix(key, "envvars")
+}
+
+func envList(v *value) bool {
+	return slices.ContainsFunc(v.items, func(i *value) bool { return i.get("name").string() != "" && i.get("value") != nil })
+}
+
+func valueOf(v *value, p yamledit.Path) fleet.Value {
+	origin := v.origin
+	return fleet.Value{Text: v.text, Field: valuesField(p), Place: origin.Place, At: &origin}
+}
+
+// valuesField is the path of a value in the merged values.
+func valuesField(p yamledit.Path) string {
+	if len(p) == 0 {
+		return "values"
+	}
+	return "values." + p.String()
+}
+
+func (r *releaseReader) envMap(parent *value, p yamledit.Path, c component) {
+	container := r.container(c)
+	if slices.ContainsFunc(container.Env, func(e fleet.Env) bool { return strings.HasPrefix(e.Field, valuesField(p)) }) {
+		return
+	}
+	for _, key := range parent.keys {
+		v := parent.fields[key]
+		if v.kind != yaml.ScalarNode {
+			continue
+		}
+		val := valueOf(v, p.Child(key))
+		container.Env = append(container.Env, fleet.Env{Name: key, Field: val.Field, Place: val.Place, Value: val, At: val.At, Key: true})
+	}
+	r.env(container, valuesField(p)+".")
+}
+
+func (r *releaseReader) envList(list *value, p yamledit.Path, c component) {
+	container := r.container(c)
+	for i, item := range list.items {
+		path := append(slices.Clip(p), list.names[i])
+		name := item.get("name").string()
+		if name == "" {
+			continue
+		}
+		origin := item.origin
+		e := fleet.Env{Name: name, Field: valuesField(path), Place: item.origin.Place, At: &origin}
+		if v := item.get("value"); v != nil {
+			e.Value = valueOf(v, path.Child("value"))
+		} else if from := item.get("valueFrom"); from != nil {
+			e.From = &fleet.EnvSource{}
+			for _, kind := range []string{"secretKeyRef", "configMapKeyRef", "fieldRef", "resourceFieldRef"} {
+				if ref := from.get(kind); ref != nil {
+					e.From = &fleet.EnvSource{Kind: kind, Name: ref.get("name").string(), Key: ref.get("key").string() + ref.get("fieldPath").string()}
+				}
+			}
+		}
+		container.Env = append(container.Env, e)
+	}
+	r.env(container, valuesField(p)+"[")
+}
+
+// env notes what the variables of one list load.
+func (r *releaseReader) env(c *fleet.Container, prefix string) {
+	for _, e := range c.Env {
+		if !strings.HasPrefix(e.Field, prefix) {
+			continue
+		}
+		if javaagent.IsSkyWalkingVariable(e.Name) {
+			r.workload.Signs = append(r.workload.Signs, fleet.Load{
+				Container: c.Name, Agent: javaagent.SkyWalking, Via: fleet.ViaValues, Name: e.Name, Place: e.Place, Field: e.Field,
+			})
+		}
+		if e.Value.Set() {
+			r.note(c.Name, e.Value, e.Name, fleet.ViaValues)
+		}
+	}
+}
+
+// words reads a list of strings: arguments of the JVM or a command.
+func (r *releaseReader) words(list *value, p yamledit.Path, c component) {
+	container := r.container(c)
+	if len(container.Args) > 0 {
+		return
+	}
+	for i, item := range list.items {
+		container.Args = append(container.Args, valueOf(item, append(slices.Clip(p), list.names[i])))
+	}
+	for _, v := range container.Args {
+		r.note(container.Name, v, "", fleet.ViaArgs)
+	}
+}
+
+// load notes a string such as javaOpts: it reaches the JVM by a variable that
+// only the chart's template knows, so it stands for one of its own name.
+func (r *releaseReader) load(c component, v fleet.Value, name string, via fleet.Via) {
+	container := r.container(c)
+	container.Env = append(container.Env, fleet.Env{Name: name, Field: v.Field, Place: v.Place, Value: v, At: v.At, Key: true, Alone: true})
+	r.note(container.Name, v, name, via)
+}
+
+func (r *releaseReader) note(container string, v fleet.Value, name string, via fleet.Via) {
+	for _, flag := range valueAgents(name, v.Text) {
+		r.workload.Loads = append(r.workload.Loads, fleet.Load{
+			Container: container, Agent: flag.Kind, Via: via, Name: name, Place: v.Place, Field: v.Field, Jar: flag.Jar, Value: v,
+		})
+		r.judge(v, "")
+		if flag.Unresolved && !strings.Contains(v.Text, "{{") {
+			r.block(fleet.CodePlaceholder, v.Place, v.Field+": the agent's path cannot be resolved from the values")
+		}
+	}
+}
+
+// judge blocks a value that something fills in later.
+func (r *releaseReader) judge(v fleet.Value, dollar string) {
+	switch {
+	case strings.Contains(v.Text, "{{"):
+		r.block(fleet.CodeHelmTemplate, v.Place, v.Field+" holds a template, {{ … }}, which the chart fills in")
+	case dollar != "" && strings.Contains(v.Text, dollar):
+		r.block(fleet.CodePlaceholder, v.Place, v.Field+" holds a placeholder, which is filled in before the values are used")
+	}
+}
+
+func (r *releaseReader) block(code fleet.Code, at fleet.Place, message string) {
+	if r.workload.Blocked == nil {
+		r.workload.Blocked = &fleet.Reason{Code: code, Message: message, Place: at}
+	}
+}
+
+// container is the component's; it is made when it is first asked for.
+func (r *releaseReader) container(c component) *fleet.Container {
+	name := r.chart
+	for i, step := range c.path {
+		if i == 0 {
+			name = ""
+		} else {
+			name += "-"
+		}
+		name += step.Key
+		if step.Kind == yamledit.StepWhere {
+			name = strings.TrimSuffix(name, step.Key) + step.Value
+		}
+	}
+	for i := range r.workload.Containers {
+		if r.workload.Containers[i].Name == name {
+			return &r.workload.Containers[i]
+		}
+	}
+	origin := c.node.origin
+	out := fleet.Container{Name: name, Field: valuesField(c.path), Place: origin.Place, At: &origin}
+	r.image(&out, c)
+	r.workload.Containers = append(r.workload.Containers, out)
+	return &r.workload.Containers[len(r.workload.Containers)-1]
+}
+
+// image reads the component's image, whole or in parts. Without a repository
+// and a tag or digest in the values it stays unknown: the chart decides it.
+func (r *releaseReader) image(c *fleet.Container, of component) {
+	at := of.path.Child("image")
+	image := of.node.get("image")
+	if image == nil {
+		return
+	}
+	split := &fleet.SplitImage{TagKey: "tag", TagMayCarryDigest: true}
+	part := func(v *value, p yamledit.Path) fleet.Value {
+		if v == nil || v.kind != yaml.ScalarNode || v.tag == yaml.NodeTagNull {
+			return fleet.Value{}
+		}
+		out := valueOf(v, p)
+		r.judge(out, "${")
+		return out
+	}
+	base := image
+	if image.kind == yaml.ScalarNode {
+		split.Name = part(image, at)
+		if _, tag, digest := splitReference(image.text); tag != "" || digest != "" {
+			c.Image = split.Name
+			return
+		}
+		for _, key := range []string{"imageTag", "tag"} {
+			if v := of.node.get(key); v.string() != "" && !split.Tag.Set() {
+				split.Tag, split.TagKey = part(v, of.path.Child(key)), key
+			}
+		}
+		base = of.node
+	} else {
+		split.Registry = part(image.get("registry"), at.Child("registry"))
+		name := "repository"
+		if image.get(name) == nil {
+			name = "name"
+		}
+		split.Name = part(image.get(name), at.Child(name))
+		split.Tag, split.Digest = part(image.get("tag"), at.Child("tag")), part(image.get("digest"), at.Child("digest"))
+	}
+	text := split.Name.Text
+	if split.Registry.Text != "" {
+		text = split.Registry.Text + "/" + text
+	}
+	if split.Tag.Text != "" {
+		text += ":" + split.Tag.Text
+	}
+	if split.Digest.Text != "" {
+		text += "@" + split.Digest.Text
+	}
+	if split.Name.Text == "" || split.Tag.Text == "" && split.Digest.Text == "" {
+		return
+	}
+	origin := base.origin
+	split.Base = fleet.Value{Field: valuesField(at), Place: origin.Place, At: &origin}
+	where := &origin
+	if split.Tag.Set() {
+		where = split.Tag.At
+	}
+	c.Image = fleet.Value{Text: text, Field: valuesField(at), Place: where.Place, At: where}
+	c.Split = split
+}
