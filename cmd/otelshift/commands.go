@@ -17,6 +17,7 @@ func commands(e *env) []*cli.Command {
 		runCommand(e),
 		statusCommand(e),
 		inspectCommand(e),
+		fnCommand(e),
 		demoCommand(e),
 		configCommand(e),
 		completionCommand(e),
