@@ -28,7 +28,9 @@ type Workload struct {
 	Labels, Annotations       map[string]string
 	PodLabels, PodAnnotations map[string]string
 	NamespaceLabels           map[string]string // of the Namespace object, where the repository holds it
-	Replicas                  int               // 1 where the manifest says nothing; -1: cannot be known
+	NamespaceAnnotations      map[string]string
+	Pod                       PodMetadata
+	Replicas                  int // 1 where the manifest says nothing; -1: cannot be known
 
 	Containers []Container // init containers first, each in its manifest's order
 	Volumes    []Volume
@@ -43,6 +45,27 @@ type Workload struct {
 	InitAgents []InitAgent
 	// Warnings about the manifest's form that forbid nothing.
 	Warnings []Warning
+}
+
+// PodMetadata is where the pod template's labels and annotations stand. A
+// mapping that is not written has no Field; Template is always there.
+type PodMetadata struct {
+	// Template is the mapping that holds the metadata; its Field is empty for a
+	// Pod.
+	Template                      Value
+	Metadata, Labels, Annotations Value
+	// Entries are labels and annotations that bear on agents, in the manifest's
+	// order.
+	Entries []PodEntry
+	// Selected are the label keys that the workload's own selector names.
+	Selected []string
+}
+
+// PodEntry is one label or annotation of a pod template.
+type PodEntry struct {
+	Label bool // else an annotation
+	Key   string
+	Value Value
 }
 
 // Container of a pod template.
@@ -126,6 +149,7 @@ const (
 	ViaImage         Via = "image"
 	ViaScript        Via = "script"
 	ViaSWCK          Via = "swck"
+	ViaOperator      Via = "operator" // the OpenTelemetry operator's annotation
 )
 
 // Load is one place that loads an agent into one container.

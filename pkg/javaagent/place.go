@@ -82,6 +82,12 @@ func (t *translation) hasVerbatim(p property) bool {
 // anchor is where our options go, and replaces or adds the flag there.
 func (t *translation) anchor() (place, bool) {
 	jar := flagPrefix + t.in.Target.Jar
+	if t.in.Target.Injected {
+		if t.flag != nil {
+			t.flag.at.region.drop[t.flag.at.index] = true
+		}
+		return place{}, false
+	}
 	if t.flag != nil {
 		at := t.flag.at
 		raw, ok := encode(jar, at.source.d)

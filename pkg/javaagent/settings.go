@@ -9,7 +9,11 @@ import (
 // translateSettings gives every effective setting its option and grade.
 func (t *translation) translateSettings() {
 	if t.flag != nil {
-		t.extra = append(t.extra, graded{Option: Option{From: flagPrefix + t.flag.Jar, To: flagPrefix + t.in.Target.Jar, Grade: Exact, Note: "the agent itself"}})
+		o := Option{From: flagPrefix + t.flag.Jar, To: flagPrefix + t.in.Target.Jar, Grade: Exact, Note: "the agent itself"}
+		if t.in.Target.Injected {
+			o.To, o.Note = "", "the agent itself: the operator brings its flag"
+		}
+		t.extra = append(t.extra, graded{Option: o})
 	}
 	for _, s := range t.e.config.Settings {
 		t.options = append(t.options, t.translateSetting(s))

@@ -93,6 +93,9 @@ type Target struct {
 	// AppendFlag puts the flag behind Text when no SkyWalking flag is there to
 	// be replaced: the agent was injected, or loaded elsewhere.
 	AppendFlag bool
+	// Injected: an operator brings the agent and its flag, so the flag goes and
+	// the options become OTEL_* entries, whatever Placement says.
+	Injected bool
 	// Previous are options that an earlier configuration of ours wrote; an
 	// upgrade removes those that the target has no more.
 	Previous []string

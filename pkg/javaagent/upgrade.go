@@ -35,7 +35,10 @@ func Upgrade(in Input) (Output, error) {
 			}
 		}
 	}
-	if t.flag == nil && t.block == nil {
+	if t.flag != nil && in.Target.Injected {
+		t.refuse(CodeMixed, "an operator injects the agent, and %s is loaded too", t.flag.Jar)
+	}
+	if t.flag == nil && t.block == nil && !in.Target.Injected {
 		return t.outputAsIs(), nil
 	}
 	t.upgradeName()
@@ -88,6 +91,10 @@ func (t *translation) upgradePlaces() {
 	}
 	t.dropRemoved()
 	t.dropPrevious()
+	if t.in.Target.Injected {
+		t.upgradeEntries()
+		return
+	}
 	at := t.flag.at
 	if t.flag.Jar != t.in.Target.Jar || t.flag.Options != "" && t.flag.Jar != t.in.Target.Jar {
 		raw, ok := encode(flagPrefix+t.in.Target.Jar, at.source.d)
@@ -119,6 +126,21 @@ func (t *translation) upgradePlaces() {
 	}
 	behind := t.lastOwn(at)
 	at.region.insert[behind] = append(at.region.insert[behind], raws...)
+}
+
+// upgradeEntries sets the options of an injected agent.
+func (t *translation) upgradeEntries() {
+	for _, p := range t.ordered() {
+		t.written = append(t.written, p.option())
+		if _, inText := t.spell(p, place{}, false); inText || t.block != nil {
+			return
+		}
+		if v, ok := t.e.named[Variable(p.key)]; ok && v.Origin == "" {
+			t.upgradeVariable(p, v)
+			continue
+		}
+		t.setVariable(p)
+	}
 }
 
 // lastOwn is the last token of the run of -Dotel options behind the flag.

@@ -34,6 +34,7 @@ func (r *reader) loads(w *fleet.Workload, podMetadata cursor) {
 			Agent: javaagent.SkyWalking, Via: fleet.ViaSWCK, Name: SWCKLabel, Place: v.Place, Field: v.Field, Value: v,
 		})
 	}
+	operatorLoads(w)
 	initAgents(w)
 	agentVolumes(w)
 }

@@ -55,6 +55,8 @@ func (r *reader) read(object cursor) (w fleet.Workload, spec cursor, ok bool) {
 	w.Item = -1
 	w.Labels, w.Annotations = r.texts(object, "metadata", "labels"), r.texts(object, "metadata", "annotations")
 	w.PodLabels, w.PodAnnotations = r.texts(metadata, "labels"), r.texts(metadata, "annotations")
+	w.Pod = r.pod(metadata, spec)
+	w.Pod.Selected = r.selected(object)
 	w.Replicas = r.replicas(object)
 	if name, found := r.at(object, "metadata", "name"); found {
 		r.judgeText(name)

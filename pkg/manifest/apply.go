@@ -43,6 +43,15 @@ type fileEdit struct {
 // a reason; the others go on. The same change wanted by two groups is made
 // once. The error is about the file system.
 func Apply(files fs.FS, groups []Group) (Applied, error) {
+	groups, documents := withoutDocuments(groups)
+	out, err := applyEdits(files, groups)
+	if err != nil {
+		return Applied{}, err
+	}
+	return out, addDocuments(files, &out, groups, documents)
+}
+
+func applyEdits(files fs.FS, groups []Group) (Applied, error) {
 	a := &applier{files: files, parsed: map[string]*yamledit.File{}, problems: map[string]error{}}
 	out := Applied{Files: map[string][]byte{}, Refused: map[fleet.ID]fleet.Reason{}, Changes: map[fleet.ID][]fleet.Change{}}
 	var ready []prepared

@@ -207,7 +207,7 @@ func (d *deployment) root(r *root) {
 		probed[identify(o.YNode())] = o.YNode()
 	}
 	inner := newIndex()
-	inner.namespaces = d.index.namespaces
+	inner.namespaces, inner.annotations = d.index.namespaces, d.index.annotations
 	for _, o := range r.plain {
 		node := o.YNode()
 		other := probed[identify(node)]
@@ -222,6 +222,7 @@ func (d *deployment) root(r *root) {
 			}
 		case "Namespace":
 			inner.namespaces[field(child(node, "metadata"), "name")] = texts(child(child(node, "metadata"), "labels"))
+			inner.annotations[field(child(node, "metadata"), "name")] = texts(child(child(node, "metadata"), "annotations"))
 		}
 	}
 	inner.secrets = append(inner.secrets, d.index.secrets...)
@@ -281,7 +282,7 @@ func (d *deployment) workload(r *root, inner *index, w fleet.Workload, probed *y
 	t.loads()
 	inner.scale(&w)
 	if labels, ok := inner.namespaces[w.ID.Namespace]; ok && w.ID.Namespace != "" {
-		w.NamespaceLabels = labels
+		w.NamespaceLabels, w.NamespaceAnnotations = labels, inner.annotations[w.ID.Namespace]
 	}
 	t.block()
 	d.workloads = append(d.workloads, w)

@@ -27,9 +27,11 @@ type facts struct {
 	applications []application
 	reasons      []fleet.FileReason
 	remaining    []fleet.Remaining
-	template     bool // "{{" stands somewhere
-	seed         bool // a needle stands somewhere
-	loads        bool // Helm values that load an agent
+	resources    []Resource
+	annotations  map[string]map[string]string // of namespaces
+	template     bool                         // "{{" stands somewhere
+	seed         bool                         // a needle stands somewhere
+	loads        bool                         // Helm values that load an agent
 	helm         []helmSource
 	// kustomization is set for a kustomization's file.
 	kustomization *kustomization
@@ -60,7 +62,7 @@ type rollout struct {
 
 // parseFacts reads a file. It keeps nothing of data.
 func parseFacts(name string, data []byte, limits yamledit.Limits) facts {
-	out := facts{file: name, namespaces: map[string]map[string]string{}, template: bytes.Contains(data, []byte("{{"))}
+	out := facts{file: name, namespaces: map[string]map[string]string{}, annotations: map[string]map[string]string{}, template: bytes.Contains(data, []byte("{{"))}
 	file, err := yamledit.Parse(name, data, limits)
 	if err != nil {
 		out.unreadable(data, err)
@@ -198,6 +200,10 @@ func (f *facts) object(file *yamledit.File, d yamledit.Document, object *yaml.No
 		return
 	case kind == "Namespace" && version == "v1":
 		f.namespaces[field(metadata, "name")] = texts(child(metadata, "labels"))
+		f.annotations[field(metadata, "name")] = texts(child(metadata, "annotations"))
+		return
+	case kind == "Instrumentation" && strings.HasPrefix(version, "opentelemetry.io/"), kind == "SwAgent" && strings.HasPrefix(version, "operator.skywalking.apache.org/"):
+		f.resources = append(f.resources, readResource(file, object, kind))
 		return
 	case kind == "Rollout":
 		f.rollout(object, metadata)

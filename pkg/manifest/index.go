@@ -19,6 +19,8 @@ type index struct {
 	configMaps   []configMap
 	secrets      []secret
 	namespaces   map[string]map[string]string
+	annotations  map[string]map[string]string // of namespaces
+	resources    []Resource
 	rollouts     []rollout
 	applications []application
 	files        []fleet.FileReason
@@ -36,7 +38,7 @@ type index struct {
 
 func newIndex() *index {
 	return &index{
-		namespaces: map[string]map[string]string{}, charts: map[string]bool{}, templates: map[string]bool{},
+		namespaces: map[string]map[string]string{}, annotations: map[string]map[string]string{}, charts: map[string]bool{}, templates: map[string]bool{},
 		kustomizations: map[string]*kustomization{}, seeds: map[string]bool{}, values: map[string]bool{},
 	}
 }
@@ -52,6 +54,10 @@ func (x *index) add(f facts) {
 	for name, labels := range f.namespaces {
 		x.namespaces[name] = labels
 	}
+	for name, annotations := range f.annotations {
+		x.annotations[name] = annotations
+	}
+	x.resources = append(x.resources, f.resources...)
 	if f.seed {
 		x.seeds[f.file] = true
 	}
@@ -104,14 +110,17 @@ func (x *index) result(ctx context.Context, files fs.FS) (Result, error) {
 		x.variables(w, users)
 		x.chart(w)
 		if labels, ok := x.namespaces[w.ID.Namespace]; ok && w.ID.Namespace != "" {
-			w.NamespaceLabels = labels
+			w.NamespaceLabels, w.NamespaceAnnotations = labels, x.annotations[w.ID.Namespace]
 		}
 	}
 	if err := x.deploy(ctx, files); err != nil {
 		return Result{}, err
 	}
 	x.releases(files)
-	out := Result{trees: x.trees, Files: x.files, Remaining: x.remaining, Others: x.others}
+	slices.SortFunc(x.resources, func(a, b Resource) int {
+		return cmp.Or(cmp.Compare(a.Place.File, b.Place.File), cmp.Compare(a.Place.Line, b.Place.Line))
+	})
+	out := Result{trees: x.trees, Resources: x.resources, Files: x.files, Remaining: x.remaining, Others: x.others}
 	for _, w := range x.workloads {
 		if len(w.Loads) == 0 && len(w.Signs) == 0 {
 			out.Others++

@@ -168,7 +168,7 @@ func back(e yamledit.Edit, old *yaml.Node) yamledit.Edit {
 	if e.Op == yamledit.Replace {
 		return yamledit.Edit{Path: e.Path, Op: yamledit.Replace, Old: e.New, New: e.Old}
 	}
-	return yamledit.Edit{Path: e.Path, Op: yamledit.Add, New: flow(old)}
+	return yamledit.Edit{Path: e.Path, Op: yamledit.Add, New: yamledit.Flow(old)}
 }
 
 func find(root *yaml.Node, path yamledit.Path) *yaml.Node {
@@ -305,6 +305,12 @@ func each(w fleet.Workload, visit func(fleet.Value)) {
 	}
 	for _, v := range w.Volumes {
 		visit(v.Entry())
+	}
+	for _, v := range []fleet.Value{w.Pod.Template, w.Pod.Metadata, w.Pod.Annotations} {
+		visit(v)
+	}
+	for _, e := range w.Pod.Entries {
+		visit(e.Value)
 	}
 }
 

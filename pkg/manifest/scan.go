@@ -45,6 +45,10 @@ type Result struct {
 	// Owners are the rules of CODEOWNERS.
 	Owners Owners
 
+	// Resources are the objects that decide what operators inject:
+	// Instrumentation (OpenTelemetry) and SwAgent (SWCK), by file.
+	Resources []Resource
+
 	trees []tree // for Prove
 }
 
@@ -224,6 +228,7 @@ func (s *scanner) parse(name string, data []byte) facts {
 // matters screens a file's bytes.
 func (s *scanner) matters(name string, data []byte) bool {
 	return containsAny(data, needles) || bytes.Contains(data, []byte("kind: Namespace")) || bytes.Contains(data, []byte("kind: Application\n")) ||
+		bytes.Contains(data, []byte("kind: Instrumentation")) || bytes.Contains(data, []byte("kind: SwAgent")) ||
 		bytes.Contains(data, []byte("kind: Application\r")) ||
 		containsAny(data, s.encoded) || utf16(data) || isKustomization(name)
 }

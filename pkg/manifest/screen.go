@@ -12,6 +12,7 @@ import (
 //nolint:gochecknoglobals // lookup table
 var needles = [][]byte{
 	[]byte("kywalking"), []byte("kyWalking"), []byte("KYWALKING"), []byte("SW_"), []byte("javaagent"), []byte("swck"),
+	[]byte("inject-java"),
 }
 
 // markers are the needles that speak of SkyWalking and nothing else.

@@ -161,6 +161,19 @@ func (t *tracer) entries() {
 		v := &t.workload.Volumes[i]
 		v.At = t.entry(v.Field, &v.Place)
 	}
+	pod := &t.workload.Pod
+	for _, v := range []*fleet.Value{&pod.Metadata, &pod.Annotations} {
+		if v.Set() {
+			v.At = t.entry(v.Field, &v.Place)
+		}
+	}
+	if !pod.Metadata.Set() {
+		pod.Template.At = t.entry(pod.Template.Field, &pod.Template.Place)
+	}
+	for i := range pod.Entries {
+		v := &pod.Entries[i].Value
+		v.At = t.entry(v.Field, &v.Place)
+	}
 }
 
 // entry finds the only source that holds an entry. Where there is none or more

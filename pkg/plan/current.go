@@ -21,6 +21,10 @@ func (m *maker) mine(w fleet.Workload, s situation) bool {
 // SkyWalking's: is it ours, and is it at the target?
 func (m *maker) current(d *draft, s situation) {
 	d.plan.Action = fleet.ActionNone
+	if l, injected := injectedLoad(s); injected {
+		m.currentInjected(d, l)
+		return
+	}
 	foreign := 0
 	var mine []fleet.Container
 	for _, c := range d.w.Containers {
@@ -168,6 +172,23 @@ func (m *maker) currentOptions(d *draft, c fleet.Container, l fleet.Load, jar st
 	} else {
 		in.Variable, in.Text = l.Name, l.Value.Text
 	}
+	m.bring(d, c, l, in)
+}
+
+// injectedLoad is the annotation by which an operator brings the agent.
+func injectedLoad(s situation) (fleet.Load, bool) {
+	for _, name := range fleet.SortedKeys(s.ours) {
+		for _, l := range s.ours[name] {
+			if l.Via == fleet.ViaOperator {
+				return l, true
+			}
+		}
+	}
+	return fleet.Load{}, false
+}
+
+// bring edits the options of one container to the target's.
+func (m *maker) bring(d *draft, c fleet.Container, l fleet.Load, in javaagent.Input) {
 	in.Target.Previous = m.previous(d.plan.ID, in)
 	out, err := javaagent.Upgrade(in)
 	d.written(out)
@@ -192,7 +213,9 @@ func (m *maker) currentOptions(d *draft, c fleet.Container, l fleet.Load, jar st
 	}
 	if l.Via == fleet.ViaArgs {
 		d.editWords(c, out.Edits)
-	} else if out.Text != l.Value.Text {
+	} else if e, set := entry(c, in.Variable); l.Via == fleet.ViaOperator && set && out.Text != in.Text {
+		d.change(fleet.OpReplace, e.Value, out.Text)
+	} else if l.Via != fleet.ViaOperator && out.Text != l.Value.Text {
 		d.change(fleet.OpReplace, l.Value, out.Text)
 	}
 	d.apply(c, in, out)

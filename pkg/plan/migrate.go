@@ -13,15 +13,13 @@ import (
 // migrate brings every chosen container of the workload from SkyWalking to the
 // target.
 func (m *maker) migrate(d *draft, s situation) {
-	if s.injected != nil {
-		d.block(fleet.CodeUnsupportedForm, s.injected.Place, "SkyWalking's operator (SWCK) injects the agent by the label "+s.injected.Name+
-			"; replacing an injected agent is not supported yet")
+	if !m.mayMigrate(d, s) {
 		return
 	}
 	var left []string
 	var chosen []fleet.Container
 	for _, c := range d.w.Containers {
-		if len(s.skyWalking[c.Name])+len(s.image[c.Name]) == 0 {
+		if len(s.skyWalking[c.Name])+len(s.image[c.Name]) == 0 && !s.swck.injects(c) {
 			continue
 		}
 		if m.chosen(c.Name) {
@@ -33,6 +31,11 @@ func (m *maker) migrate(d *draft, s situation) {
 	if len(chosen) == 0 {
 		d.plan.Action = fleet.ActionSkip
 		d.plan.Reason = &fleet.Reason{Code: fleet.CodeNotSelected, Place: d.w.Place, Message: "only containers that the configuration leaves alone load SkyWalking: " + strings.Join(left, ", ")}
+		return
+	}
+	if s.swck != nil && len(chosen) > 1 && s.swck.all {
+		d.block(fleet.CodeUnsupportedForm, s.injected.Place, "SWCK injects every container, and which of them run Java is not said: name them by "+
+			swckContainer+" or workloads.container")
 		return
 	}
 	if len(left) > 0 {
@@ -67,10 +70,7 @@ func (m *maker) migrate(d *draft, s situation) {
 			gone = append(gone, agent)
 		}
 	}
-	switch m.spec.Delivery {
-	case string(fleet.DeliveryOperator):
-		d.block(fleet.CodeUnsupportedForm, d.w.Place, "delivery operator is not supported yet: use auto, image or init-container")
-	case string(fleet.DeliveryInitContainer):
+	if m.spec.Delivery == string(fleet.DeliveryInitContainer) {
 		for _, c := range chosen {
 			if jars[c.Name] == "" {
 				d.block(fleet.CodeUnsupportedForm, c.Place, fmt.Sprintf("container %s has its agent in the image, and delivery init-container adds no init container where there was none", c.Name))
@@ -86,13 +86,22 @@ func (m *maker) migrate(d *draft, s situation) {
 		}
 		m.container(d, c, s, jars[c.Name], served[c.Name])
 	}
+	if m.byOperator() && !d.blocked() {
+		m.inject(d, chosen)
+	}
+	if s.swck != nil && !d.blocked() {
+		d.withoutSWCK(s, chosen)
+	}
 	if !d.blocked() && m.spec.Options.Cleanup {
 		for _, agent := range gone {
 			d.removeAgent(agent)
 		}
 	}
 	d.plan.Delivery = fleet.DeliveryImage
-	if len(inKind) > 0 {
+	switch {
+	case m.byOperator():
+		d.plan.Delivery = fleet.DeliveryOperator
+	case len(inKind) > 0:
 		d.plan.Delivery = fleet.DeliveryInitContainer
 	}
 	d.verify(m)
@@ -133,6 +142,7 @@ func (m *maker) container(d *draft, c fleet.Container, s situation, jar string, 
 	if byImage {
 		jar = m.imageJar()
 	}
+	byImage = byImage && !m.byOperator()
 	var flag fleet.Value
 	if loads := s.skyWalking[c.Name]; len(loads) > 0 {
 		flag = primary(loads).Value
@@ -163,10 +173,16 @@ func (m *maker) container(d *draft, c fleet.Container, s situation, jar string, 
 		if err == nil && out.Block == nil {
 			if l.Via == fleet.ViaArgs {
 				d.editWords(c, out.Edits)
+			} else if m.byOperator() && strings.TrimSpace(out.Text) == "" && spreads(c, l.Name) {
+				d.block(fleet.CodeUnsupportedForm, l.Place, fmt.Sprintf("without the flag %s is empty, and the command passes $(%s) on as an empty argument", l.Name, l.Name))
+				return
 			} else if out.Text != l.Value.Text {
 				d.change(fleet.OpReplace, l.Value, out.Text)
 			}
 		}
+	} else if s.swck != nil {
+		at = s.injected.Place
+		out, err = s.swck.translate(c, in)
 	} else {
 		l := s.image[c.Name][0]
 		at, old = c.Image.Place, l.Jar

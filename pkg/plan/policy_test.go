@@ -62,6 +62,13 @@ func migrated(t *testing.T, name string) string {
 	return ""
 }
 
+func injectedBySWCK() fleet.Load {
+	const label = "swck-java-agent-injected"
+	return fleet.Load{
+		Agent: javaagent.SkyWalking, Via: fleet.ViaSWCK, Name: label, Value: fleet.Value{Text: "true", Field: "spec.template.metadata.labels." + label},
+	}
+}
+
 func image(ref string) func(*fleet.Workload) {
 	return func(w *fleet.Workload) { w.Containers[0].Image.Text = ref }
 }
@@ -187,9 +194,33 @@ func TestActions(t *testing.T) {
 		{name: "unless its loss is accepted", w: app("cart", swFlag+" -Dskywalking.agent.span_limit_per_segment=7"), config: func(s *config.Spec) { s.Options.AllowLost = []string{"agent.span_limit_per_segment"} }, action: fleet.ActionMigrate},
 		{name: "both agents block", w: app("cart", swFlag+" -javaagent:/x/opentelemetry-javaagent.jar"), action: fleet.ActionBlocked, code: fleet.CodeMixedAgents},
 		{
-			name: "an agent that SWCK injects blocks", action: fleet.ActionBlocked, code: fleet.CodeUnsupportedForm,
+			name: "an agent that SWCK injects migrates", action: fleet.ActionMigrate,
 			w: app("cart", "", func(w *fleet.Workload) {
-				w.Loads = []fleet.Load{{Agent: javaagent.SkyWalking, Via: fleet.ViaSWCK, Name: "swck-java-agent-injected"}}
+				w.Loads = []fleet.Load{injectedBySWCK()}
+				w.Pod.Entries = []fleet.PodEntry{{Label: true, Key: "swck-java-agent-injected", Value: w.Loads[0].Value}}
+			}),
+		},
+		{
+			name: "SWCK's label that cannot be taken away blocks", action: fleet.ActionBlocked, code: fleet.CodeUnsupportedForm,
+			w: app("cart", "", func(w *fleet.Workload) { w.Loads = []fleet.Load{injectedBySWCK()} }),
+		},
+		{
+			name: "pods that ask the OpenTelemetry operator too are blocked", action: fleet.ActionBlocked, code: fleet.CodeMixedAgents,
+			w: app("cart", swFlag, func(w *fleet.Workload) {
+				w.PodAnnotations = map[string]string{"instrumentation.opentelemetry.io/inject-java": "true"}
+			}),
+		},
+		{
+			name: "so are pods of a namespace that asks", action: fleet.ActionBlocked, code: fleet.CodeMixedAgents,
+			w: app("cart", swFlag, func(w *fleet.Workload) {
+				w.NamespaceAnnotations = map[string]string{"instrumentation.opentelemetry.io/inject-java": "shop/java"}
+			}),
+		},
+		{
+			name: "unless the pods decline", action: fleet.ActionMigrate,
+			w: app("cart", swFlag, func(w *fleet.Workload) {
+				w.NamespaceAnnotations = map[string]string{"instrumentation.opentelemetry.io/inject-java": "true"}
+				w.PodAnnotations = map[string]string{"instrumentation.opentelemetry.io/inject-java": "false"}
 			}),
 		},
 		{name: "ours with our image is at the target", w: app("cart", migrated(t, "cart"), image("registry.example/cart:1.0-otel-ababab123456"+digest)), action: fleet.ActionNone},

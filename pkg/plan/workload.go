@@ -16,7 +16,8 @@ type situation struct {
 	skyWalking map[string][]fleet.Load      // flags in the manifest, by container
 	image      map[string][]fleet.ImageLoad // flags in the image, by container
 	ours       map[string][]fleet.Load      // OpenTelemetry flags, by container
-	injected   *fleet.Load                  // SWCK
+	injected   *fleet.Load                  // SWCK's label
+	swck       *swck                        // what SWCK does then
 	agents     []fleet.InitAgent            // init containers that bring SkyWalking
 }
 
@@ -64,6 +65,9 @@ func (m *maker) look(d *draft) situation {
 				Container: c.Name, Agent: l.Agent, Via: fleet.ViaImage, Name: l.Where, Place: c.Image.Place, Jar: l.Jar,
 			})
 		}
+	}
+	if s.injected != nil {
+		s.swck = m.swck(w)
 	}
 	for _, a := range w.InitAgents {
 		if a.Agent != javaagent.OpenTelemetry {
@@ -140,6 +144,9 @@ func (m *maker) workload(w fleet.Workload) *draft {
 // settleWave moves the workload to the last wave that its changes touch.
 func (d *draft) settleWave(m *maker) {
 	for _, c := range d.plan.Changes {
+		if c.Field == "" {
+			continue // an Instrumentation that all waves share
+		}
 		if wave := m.wave(c.File); m.waveIndex(wave) > m.waveIndex(d.plan.Wave) || d.plan.Wave == "" {
 			d.plan.Wave = wave
 		}
@@ -332,6 +339,7 @@ func (m *maker) targetOf(w fleet.Workload, jar string) javaagent.Target {
 			t.ServiceName = override.ServiceName
 		}
 	}
+	t.Injected = m.byOperator()
 	return t
 }
 
