@@ -29,7 +29,7 @@ func planCommand(e *env) *cli.Command {
 			defer s.close()
 			result, err := s.migration.Plan(c.Context)
 			if err != nil {
-				return e.explain(err)
+				return e.explainOnline(c, err)
 			}
 			s.done()
 			shown := filter.Plan(result.Plan)
@@ -58,7 +58,7 @@ func onlyFlag() cli.Flag {
 func filterOf(c *cli.Context) (migrate.Filter, error) {
 	filter, err := migrate.NewFilter(c.StringSlice("only"), c.StringSlice("workload"))
 	if err != nil {
-		return filter, usageError("", "%w", err)
+		return filter, usageError("for example: --only blocked --workload 'shop/*'", "%w", err)
 	}
 	return filter, nil
 }

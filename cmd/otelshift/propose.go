@@ -54,17 +54,17 @@ Examples:
 			&cli.DurationFlag{Name: "timeout", Value: defaultWait, Usage: "with --wait: `DURATION` to wait at most"},
 		},
 		Action: func(c *cli.Context) error {
+			wait := migrate.Wait{}
+			if c.Bool("wait") {
+				wait.Until = e.Now().Add(c.Duration("timeout"))
+			} else if c.IsSet("timeout") {
+				return usageError("otelshift verify --wait --timeout "+c.String("timeout"), "flag --timeout goes with --wait")
+			}
 			s, err := e.open(c, needs{forge: required, cluster: optional, target: true, repository: true, images: required})
 			if err != nil {
 				return err
 			}
 			defer s.close()
-			wait := migrate.Wait{}
-			if c.Bool("wait") {
-				wait.Until = e.Now().Add(c.Duration("timeout"))
-			} else if c.IsSet("timeout") {
-				return usageError("", "flag --timeout goes with --wait")
-			}
 			result, err := s.migration.Verify(c.Context, wait)
 			s.done()
 			if printed := e.output(c, result, verifyText(result)); printed != nil {
@@ -80,7 +80,7 @@ Examples:
 			case result.Failing:
 				return found(failedMessage, failedHint)
 			case c.Bool("wait") && result.Unsettled > 0:
-				return &exitError{code: codeNotSettled, err: fmt.Errorf("%d rollouts are not settled after %s", result.Unsettled, c.Duration("timeout")), hint: `run "otelshift verify" again later; nothing is lost`}
+				return &exitError{code: codeNotSettled, err: fmt.Errorf("not settled after %s: %s", c.Duration("timeout"), counted(result.Unsettled, "rollout")), hint: `run "otelshift verify" again later; nothing is lost`}
 			}
 			return nil
 		},
@@ -139,7 +139,7 @@ func proposeText(r migrate.ProposeResult, dry bool) string {
 		if dry {
 			verb = "would open"
 		}
-		fmt.Fprintf(&text, "%s batch %d: %d workloads, %d files", verb, p.Batch.Number, len(p.Batch.Workloads), len(p.Files))
+		fmt.Fprintf(&text, "%s batch %d: %s, %s", verb, p.Batch.Number, counted(len(p.Batch.Workloads), "workload"), counted(len(p.Files), "file"))
 		if p.PullRequest.URL != "" {
 			fmt.Fprintf(&text, ", %s", p.PullRequest.URL)
 		}
@@ -158,6 +158,14 @@ func proposeText(r migrate.ProposeResult, dry bool) string {
 		text.WriteString("nothing new is proposed\n")
 	}
 	return text.String()
+}
+
+// counted is "1 file", "2 files".
+func counted(n int, noun string) string {
+	if n != 1 {
+		noun += "s"
+	}
+	return fmt.Sprintf("%d %s", n, noun)
 }
 
 func verifyText(r migrate.VerifyResult) string {

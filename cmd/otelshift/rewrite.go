@@ -2,7 +2,9 @@ package main
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 
@@ -45,13 +47,13 @@ Examples:
 			defer s.close()
 			result, err := s.migration.Rewrite(c.Context, known, filter, writer(e.path(c.String("dir"))))
 			if err != nil {
-				return e.explain(err)
+				return e.explainOnline(c, err)
 			}
 			s.done()
 			if c.String("output") == "json" {
 				err = e.printJSON(result)
 			} else {
-				err = e.print(rewriteText(result))
+				err = e.print(rewriteText(result, c.Bool("dry-run")))
 			}
 			if err != nil {
 				return err
@@ -68,7 +70,11 @@ func (e *env) readImages(name string) (migrate.Built, error) {
 	}
 	data, err := os.ReadFile(e.path(name))
 	if err != nil {
-		return migrate.Built{}, usageError("", "reading --images: %w", err)
+		var at *fs.PathError
+		if errors.As(err, &at) {
+			err = at.Err // the path as it was given says more
+		}
+		return migrate.Built{}, usageError(`"otelshift build -o json > images.json" writes it`, "reading --images %s: %w", name, err)
 	}
 	var built migrate.BuildResult
 	if err := json.Unmarshal(data, &built); err != nil {
@@ -117,11 +123,13 @@ func replace(root *os.Root, name string, data []byte, mode os.FileMode) error {
 	return nil
 }
 
-func rewriteText(r migrate.RewriteResult) string {
+func rewriteText(r migrate.RewriteResult, dry bool) string {
 	rows := make([]dashboard.Row, 0, len(r.Workloads))
 	for _, w := range r.Workloads {
 		what := "unchanged"
 		switch {
+		case w.Written && dry:
+			what = "would be written"
 		case w.Written:
 			what = "written"
 		case w.Reason != nil:
@@ -129,5 +137,9 @@ func rewriteText(r migrate.RewriteResult) string {
 		}
 		rows = append(rows, dashboard.Row{w.ID.String(), string(w.Action), what})
 	}
-	return dashboard.Table(rows) + fmt.Sprintf("%d files changed\n", len(r.Files))
+	what := " changed\n"
+	if dry {
+		what = " would change\n"
+	}
+	return dashboard.Table(rows) + counted(len(r.Files), "file") + what
 }

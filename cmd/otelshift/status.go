@@ -19,21 +19,25 @@ Examples:
   otelshift status
   otelshift status -o markdown --fail-on failed`,
 		Flags: []cli.Flag{
-			dirFlag(), cacheDirFlag(), outputFlag("text", "json", "markdown"),
+			dirFlag(), offlineFlag(), cacheDirFlag(), outputFlag("text", "json", "markdown"),
 			&cli.StringSliceFlag{Name: "fail-on", Usage: "exit 4 if a workload is in `STATE`, or if anything is \"remaining\"; repeatable"},
 		},
 		Action: func(c *cli.Context) error {
 			if err := migrate.CheckStates(c.StringSlice("fail-on")); err != nil {
 				return usageError("", "flag --fail-on: %w", err)
 			}
-			s, err := e.open(c, needs{forge: optional, images: optional})
+			n := needs{forge: optional, images: optional}
+			if c.Bool("offline") {
+				n.forge = never // what pull requests hold is about a target that only the registry knows
+			}
+			s, err := e.open(c, n)
 			if err != nil {
 				return err
 			}
 			defer s.close()
 			state, err := s.migration.Status(c.Context)
 			if err != nil {
-				return e.explain(err)
+				return e.explainOnline(c, err)
 			}
 			s.done()
 			switch c.String("output") {

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/google/go-containerregistry/pkg/authn"
+	"github.com/urfave/cli/v2"
 
 	"github.com/otelshift/otelshift/pkg/config"
 	"github.com/otelshift/otelshift/pkg/fleet"
@@ -83,7 +84,11 @@ func transport() http.RoundTripper {
 // manifests opens the manifest repository, or a local checkout.
 func (e *env) manifests(cfg config.Config, w wiring) (migrate.Manifests, error) {
 	if w.dir != "" {
-		return gitops.Directory(w.dir)
+		files, err := gitops.Directory(w.dir)
+		if err != nil {
+			return nil, usageError("--dir names the folder of a local checkout, for example: --dir .", "reading --dir: %w", err)
+		}
+		return files, nil
 	}
 	spec := cfg.Spec
 	auth, err := e.gitAuth(cfg)
@@ -292,4 +297,12 @@ func (e *env) explain(err error) error {
 		return withHint(err, "check the name, and whether the credentials may see it")
 	}
 	return err
+}
+
+// explainOnline is explain for commands that can do without a registry.
+func (e *env) explainOnline(c *cli.Context, err error) error {
+	if c.Bool("offline") || !errors.Is(err, fleet.ErrUnavailable) && !errors.Is(err, fleet.ErrDenied) {
+		return e.explain(err)
+	}
+	return withHint(e.explain(err), "with --offline no registry is asked; new images then have no digest yet")
 }
