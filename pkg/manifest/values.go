@@ -345,7 +345,11 @@ func (r *releaseReader) load(c component, v fleet.Value, name string, via fleet.
 }
 
 func (r *releaseReader) note(container string, v fleet.Value, name string, via fleet.Via) {
-	for _, flag := range valueAgents(name, v.Text) {
+	flags := valueAgents(name, v.Text)
+	if len(flags) == 0 && strings.Contains(v.Text, "{{") {
+		flags = valueAgents("", v.Text) // a template splits words
+	}
+	for _, flag := range flags {
 		r.workload.Loads = append(r.workload.Loads, fleet.Load{
 			Container: container, Agent: flag.Kind, Via: via, Name: name, Place: v.Place, Field: v.Field, Jar: flag.Jar, Value: v,
 		})

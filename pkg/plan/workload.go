@@ -364,6 +364,9 @@ func overrides(match config.Match, w fleet.Workload) bool {
 func (m *maker) subject(w fleet.Workload, c fleet.Container, flag fleet.Value) javaagent.Workload {
 	all := labels(w)
 	s := javaagent.Workload{Name: w.ID.Name, Namespace: w.ID.Namespace, Label: all[m.spec.Workloads.NameLabel], Labels: all}
+	if release(w) && len(w.Containers) > 1 {
+		s.Name = c.Name // several components of one set of values
+	}
 	if flag.At != nil && len(flag.At.Users) > 1 {
 		return s
 	}
