@@ -105,6 +105,8 @@ type RecordWorkload struct {
 	// Answered: a person accepted or retried this workload's failure or open
 	// question; it holds nothing any more.
 	Answered bool `json:"answered,omitempty"`
+	// Retried: a person asked for this workload again.
+	Retried bool `json:"retried,omitempty"`
 }
 
 // RecordEffect is an Effect by hash: the values themselves may be secret.

@@ -88,6 +88,19 @@ type Batch struct {
 	Workloads   []Workload // in the record's order
 }
 
+// withdrawn: we closed it, and nobody opened or merged it again.
+func (b Batch) withdrawn() bool {
+	return b.Record.Answer == AnswerWithdrawn && b.PullRequest.State == fleet.PullRequestClosed
+}
+
+// action is what the batch does with its workloads; they all share it.
+func (b Batch) action() fleet.Action {
+	if len(b.Record.Workloads) == 0 {
+		return ""
+	}
+	return b.Record.Workloads[0].Action
+}
+
 // Revert is one revert's pull request; Record.Of names the batch's.
 type Revert struct {
 	PullRequest fleet.PullRequest
@@ -142,8 +155,8 @@ func Fold(in Input) Ledger {
 	for i, b := range l.Batches {
 		for _, w := range b.Record.Workloads {
 			// A closed batch does not hide the merged one before it unless it was
-			// a person's no.
-			if b.Record.Answer != AnswerWithdrawn {
+			// a person's no. One that was withdrawn and merged all the same counts.
+			if !b.withdrawn() {
 				newest[w.ID] = i
 			}
 		}
@@ -227,7 +240,7 @@ func (l Ledger) member(b Batch, rw fleet.RecordWorkload) Workload {
 	w := Workload{
 		ID: rw.ID, Batch: b.Record.Number, Wave: b.Record.Wave, Target: b.Record.Target, Attempt: b.Record.Attempt, Record: rw,
 		PullRequest: fleet.PullRequestLink{Number: b.PullRequest.Number, URL: b.PullRequest.URL},
-		Answered:    answered(b.Record, rw), Retried: b.Record.Answer == AnswerRetry,
+		Answered:    answered(b.Record, rw), Retried: retried(b.Record, rw),
 	}
 	switch b.PullRequest.State {
 	case fleet.PullRequestOpen:
@@ -256,11 +269,22 @@ func answered(r fleet.Record, rw fleet.RecordWorkload) bool {
 	return !slices.ContainsFunc(r.Workloads, func(o fleet.RecordWorkload) bool { return o.Answered })
 }
 
+// retried reports whether a person asked for the workload again. A record whose
+// answer is retry and that marks no workload asks for all of them.
+func retried(r fleet.Record, rw fleet.RecordWorkload) bool {
+	if rw.Retried {
+		return true
+	}
+	return r.Answer == AnswerRetry && !slices.ContainsFunc(r.Workloads, func(o fleet.RecordWorkload) bool { return o.Retried })
+}
+
 // merged fills in the state of a member of a merged batch.
 func (l Ledger) merged(w *Workload, b Batch) {
 	if r, ok := l.revertOf(b.PullRequest.Number, w.ID); ok {
 		w.Revert = r.link()
-		w.Retried = w.Retried || r.Record.Answer == AnswerRetry
+		if back, ok := r.member(w.ID); ok {
+			w.Retried = w.Retried || retried(r.Record, back)
+		}
 		switch r.PullRequest.State {
 		case fleet.PullRequestOpen:
 			w.State, w.Since = fleet.StateReverting, r.PullRequest.Created

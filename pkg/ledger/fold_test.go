@@ -74,7 +74,13 @@ func revert(ids []string, edits ...func(*fleet.Record)) fleet.Record {
 }
 
 func answer(label string) func(*fleet.Record) {
-	return func(r *fleet.Record) { *r = Answer(*r, label) }
+	return func(r *fleet.Record) {
+		state := fleet.PullRequestMerged
+		if r.Workloads[0].Verdict == nil {
+			state = fleet.PullRequestClosed
+		}
+		*r = Answer(*r, label, state)
+	}
 }
 
 func TestFoldStates(t *testing.T) {
@@ -393,7 +399,7 @@ func TestAcceptAnswersOnlyWhatIsOpenNow(t *testing.T) {
 	r := batch(1, []string{"shop/Deployment/a", "shop/Deployment/b"})
 	r.Workloads[0].Verdict = &fleet.Verdict{State: fleet.VerdictFailed}
 	r.Workloads[1].Verdict = &fleet.Verdict{State: fleet.VerdictSoaking, GatePassed: true}
-	r = Answer(r, fleet.LabelAccept)
+	r = Answer(r, fleet.LabelAccept, fleet.PullRequestMerged)
 	r.Workloads[1].Verdict = &fleet.Verdict{State: fleet.VerdictFailed}
 	l := Fold(Input{PullRequests: []fleet.PullRequest{pull(3, fleet.PullRequestMerged, r)}, Identity: me, BranchPrefix: prefix, TargetHash: target})
 	if got := l.ToRevert(); len(got) != 1 || !cmp.Equal(got[0].Workloads, []string{"shop/Deployment/b"}) {

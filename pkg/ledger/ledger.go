@@ -1,7 +1,6 @@
 package ledger
 
 import (
-	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -45,17 +44,20 @@ func (l Ledger) NextNumber() int {
 }
 
 // Started reports that a batch of the present target was proposed and not
-// declined or withdrawn: the canary is out.
+// declined or withdrawn: the canary is out. A rebuild puts back what a workload
+// had already and is no canary.
 func (l Ledger) Started() bool {
 	return slices.ContainsFunc(l.Batches, func(b Batch) bool {
-		return b.Record.Target == l.in.TargetHash && b.PullRequest.State != fleet.PullRequestClosed
+		return b.Record.Target == l.in.TargetHash && b.PullRequest.State != fleet.PullRequestClosed && b.action() != fleet.ActionRebuild
 	}) || slices.ContainsFunc(l.in.History, func(c Commit) bool {
 		return c.Kind == fleet.RecordBatch && c.Target == l.in.TargetHash
 	})
 }
 
 // Attempt is the attempt number of a new batch of these workloads: one more
-// than the highest that a person asked to retry for this target.
+// than the highest that a person asked to retry for this target, that was
+// withdrawn, or that somebody's later change superseded. So the same work never
+// opens twice under one key.
 func (l Ledger) Attempt(ids []fleet.ID) int {
 	wanted := make(map[string]bool, len(ids))
 	for _, id := range ids {
@@ -71,7 +73,8 @@ func (l Ledger) Attempt(ids []fleet.ID) int {
 				continue
 			}
 			attempt = max(attempt, b.Record.Attempt)
-			if w.Retried {
+			superseded := w.Record.Verdict != nil && w.Record.Verdict.State == fleet.VerdictSuperseded
+			if w.Retried || superseded || b.withdrawn() {
 				attempt = max(attempt, b.Record.Attempt+1)
 			}
 		}
@@ -181,7 +184,7 @@ func (l Ledger) held() *fleet.Pause {
 func (l Ledger) canary() *fleet.Pause {
 	var open *Batch
 	for i, b := range l.Batches {
-		if b.Record.Target != l.in.TargetHash {
+		if b.Record.Target != l.in.TargetHash || b.action() == fleet.ActionRebuild {
 			continue
 		}
 		switch b.PullRequest.State {
@@ -324,7 +327,11 @@ func (b Batch) Labels() (add, remove []string) {
 	want := ""
 	switch b.State {
 	case fleet.BatchVerified:
-		want = fleet.LabelVerified
+		// The worst member may be one that nobody verified: superseded, declined,
+		// inconclusive.
+		if !slices.ContainsFunc(b.Workloads, func(w Workload) bool { return w.State != fleet.StateVerified }) {
+			want = fleet.LabelVerified
+		}
 	case fleet.BatchFailed:
 		want = fleet.LabelFailed
 	case fleet.BatchNeedsHuman:
@@ -369,10 +376,11 @@ func (l Ledger) Asked() []Asked {
 	return asked
 }
 
-// Answer returns the record with a person's label kept in it. Accept and retry
+// Answer returns the record with a person's label kept in it; state is its pull
+// request's. Accept and retry
 // answer the failures and open questions that a batch has now, not those that a
 // later verdict finds; on a revert they answer all of it. Accept ends a pause.
-func Answer(r fleet.Record, label string) fleet.Record {
+func Answer(r fleet.Record, label string, state fleet.PullRequestState) fleet.Record {
 	r.Workloads = slices.Clone(r.Workloads)
 	answer := ""
 	switch label {
@@ -383,15 +391,18 @@ func Answer(r fleet.Record, label string) fleet.Record {
 		r.Paused = false
 		answer = AnswerAccept
 	case fleet.LabelRetry:
-		r.Answer = AnswerRetry
+		answer = AnswerRetry
 	default:
 		return r
 	}
 	for i, w := range r.Workloads {
-		if r.Kind == fleet.RecordRevert || open(w) {
-			r.Workloads[i].Answered = true
-			r.Answer = cmp.Or(answer, r.Answer)
+		// A closed batch has declined all of its workloads.
+		if r.Kind == fleet.RecordBatch && !open(w) && (label != fleet.LabelRetry || state != fleet.PullRequestClosed) {
+			continue
 		}
+		r.Workloads[i].Answered = true
+		r.Workloads[i].Retried = r.Workloads[i].Retried || label == fleet.LabelRetry
+		r.Answer = answer
 	}
 	return r
 }

@@ -53,7 +53,7 @@ func (m *Migration) hear(ctx context.Context, w *world, pull *fleet.PullRequest,
 			return Answer{}, err
 		}
 		text = "Heard @" + by + ": " + heard(label)
-		body := ledger.ReplaceRecord(pull.Body, ledger.Answer(record, label))
+		body := ledger.ReplaceRecord(pull.Body, ledger.Answer(record, label, pull.State))
 		if !m.opt.DryRun {
 			if err := m.ports.PullRequests.Edit(ctx, pull.Number, fleet.PullRequestEdit{Body: &body}); err != nil {
 				return Answer{}, err

@@ -10,6 +10,7 @@ import (
 	"github.com/otelshift/otelshift/pkg/dashboard"
 	"github.com/otelshift/otelshift/pkg/fleet"
 	"github.com/otelshift/otelshift/pkg/ledger"
+	"github.com/otelshift/otelshift/pkg/rollout"
 )
 
 // ProposeResult is what propose did.
@@ -117,33 +118,86 @@ func (m *Migration) mendLabels(ctx context.Context, w *world) []Problem {
 	return problems
 }
 
-// withdraw closes open batches of an earlier target: their workloads are
-// planned for the present one.
+// withdraw closes open batches that are not what would be proposed now: those of
+// an earlier target, and those whose workloads changed on the base branch since.
+// Their workloads are planned anew. A branch that a person worked on is left
+// alone: its author sees the conflict.
 func (m *Migration) withdraw(ctx context.Context, w *world) []Problem {
 	var problems []Problem
+	const target = "The target has changed since this was proposed. Its workloads come again, for the present target."
 	for _, b := range w.ledger.Obsolete() {
-		pull := w.pull(b.PullRequest.Number)
-		if pull == nil {
+		problems = append(problems, m.withdrawOne(ctx, w, b, target)...)
+	}
+	for _, b := range w.ledger.Batches {
+		if b.PullRequest.State != fleet.PullRequestOpen || b.Record.Target != w.target {
 			continue
 		}
-		record := b.Record
-		record.Answer = ledger.AnswerWithdrawn
-		body := ledger.ReplaceRecord(pull.Body, record)
-		if !m.opt.DryRun {
-			const text = "The target has changed since this was proposed. Its workloads come again, for the present target."
-			if err := m.ports.PullRequests.Comment(ctx, pull.Number, "Withdrawn", text); err != nil {
-				problems = append(problems, problem(*pull, fmt.Errorf("withdrawing: %w", err)))
-				continue
-			}
-			if err := m.ports.PullRequests.Edit(ctx, pull.Number, fleet.PullRequestEdit{Body: &body, Close: true}); err != nil {
-				problems = append(problems, problem(*pull, fmt.Errorf("withdrawing: %w", err)))
-				continue
-			}
+		changed := m.moved(w, b)
+		if changed == "" {
+			continue
 		}
-		pull.Body, pull.State, pull.Closed = body, fleet.PullRequestClosed, m.now()
+		if by := m.foreign(ctx, b.PullRequest.Branch); by != "" {
+			m.log.WarnContext(ctx, "leaving an outdated pull request to its author", "pull_request", b.PullRequest.Number, "author", by)
+			continue
+		}
+		problems = append(problems, m.withdrawOne(ctx, w, b,
+			"`"+changed+"` has changed on the base branch since this was proposed. Its workloads come again, from what is there now.")...)
 	}
 	m.fold(w)
 	return problems
+}
+
+// moved names a workload of an open batch that is not on the base branch as it
+// was when the batch was made.
+func (m *Migration) moved(w *world, b ledger.Batch) string {
+	if b.Record.Base == w.checkout.Revision {
+		return ""
+	}
+	for _, rw := range b.Record.Workloads {
+		switch m.head(w, rw) {
+		case rollout.HeadChanged, rollout.HeadExpected:
+			return rw.ID
+		case rollout.HeadPrevious, rollout.HeadUnknown:
+		}
+	}
+	return ""
+}
+
+// foreign is the author of a commit on the branch that is not ours; empty where
+// all are ours or the branch cannot be read.
+func (m *Migration) foreign(ctx context.Context, branch string) string {
+	head, err := m.ports.Manifests.BranchHead(ctx, branch)
+	if err != nil {
+		return ""
+	}
+	for _, c := range head.Commits {
+		if c.AuthorEmail != m.spec.Commit.Email || c.CommitterEmail != m.spec.Commit.Email {
+			return c.AuthorEmail
+		}
+	}
+	return ""
+}
+
+// withdrawOne closes one open batch and says why.
+func (m *Migration) withdrawOne(ctx context.Context, w *world, b ledger.Batch, why string) []Problem {
+	pull := w.pull(b.PullRequest.Number)
+	if pull == nil {
+		return nil
+	}
+	record := b.Record
+	record.Answer = ledger.AnswerWithdrawn
+	body := ledger.ReplaceRecord(pull.Body, record)
+	if !m.opt.DryRun {
+		if err := m.ports.PullRequests.Comment(ctx, pull.Number, "Withdrawn", why); err != nil {
+			return []Problem{problem(*pull, fmt.Errorf("withdrawing: %w", err))}
+		}
+		if err := m.ports.PullRequests.Edit(ctx, pull.Number, fleet.PullRequestEdit{Body: &body, Close: true}); err != nil {
+			return []Problem{problem(*pull, fmt.Errorf("withdrawing: %w", err))}
+		}
+	}
+	pull.Body, pull.State, pull.Closed = body, fleet.PullRequestClosed, m.now()
+	m.event(Event{Stage: StagePropose, Subject: pull.URL, Message: "withdrawn"})
+	return nil
 }
 
 // label changes labels on the forge and in the world.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -187,7 +188,20 @@ func problem(pull fleet.PullRequest, err error) Problem {
 // matters are the merged pull requests that are not settled, oldest first.
 func (m *Migration) matters(w *world) []*matter {
 	var matters []*matter
-	for _, task := range w.ledger.Pending() {
+	tasks := w.ledger.Pending()
+	if m.spec.Verify.Revert != "none" && m.ports.Cluster != nil {
+		// A failure that a dead run wrote down is looked at again before it is
+		// taken back: it may have healed, or be too old.
+		for _, task := range w.ledger.ToRevert() {
+			i := slices.IndexFunc(tasks, func(o ledger.Task) bool { return o.PullRequest.Number == task.PullRequest.Number })
+			if i < 0 {
+				tasks = append(tasks, task)
+			} else {
+				tasks[i].Workloads = append(slices.Clone(tasks[i].Workloads), task.Workloads...)
+			}
+		}
+	}
+	for _, task := range tasks {
 		t := &matter{pull: task.PullRequest, record: task.Record, verdict: map[int]fleet.Verdict{}, earlier: map[int][]fleet.Verdict{}, seen: map[int]rollout.Observation{}}
 		t.record.Workloads = slices.Clone(t.record.Workloads)
 		for i, rw := range t.record.Workloads {
@@ -425,18 +439,55 @@ func (m *Migration) head(w *world, rw fleet.RecordWorkload) rollout.HeadState {
 	for i, e := range rw.Effects {
 		fields[i] = e.Field
 	}
+	texts := effective(w.scan.Workloads, id, file)
 	values, err := manifest.Values(w.checkout.Files, file, id, fields)
 	switch {
+	case err == nil:
+	case texts != nil:
+		// Kustomize gives it another name or namespace than its file does; what
+		// the scan knows of it has to do.
 	case errors.Is(err, fleet.ErrNotFound) || errors.Is(err, fs.ErrNotExist):
 		return rollout.HeadChanged
-	case err != nil:
+	default:
 		return rollout.HeadUnknown
 	}
-	texts := make(map[string]string, len(values))
+	merged := make(map[string]string, len(fields))
 	for field, value := range values {
-		texts[field] = value.Text
+		merged[field] = value.Text
 	}
-	return headState(rw.Effects, texts)
+	maps.Copy(merged, texts)
+	return headState(rw.Effects, merged)
+}
+
+// effective are the values of a workload as it is deployed, by field: where a
+// kustomization or chart decides one, that one. Nil where the scan does not
+// know the workload.
+func effective(workloads []fleet.Workload, id fleet.ID, file string) map[string]string {
+	bare := id
+	bare.Cluster = ""
+	i := slices.IndexFunc(workloads, func(f fleet.Workload) bool {
+		return (f.ID == id || f.ID == bare) && f.Place.File == file
+	})
+	if i < 0 {
+		return nil
+	}
+	texts := map[string]string{}
+	add := func(values ...fleet.Value) {
+		for _, v := range values {
+			if v.Set() {
+				texts[v.Field] = v.Text
+			}
+		}
+	}
+	for _, c := range workloads[i].Containers {
+		add(c.Image)
+		add(c.Command...)
+		add(c.Args...)
+		for _, e := range c.Env {
+			add(e.Value)
+		}
+	}
+	return texts
 }
 
 // declaredIn is the file that declares the workload now; last is where it was.

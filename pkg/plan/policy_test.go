@@ -486,7 +486,7 @@ func TestPeopleDecide(t *testing.T) {
 		return fleet.PullRequest{Number: 5, State: state, Author: "me", FromBase: true, Branch: ledger.Branch("otelshift/", r), Body: ledger.Encode(r)}
 	}
 	verified := func(r *fleet.Record) { r.Workloads[0].Verdict = &fleet.Verdict{State: fleet.VerdictVerified} }
-	retry := func(r *fleet.Record) { *r = ledger.Answer(*r, fleet.LabelRetry) }
+	retry := func(r *fleet.Record) { *r = ledger.Answer(*r, fleet.LabelRetry, fleet.PullRequestClosed) }
 	tests := []struct {
 		name    string
 		pull    fleet.PullRequest
