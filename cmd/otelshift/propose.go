@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"strings"
 
@@ -27,8 +28,10 @@ Examples:
 			defer s.close()
 			result, err := s.migration.Propose(c.Context)
 			s.done()
-			if printed := e.output(c, result, proposeText(result, c.Bool("dry-run"))); printed != nil {
-				return printed
+			if err == nil || len(result.Proposed) > 0 {
+				if printed := e.output(c, result, proposeText(result, c.Bool("dry-run"))); printed != nil {
+					return printed
+				}
 			}
 			if err != nil {
 				return e.explain(err)
@@ -67,18 +70,18 @@ Examples:
 			defer s.close()
 			result, err := s.migration.Verify(c.Context, wait)
 			s.done()
-			if printed := e.output(c, result, verifyText(result)); printed != nil {
-				return printed
+			if err == nil || result.Acted() {
+				if printed := e.output(c, result, verifyText(result)); printed != nil {
+					return printed
+				}
 			}
 			if err != nil {
 				return e.explain(err)
 			}
-			if err := e.problems(c.Context, result.Problems); err != nil {
+			if err := e.outcome(c.Context, result.Problems, result.Failing); err != nil {
 				return err
 			}
 			switch {
-			case result.Failing:
-				return found(failedMessage, failedHint)
 			case c.Bool("wait") && result.Unsettled > 0:
 				return &exitError{code: codeNotSettled, err: fmt.Errorf("not settled after %s: %s", c.Duration("timeout"), counted(result.Unsettled, "rollout")), hint: `run "otelshift verify" again later; nothing is lost`}
 			}
@@ -106,19 +109,15 @@ Examples:
 			defer s.close()
 			result, err := s.migration.Run(c.Context)
 			s.done()
-			if printed := e.output(c, result, verifyText(result.Verify)+proposeText(result.Propose, c.Bool("dry-run"))); printed != nil {
-				return printed
+			if err == nil || result.Acted() {
+				if printed := e.output(c, result, verifyText(result.Verify)+proposeText(result.Propose, c.Bool("dry-run"))); printed != nil {
+					return printed
+				}
 			}
 			if err != nil {
 				return e.explain(err)
 			}
-			if err := e.problems(c.Context, result.Problems()); err != nil {
-				return err
-			}
-			if result.Verify.Failing {
-				return found(failedMessage, failedHint)
-			}
-			return nil
+			return e.outcome(c.Context, result.Problems(), result.Verify.Failing)
 		},
 	}
 }
@@ -126,6 +125,16 @@ Examples:
 const failedMessage = "a rollout failed or needs a person, and nobody has answered"
 
 const failedHint = `merge or close the revert pull request, or label the batch otelshift/accept or otelshift/retry; "otelshift status" shows the evidence`
+
+// outcome says the problems of a pass, and ends it: a failed rollout weighs more
+// than what could not be done beside it.
+func (e *env) outcome(ctx context.Context, problems []migrate.Problem, failing bool) error {
+	err := e.problems(ctx, problems)
+	if failing {
+		return found(failedMessage, failedHint)
+	}
+	return err
+}
 
 // found is exit code 4.
 func found(message, hint string) error {

@@ -47,3 +47,9 @@ func (r RunResult) Finished() bool {
 	return r.Verify.Unsettled == 0 && !r.Verify.Failing && r.Propose.Hold == nil &&
 		len(r.Verify.Reverts)+len(r.Propose.Proposed)+len(r.Propose.Plan.Batches) == 0
 }
+
+// Acted reports that the pass wrote something before it failed.
+func (r RunResult) Acted() bool { return r.Verify.Acted() || len(r.Propose.Proposed) > 0 }
+
+// Acted reports that verifying wrote something before it failed.
+func (r VerifyResult) Acted() bool { return len(r.Judged)+len(r.Reverts)+len(r.Answers) > 0 }

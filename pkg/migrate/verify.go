@@ -142,7 +142,7 @@ type matter struct {
 // the revert is opened: a run that dies in between is continued by the ledger,
 // which knows failures that no revert names.
 func (m *Migration) verifyOnce(ctx context.Context, w *world) (VerifyResult, error) {
-	var result VerifyResult
+	result := VerifyResult{Judged: []Judged{}}
 	matters := m.matters(w)
 	for _, t := range matters {
 		if err := m.trust(ctx, w, t); err != nil {
