@@ -44,7 +44,7 @@ Examples:
 		},
 		Action: func(c *cli.Context) error {
 			err := e.demo(c)
-			if err != nil && c.Context.Err() == nil {
+			if err != nil && c.Context.Err() == nil && exitCode(err) != codeUsage {
 				return withHint(err, "the demo is the product with short clocks: this is a defect; please report it with the lines above")
 			}
 			return err
@@ -273,7 +273,9 @@ func (d *demo) keep(ctx context.Context) error {
 	for _, name := range []string{"GITHUB_TOKEN", "KUBECONFIG"} {
 		fmt.Fprintf(&text, "  export %s=%s\n", name, d.world.Environment()[name])
 	}
-	fmt.Fprintf(&text, "  otelshift status --config %s\n\nPull requests: %s\n", filepath.ToSlash(d.world.ConfigFile()), d.world.Forge.URL())
+	fmt.Fprintf(&text, "  %s status --config %s\n\n", d.Program, filepath.ToSlash(d.world.ConfigFile()))
+	fmt.Fprintf(&text, "Pull requests: %s (as a person: token %s)\nRegistry: %s\nCluster: %s\n",
+		d.world.Forge.URL(), sandbox.ReviewerToken, d.world.Registry.Host(), d.world.Cluster.URL())
 	if _, err := io.WriteString(d.Stderr, text.String()); err != nil {
 		return fmt.Errorf("writing: %w", err)
 	}

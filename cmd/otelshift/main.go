@@ -31,6 +31,7 @@ func start() int {
 		Stderr:   os.Stderr,
 		Getenv:   os.Getenv,
 		Dir:      dir,
+		Program:  os.Args[0],
 		Terminal: term.IsTerminal(int(os.Stderr.Fd())),
 		Color:    color,
 		Width:    width,

@@ -16,6 +16,7 @@ type Env struct {
 	Stdout, Stderr io.Writer
 	Getenv         func(string) string
 	Dir            string // working folder, absolute
+	Program        string // how the user calls us
 	Terminal       bool   // Stderr is one
 	Color          bool   // Stdout is a terminal that wants colour
 	Width          int    // columns of Stdout; 0: not a terminal

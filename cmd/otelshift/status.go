@@ -53,8 +53,11 @@ Examples:
 			}
 			for _, name := range c.StringSlice("fail-on") {
 				n := state.Summary[name]
-				if name == "remaining" {
+				switch name {
+				case "remaining":
 					n = len(state.Remaining)
+				case "failed": // its revert may wait to be merged
+					n += state.Summary["reverting"]
 				}
 				if n > 0 {
 					return found(fmt.Sprintf("%d %s", n, name), "")

@@ -25,9 +25,10 @@ import (
 // The people of the world: the bot is otelshift's own identity, the reviewer
 // merges, the triager may label and not write.
 const (
-	Bot      = "otelshift-bot"
-	Reviewer = "reviewer"
-	Triager  = "triager"
+	Bot           = "otelshift-bot"
+	Reviewer      = "reviewer"
+	ReviewerToken = "reviewer-token" //nolint:gosec // a sandbox on loopback
+	Triager       = "triager"
 )
 
 // Options of a world.
@@ -95,7 +96,7 @@ func (w *World) Open(ctx context.Context) error {
 	w.Forge, err = forge.Start(ctx, forge.Options{
 		Owner: "acme", Repo: "deployments", FS: os.DirFS(w.Checkout()), Now: w.opt.Now, Dir: filepath.Join(w.opt.Dir, "forge"), Protected: w.opt.Protected,
 		Users: []forge.User{
-			{Login: Reviewer, Token: "reviewer-token", Role: forge.Admin},
+			{Login: Reviewer, Token: ReviewerToken, Role: forge.Admin},
 			{Login: Bot, Token: "bot-token", Role: forge.Write, Bot: true},
 			{Login: Triager, Token: "triager-token", Role: forge.Triage},
 		},

@@ -146,6 +146,9 @@ func (l Ledger) fleetBatches() []fleet.BatchStatus {
 
 // next says what happens next and who has to act.
 func (l Ledger) next(f fleet.Fleet, p fleet.Plan) string {
+	if pause := l.paused(); pause != nil {
+		return pause.Reason
+	}
 	for _, b := range l.Batches {
 		for _, w := range b.Workloads {
 			if !w.Newest || w.Answered {
