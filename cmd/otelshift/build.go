@@ -18,10 +18,12 @@ write the image themselves. One image that fails does not stop the others.
 
 Examples:
   otelshift build --batches 1
+  otelshift build --shard 2/5
   otelshift build --image registry.example.com/shop/cart:1.4.2`,
 		Flags: []cli.Flag{
 			dirFlag(), cacheDirFlag(), dryRunFlag(), outputFlag("text", "json"),
 			&cli.IntFlag{Name: "batches", Value: -1, DefaultText: "all", Usage: "only the images of the next `N` batches"},
+			&cli.StringFlag{Name: "shard", Usage: "only part `I/N` of the images, so that N runners share them"},
 			&cli.StringFlag{Name: "image", Usage: "rebuild just `REF` and print the new reference"},
 			&cli.StringSliceFlag{Name: "remove", Usage: "with --image: `DIR` of the old agent in the image; repeatable"},
 		},
@@ -32,12 +34,16 @@ Examples:
 			if len(c.StringSlice("remove")) > 0 {
 				return usageError("", "flag --remove goes with --image")
 			}
+			shard, err := migrate.ParseShard(c.String("shard"))
+			if err != nil {
+				return usageError("", "flag --shard: %w", err)
+			}
 			s, err := e.open(c, needs{images: required, forge: optional, target: true})
 			if err != nil {
 				return err
 			}
 			defer s.close()
-			result, err := s.migration.Build(c.Context, c.Int("batches"))
+			result, err := s.migration.BuildShard(c.Context, c.Int("batches"), shard)
 			if err != nil {
 				return e.explain(err)
 			}
@@ -59,6 +65,9 @@ Examples:
 func (e *env) buildOne(c *cli.Context) error {
 	if c.Int("batches") >= 0 {
 		return usageError("", "flags --image and --batches exclude each other")
+	}
+	if c.String("shard") != "" {
+		return usageError("", "flags --image and --shard exclude each other")
 	}
 	s, err := e.open(c, needs{images: required, lone: true})
 	if err != nil {

@@ -39,6 +39,7 @@ type draft struct {
 	observed  map[fleet.ID]bool
 	from      map[string]string // key of a failure -> the image it is about
 	known     Built             // by From: built elsewhere
+	shard     Shard             // of the images that are this draft's to obtain
 	problems  []Problem
 	unseen    int               // workloads that the cluster could not be asked about
 	seen      int               // workloads that it could
@@ -291,7 +292,7 @@ func (m *Migration) images(ctx context.Context, d *draft, to depth) (learnt bool
 	var wanted []fleet.Rebuild
 	for _, p := range d.members(d.batches...) {
 		for _, r := range p.Rebuilds {
-			if _, known := d.input.Images[r.Key()]; known || d.input.Failed[r.Key()] != nil ||
+			if _, known := d.input.Images[r.Key()]; known || !d.shard.Has(r) || d.input.Failed[r.Key()] != nil ||
 				slices.ContainsFunc(wanted, func(o fleet.Rebuild) bool { return o.Key() == r.Key() }) {
 				continue
 			}

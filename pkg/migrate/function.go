@@ -198,9 +198,9 @@ func newItems(nodes []*yaml.RNode) (*items, error) {
 		if texts[file] == nil {
 			texts[file] = &bytes.Buffer{}
 		} else {
-			texts[file].WriteString("---\n")
+			_, _ = texts[file].WriteString("---\n") // a buffer takes everything
 		}
-		texts[file].WriteString(text)
+		_, _ = texts[file].WriteString(text)
 		t.of[file] = append(t.of[file], i)
 	}
 	// An archive without compression is the standard library's file system in memory.

@@ -176,6 +176,12 @@ type BuildFailed struct {
 // Build builds every image that the plan needs, or the next batches'; count < 0
 // means all.
 func (m *Migration) Build(ctx context.Context, count int) (BuildResult, error) {
+	return m.BuildShard(ctx, count, Shard{})
+}
+
+// BuildShard is Build for one shard of the images; what is in the others
+// appears nowhere in the result.
+func (m *Migration) BuildShard(ctx context.Context, count int, shard Shard) (BuildResult, error) {
 	w, err := m.look(ctx)
 	if err != nil {
 		return BuildResult{}, err
@@ -184,8 +190,9 @@ func (m *Migration) Build(ctx context.Context, count int) (BuildResult, error) {
 	if m.opt.DryRun {
 		images = depthNames
 	}
-	d, err := m.draft(ctx, w, trial{count: count, images: images})
-	if err != nil {
+	d := m.newDraft(w)
+	d.shard = shard
+	if err := m.settle(ctx, w, d, trial{count: count, images: images}); err != nil {
 		return BuildResult{}, err
 	}
 	result := BuildResult{Images: []fleet.Built{}, Failed: []BuildFailed{}}
