@@ -145,7 +145,7 @@ func holdsFlag(n *yaml.Node) bool {
 	found := false
 	if n != nil {
 		yamledit.Walk(n, func(_ yamledit.Path, n *yaml.Node) bool {
-			found = found || n.Kind == yaml.ScalarNode && valueAgents("", n.Value) != nil
+			found = found || n.Kind == yaml.ScalarNode && len(valueAgents("", n.Value)) > 0
 			return !found
 		})
 	}

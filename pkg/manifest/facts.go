@@ -328,7 +328,7 @@ func (f *facts) values(file *yamledit.File, root *yaml.Node) {
 			return true
 		}
 		at := place(file, n)
-		if valueAgents("", n.Value) != nil {
+		if len(valueAgents("", n.Value)) > 0 {
 			f.loads = true
 			return true
 		}

@@ -82,8 +82,8 @@ func (l layer) node(n *yaml.Node, p yamledit.Path, depth int) *value {
 	if depth > maxDepth {
 		return out
 	}
-	switch n.Kind {
-	case yaml.MappingNode:
+	switch { // a scalar is read already
+	case n.Kind == yaml.MappingNode:
 		out.fields = map[string]*value{}
 		for i := 0; i+1 < len(n.Content); i += 2 {
 			key := n.Content[i].Value
@@ -92,7 +92,7 @@ func (l layer) node(n *yaml.Node, p yamledit.Path, depth int) *value {
 			}
 			out.fields[key] = l.node(n.Content[i+1], p.Child(key), depth+1)
 		}
-	case yaml.SequenceNode:
+	case n.Kind == yaml.SequenceNode:
 		for i := range n.Content {
 			step := yamledit.Step{Kind: yamledit.StepIndex, Index: i}
 			if namedBy(n, "name") {
@@ -101,7 +101,6 @@ func (l layer) node(n *yaml.Node, p yamledit.Path, depth int) *value {
 			out.items = append(out.items, l.node(n.Content[i], append(slices.Clip(p), step), depth+1))
 			out.names = append(out.names, step)
 		}
-	case yaml.DocumentNode, yaml.ScalarNode, yaml.AliasNode:
 	}
 	return out
 }
@@ -141,7 +140,7 @@ func (v *value) flagged() bool {
 		return false
 	}
 	if v.kind == yaml.ScalarNode {
-		return valueAgents("", v.text) != nil
+		return len(valueAgents("", v.text)) > 0
 	}
 	for _, f := range v.fields {
 		if f.flagged() {
@@ -198,19 +197,18 @@ func (r *releaseReader) walk(v *value, p yamledit.Path, c component) {
 	if !v.flagged() {
 		return
 	}
-	switch v.kind {
-	case yaml.MappingNode:
+	switch {
+	case v.kind == yaml.MappingNode:
 		if v.get("image").string() != "" || v.get("image").get("repository") != nil || v.get("image").get("name") != nil {
 			c = component{node: v, path: p}
 		}
 		for _, key := range v.keys {
 			r.entry(v, v.fields[key], key, p, c)
 		}
-	case yaml.SequenceNode:
+	case v.kind == yaml.SequenceNode:
 		for i, item := range v.items {
 			r.walk(item, append(slices.Clip(p), v.names[i]), c)
 		}
-	case yaml.DocumentNode, yaml.ScalarNode, yaml.AliasNode:
 	}
 }
 
