@@ -219,6 +219,7 @@ func PlanMarkdown(p fleet.Plan) string {
 			fmt.Fprintf(&text, "| %s | %s | %s |\n", code(row[0]), code(row[1]), cell(row[2]))
 		}
 	}
+	text.WriteString(readiness(p))
 	if len(p.Files) > 0 {
 		text.WriteString("\n## Files that could not be read\n\n| file | reason |\n|---|---|\n")
 		for _, f := range p.Files {

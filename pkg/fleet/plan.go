@@ -98,6 +98,18 @@ type PlannedContainer struct {
 	Loads   []Load       `json:"loads"`
 	Image   *ImageChange `json:"image,omitempty"`
 	Options []Option     `json:"options"`
+	// Effective is SkyWalking's configuration after precedence, sorted by key,
+	// secrets redacted.
+	Effective []EffectiveSetting `json:"effective,omitempty"`
+}
+
+// EffectiveSetting is one key of SkyWalking's effective configuration.
+type EffectiveSetting struct {
+	Key   string `json:"key"`
+	Value string `json:"value"` // empty where only a reference knows it
+	From  string `json:"from"`  // as it is written: "SW_AGENT_NAME=cart"
+	// Shadowed is written too, and loses.
+	Shadowed []string `json:"shadowed,omitempty"`
 }
 
 // Planned is what a plan says of one workload.

@@ -46,6 +46,8 @@ const (
 	CodeSuperseded      Code = "superseded"
 	CodeServiceName     Code = "service-name"
 	CodeLedger          Code = "ledger"
+	CodeStartup         Code = "startup-slack"
+	CodeMemory          Code = "memory-slack"
 
 	// Of the release guard.
 	CodeAgentMissing   Code = "agent-missing"

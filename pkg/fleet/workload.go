@@ -85,7 +85,23 @@ type Container struct {
 	Env     []Env
 	EnvFrom []EnvFrom
 	Mounts  []Mount
+	// MemoryLimit is limits.memory as written.
+	MemoryLimit Value
+	// Startup and Liveness are the probes that can end a container that starts
+	// slowly; nil: it has none.
+	Startup, Liveness *Probe
 }
+
+// Probe is how long a container may take: seconds, with Kubernetes' defaults
+// filled in.
+type Probe struct {
+	Place                          Place
+	InitialDelay, Period, Failures int
+}
+
+// Slack is how many seconds pass from the start to the failure that restarts
+// the container.
+func (p Probe) Slack() int { return p.InitialDelay + p.Period*p.Failures }
 
 // Env is an entry of a container's env. Exactly one of Value and From is set.
 type Env struct {

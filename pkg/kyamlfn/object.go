@@ -124,6 +124,10 @@ func (r *reader) container(c cursor, init bool, index int) fleet.Container {
 			out.EnvFrom = append(out.EnvFrom, r.envFrom(item)...)
 		}
 	}
+	if limit, ok := r.at(c, "resources", "limits", "memory"); ok {
+		out.MemoryLimit = r.value(limit)
+	}
+	out.Startup, out.Liveness = r.probe(c, "startupProbe"), r.probe(c, "livenessProbe")
 	if mounts, ok := r.get(c, "volumeMounts"); ok {
 		for _, item := range r.items(mounts, "mountPath") {
 			out.Mounts = append(out.Mounts, fleet.Mount{

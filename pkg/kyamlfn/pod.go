@@ -2,6 +2,7 @@ package kyamlfn
 
 import (
 	"slices"
+	"strconv"
 	"strings"
 
 	"sigs.k8s.io/kustomize/kyaml/yaml"
@@ -78,4 +79,21 @@ func (r *reader) selected(object cursor) []string {
 	}
 	slices.Sort(out)
 	return out
+}
+
+// probe reads one probe; Kubernetes 1.31, "Configure Probes", has the defaults.
+func (r *reader) probe(c cursor, key string) *fleet.Probe {
+	found, ok := r.get(c, key)
+	if !ok || found.node.Kind != yaml.MappingNode {
+		return nil
+	}
+	number := func(key string, unset int) int {
+		if n, err := strconv.Atoi(r.text(found, key)); err == nil {
+			return n
+		}
+		return unset
+	}
+	return &fleet.Probe{
+		Place: r.place(first(found.node)), InitialDelay: number("initialDelaySeconds", 0), Period: number("periodSeconds", 10), Failures: number("failureThreshold", 3),
+	}
 }

@@ -207,6 +207,7 @@ func (m *maker) container(d *draft, c fleet.Container, s situation, jar string, 
 	if out.Options != nil {
 		planned.Options = out.Options
 	}
+	planned.Effective = effective(out.Config)
 	for _, w := range out.Warnings {
 		d.warn(fleet.Code(w.Code), at, w.Message)
 	}
@@ -220,6 +221,7 @@ func (m *maker) container(d *draft, c fleet.Container, s situation, jar string, 
 	}
 	d.serviceName = out.ServiceName
 	d.written(out)
+	d.ready(c, in)
 	d.apply(c, in, out)
 	if !byImage {
 		return

@@ -1,0 +1,91 @@
+package plan
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/otelshift/otelshift/pkg/fleet"
+)
+
+func TestReadinessWarnsWithTheManifestsNumbers(t *testing.T) {
+	tests := []struct {
+		name, opts, limits, probes string
+		want                       []string // code and part of the message
+	}{
+		{name: "a container without limits and probes is ready"},
+		{
+			name: "the defaults of a liveness probe leave half a minute", probes: "livenessProbe: {httpGet: {path: /, port: 80}}",
+			want: []string{"startup-slack: restarted when its liveness probe fails for 30 s after the start (0 s, then 3 times every 10 s)"},
+		},
+		{
+			name: "a startup probe counts in place of the liveness probe", probes: "livenessProbe: {httpGet: {path: /, port: 80}}\n        startupProbe: {httpGet: {path: /, port: 80}, failureThreshold: 60}",
+		},
+		{name: "a late first probe is time too", probes: "livenessProbe: {initialDelaySeconds: 30, periodSeconds: 15, httpGet: {path: /, port: 80}}"},
+		{name: "a probe that is a readiness probe restarts nothing", probes: "readinessProbe: {httpGet: {path: /, port: 80}}"},
+		{
+			name: "a heap near the limit", opts: "-Xmx400m", limits: "512Mi",
+			want: []string{"memory-slack: a memory limit of 512Mi and a heap of 400m: 112 MiB are left"},
+		},
+		{name: "a heap far from the limit", opts: "-Xmx1g", limits: "2Gi"},
+		{name: "a small limit without a heap", limits: "256M", want: []string{"memory-slack: a memory limit of 256M and no -Xmx"}},
+		{name: "a large limit without a heap", limits: "1Gi"},
+		{name: "a limit that cannot be read", limits: `"?"`},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			extra := tt.probes
+			if tt.limits != "" {
+				extra = "resources: {limits: {memory: " + tt.limits + "}}"
+			}
+			text := strings.Replace(plainApp, "        image:", "        "+extra+"\n        image:", 1)
+			text = strings.Replace(text, "value: ", "value: "+tt.opts+" ", 1)
+			scanned, _ := scan(t, map[string]string{"cart.yaml": text})
+			w := Make(Input{Config: settings(), Scan: scanned, Payload: payload, Offline: true}).Workloads[0]
+			if w.Action != fleet.ActionMigrate {
+				t.Fatalf("%s %+v", w.Action, w.Reason)
+			}
+			var got []string
+			for _, warning := range w.Warnings {
+				if warning.Code == fleet.CodeStartup || warning.Code == fleet.CodeMemory {
+					got = append(got, string(warning.Code)+": "+warning.Message)
+					if warning.Line == 0 {
+						t.Errorf("no place: %+v", warning)
+					}
+				}
+			}
+			if len(got) != len(tt.want) {
+				t.Fatalf("warnings %q, want %q", got, tt.want)
+			}
+			for i, want := range tt.want {
+				code, part, _ := strings.Cut(want, ": ")
+				if !strings.HasPrefix(got[i], code) || !strings.Contains(got[i], part) {
+					t.Errorf("warning %q, want %q", got[i], want)
+				}
+			}
+		})
+	}
+}
+
+func TestThePlanShowsTheEffectiveConfiguration(t *testing.T) {
+	text := strings.Replace(plainApp, "        env:\n", "        env:\n        - {name: SW_AGENT_NAME, value: loses}\n"+
+		"        - {name: SW_AGENT_AUTHENTICATION, value: hunter2}\n        - {name: SW_AGENT_INSTANCE_NAME, valueFrom: {fieldRef: {fieldPath: metadata.name}}}\n", 1)
+	scanned, _ := scan(t, map[string]string{"cart.yaml": text})
+	w := Make(Input{Config: settings(), Scan: scanned, Payload: payload, Offline: true}).Workloads[0]
+	values := map[string]string{}
+	for _, e := range w.Containers[0].Effective {
+		values[e.Key] = e.Value
+		if strings.Contains(e.From+e.Value+strings.Join(e.Shadowed, ""), "hunter2") {
+			t.Errorf("a secret is shown: %+v", e)
+		}
+		if e.Key == "agent.service_name" {
+			if diff := cmp.Diff([]string{"SW_AGENT_NAME=loses"}, e.Shadowed); diff != "" {
+				t.Errorf("shadowed (-want +got):\n%s", diff)
+			}
+		}
+	}
+	if diff := cmp.Diff(map[string]string{"agent.service_name": "cart", "agent.authentication": "", "agent.instance_name": ""}, values); diff != "" {
+		t.Errorf("effective (-want +got):\n%s", diff)
+	}
+}
