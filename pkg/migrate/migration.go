@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"path"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/otelshift/otelshift/pkg/config"
@@ -30,7 +31,8 @@ type Options struct {
 	Owners string
 	// DryRun stops before the first effect that writes.
 	DryRun bool
-	// Events receives what happens while it happens; nil: nobody looks.
+	// Events receives what happens while it happens, one at a time; nil: nobody
+	// looks.
 	Events func(Event)
 	Log    *slog.Logger
 }
@@ -65,6 +67,8 @@ type Migration struct {
 	opt   Options
 	spec  config.Spec
 	log   *slog.Logger
+
+	telling sync.Mutex // images are worked on side by side
 }
 
 // New returns a Migration. Manifests and Clock are required.
@@ -78,6 +82,8 @@ func New(ports Ports, opt Options) *Migration {
 
 func (m *Migration) event(e Event) {
 	if m.opt.Events != nil {
+		m.telling.Lock()
+		defer m.telling.Unlock()
 		m.opt.Events(e)
 	}
 }
