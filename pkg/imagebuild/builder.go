@@ -107,6 +107,7 @@ type repository interface {
 	Head(ctx context.Context, ref string) (wire.Descriptor, error)
 	Manifest(ctx context.Context, ref string) (wire.Manifest, error)
 	Blob(ctx context.Context, digest string) ([]byte, error)
+	Referrers(ctx context.Context, digest string) ([]byte, error)
 	Ranges(ctx context.Context, d wire.Descriptor) io.ReadCloser
 	Whole(ctx context.Context, d wire.Descriptor) io.ReadCloser
 	Ensure(ctx context.Context, b wire.Blob) error

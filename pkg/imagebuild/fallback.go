@@ -95,6 +95,19 @@ func (r *remoteRepo) Blob(ctx context.Context, digest string) ([]byte, error) {
 	return readAll(blob, 32<<20)
 }
 
+// Referrers implements repository.
+func (r *remoteRepo) Referrers(ctx context.Context, digest string) ([]byte, error) {
+	index, err := remote.Referrers(r.name.Digest(digest), r.options(ctx)...)
+	if err != nil {
+		return nil, r.failed(ctx, err)
+	}
+	body, err := index.RawManifest()
+	if err != nil {
+		return nil, r.failed(ctx, err)
+	}
+	return body, nil
+}
+
 // Ranges implements repository, as a stream.
 func (r *remoteRepo) Ranges(ctx context.Context, d wire.Descriptor) io.ReadCloser {
 	return r.Whole(ctx, d)

@@ -31,6 +31,7 @@ func (b *Builder) rebuild(ctx context.Context, r fleet.Rebuild, open opener) (fl
 	case !errors.Is(err, fleet.ErrNotFound):
 		return fleet.Built{}, fmt.Errorf("looking for %s: %w", j.to, err)
 	}
+	b.warnBound(ctx, j, found)
 	digest, platforms, err := b.push(ctx, j, found)
 	var refused *wire.Error
 	if errors.As(err, &refused) && (refused.Code == wire.CodeManifestBlobUnknown || refused.Code == wire.CodeBlobUnknown) {
