@@ -187,6 +187,28 @@ func judged(t *testing.T) registry.ImageSpec {
 	return spec
 }
 
+// linked moves the homes behind a symbolic link: only resolved paths work on
+// every engine.
+func linked(spec registry.ImageSpec) registry.ImageSpec {
+	for i, files := range spec.Layers {
+		moved := registry.Layer{}
+		if i == 0 {
+			moved = append(moved, registry.File{Name: "data/"}, registry.File{Name: "home", Type: '2', Link: "data/home"})
+		}
+		for _, f := range files {
+			if strings.HasPrefix(f.Name, "home/") {
+				f.Name = "data/" + f.Name
+			}
+			if f.Type == '2' {
+				f.Link = "/var/log"
+			}
+			moved = append(moved, f)
+		}
+		spec.Layers[i] = moved
+	}
+	return spec
+}
+
 func writeFile(t *testing.T, name, content string, mode os.FileMode) {
 	t.Helper()
 	if err := os.MkdirAll(filepath.Dir(name), 0o755); err != nil {
@@ -220,20 +242,27 @@ ENTRYPOINT ["/bin/sh", "/home/admin/start.sh"]
 func TestADockerfileGivesTheSameImage(t *testing.T) {
 	needs(t, "buildah", "skopeo", "go")
 	r := start(t, registry.Options{})
-	for _, docker := range []bool{true, false} {
-		format, media := "docker", "docker"
-		if !docker {
-			format, media = "oci", "OCI"
-		}
+	for _, row := range []struct {
+		repository, format, media string
+		change                    func(registry.ImageSpec) registry.ImageSpec
+	}{
+		{"docker", "docker", "docker media types", nil},
+		{"oci", "oci", "OCI media types", nil},
+		{"linked", "oci", "a parent behind a symbolic link", linked},
+	} {
+		format, media := row.format, row.media
 		spec := judged(t)
-		spec.Docker = docker
-		ref := "shop/" + format + ":1.4"
+		if row.change != nil {
+			spec = row.change(spec)
+		}
+		spec.Docker = format == "docker"
+		ref := "shop/" + row.repository + ":1.4"
 		seed(t, r, ref, spec)
 		ours := build(t, newBuilder(t), rebuild(r, ref)).To
-		theirs := r.Ref("shop/" + format + ":dockerfile")
+		theirs := r.Ref("shop/" + row.repository + ":dockerfile")
 		context := dockerfile(t, r.Ref(ref))
 		for _, driver := range []string{"vfs", "overlay"} {
-			t.Run("buildah "+driver+" agrees on "+media+" media types", func(t *testing.T) {
+			t.Run("buildah "+driver+" agrees on "+media, func(t *testing.T) {
 				b := &buildah{t: t, driver: driver, dir: t.TempDir()}
 				if driver == "overlay" && !overlayWorks(t) {
 					t.Skip("needs overlay: this file system cannot be an overlay's upper layer")
@@ -250,7 +279,7 @@ func TestADockerfileGivesTheSameImage(t *testing.T) {
 				sameConfig(t, ours, theirs)
 			})
 		}
-		t.Run("umoci agrees on "+media+" media types", func(t *testing.T) {
+		t.Run("umoci agrees on "+media, func(t *testing.T) {
 			needs(t, "umoci")
 			b := &buildah{t: t, driver: "vfs", dir: t.TempDir()}
 			want := b.tree(theirs)
