@@ -53,16 +53,16 @@ func shop(badImage string) fstest.MapFS {
 
 const good = sandbox.RegistryHost + "/shop/cart:1.4"
 
-func (r *rig) editConfig(t *testing.T, old, new string) {
+func (r *rig) editConfig(t *testing.T, from, to string) {
 	t.Helper()
 	data, err := os.ReadFile(r.ConfigFile())
 	if err != nil {
 		t.Fatal(err)
 	}
-	if !strings.Contains(string(data), old) {
-		t.Fatalf("the configuration has no %q", old)
+	if !strings.Contains(string(data), from) {
+		t.Fatalf("the configuration has no %q", from)
 	}
-	if err := os.WriteFile(r.ConfigFile(), []byte(strings.ReplaceAll(string(data), old, new)), 0o600); err != nil {
+	if err := os.WriteFile(r.ConfigFile(), []byte(strings.ReplaceAll(string(data), from, to)), 0o600); err != nil {
 		t.Fatal(err)
 	}
 }

@@ -8,6 +8,8 @@ import (
 	"testing"
 	"time"
 
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+
 	"github.com/otelshift/otelshift/internal/sandbox"
 	"github.com/otelshift/otelshift/internal/sandbox/forge"
 	"github.com/otelshift/otelshift/pkg/fleet"
@@ -44,8 +46,15 @@ func TestImageDriftBlocksItsWorkloadOnly(t *testing.T) {
 	setImage := func(image string) {
 		t.Helper()
 		if err := r.Cluster.Update("apps/v1", "Deployment", "shop", "cart", func(o map[string]any) {
-			spec := o["spec"].(map[string]any)["template"].(map[string]any)["spec"].(map[string]any)
-			spec["containers"].([]any)[0].(map[string]any)["image"] = image
+			containers, found, err := unstructured.NestedSlice(o, "spec", "template", "spec", "containers")
+			if err != nil || !found {
+				t.Fatalf("containers of cart: %v", err)
+			}
+			first, _ := containers[0].(map[string]any)
+			first["image"] = image
+			if err := unstructured.SetNestedSlice(o, containers, "spec", "template", "spec", "containers"); err != nil {
+				t.Fatal(err)
+			}
 		}); err != nil {
 			t.Fatal(err)
 		}

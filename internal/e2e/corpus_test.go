@@ -111,8 +111,10 @@ func TestJourneyOverRealManifests(t *testing.T) {
 	r := newRig(t, files, sandbox.Options{
 		Dies: "shop-user-gray", Config: map[string]string{"sidecar": `""`, "size": "14"},
 		Applications: []cluster.Application{
-			{Name: "advanced", Path: "advanced"}, {Name: "animals", Path: "animals", Namespace: "animals"},
-			{Name: "metrics", Path: "metrics"}, {Name: "shop", Path: "shop"},
+			{Name: "advanced", Path: "advanced"},
+			{Name: "animals", Path: "animals", Namespace: "animals"},
+			{Name: "metrics", Path: "metrics"},
+			{Name: "shop", Path: "shop"},
 		},
 	})
 	plan := r.plan(t)
