@@ -38,6 +38,6 @@ func (s Shard) Has(r fleet.Rebuild) bool {
 		return true
 	}
 	hash := fnv.New64a()
-	_, _ = hash.Write([]byte(r.Key())) // a hash takes everything
+	_, _ = hash.Write([]byte(r.Key()))                             // a hash takes everything
 	return hash.Sum64()%uint64(s.Count) == uint64(s.Index%s.Count) //nolint:gosec // both are positive
 }
