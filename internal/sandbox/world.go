@@ -27,7 +27,7 @@ import (
 const (
 	Bot           = "otelshift-bot"
 	Reviewer      = "reviewer"
-	ReviewerToken = "reviewer-token" //nolint:gosec // a sandbox on loopback
+	ReviewerToken = "reviewer-token"
 	Triager       = "triager"
 )
 
