@@ -1,4 +1,4 @@
-//go:build e2e_full && linux
+//go:build e2e && linux
 
 package imagebuild_test
 

@@ -11,32 +11,39 @@ import (
 	"github.com/otelshift/otelshift/pkg/imagebuild"
 )
 
-// TestRequests counts what each case costs; a row that changes needs a reason.
+// requestsWorld is what a row of requestRows happens in: the registry of the
+// base, and another one.
+type requestsWorld struct {
+	r, other *registry.Registry
+	b        *imagebuild.Builder
+}
+
+type requestsRow struct {
+	name     string
+	options  func(requestsWorld, *imagebuild.Options)
+	prepare  func(t *testing.T, w requestsWorld)
+	spec     func(*registry.ImageSpec)
+	resolve  bool
+	want     []string // of both registries
+	requests int
+	upload   int64 // at most, bytes
+}
+
+// requestRows says what each case costs; a row that changes needs a reason.
 // Pings and tokens are listed and not counted.
-func TestRequests(t *testing.T) {
-	t.Parallel()
-	type world struct {
-		r *registry.Registry
-		b *imagebuild.Builder
-	}
-	warm := func(t *testing.T, w world) { // another app has brought the layer
+func requestRows() []requestsRow {
+	warm := func(t *testing.T, w requestsWorld) { // another app has brought the layer
 		t.Helper()
 		seed(t, w.r, "shop/first:1", tomcat())
 		build(t, w.b, rebuild(w.r, "shop/first:1"))
 	}
+	elsewhere := func(w requestsWorld, o *imagebuild.Options) {
+		o.Repository = func(base string) string { return strings.Replace(base, w.r.Host(), w.other.Host(), 1) }
+	}
 	floor := []string{
 		"GET blob 2", "GET manifest 2", "POST mount 1", "POST upload 1", "PUT manifest 1", "PUT upload 1",
 	}
-	for _, row := range []struct {
-		name     string
-		options  func(*imagebuild.Options)
-		prepare  func(t *testing.T, w world)
-		spec     func(*registry.ImageSpec)
-		resolve  bool
-		want     []string
-		requests int
-		upload   int64 // at most, bytes
-	}{
+	return []requestsRow{
 		{
 			name: "a further app costs eight requests and less than three kilobytes", prepare: warm,
 			want: floor, requests: 8, upload: 3 << 10,
@@ -53,7 +60,7 @@ func TestRequests(t *testing.T) {
 		},
 		{
 			name: "an agent at the top with nothing to remove reads no layer",
-			options: func(o *imagebuild.Options) {
+			options: func(_ requestsWorld, o *imagebuild.Options) {
 				o.RemoveAuto, o.StartScript = false, nil
 			}, prepare: warm,
 			want: []string{
@@ -62,7 +69,7 @@ func TestRequests(t *testing.T) {
 		},
 		{
 			name: "nothing to do costs two requests",
-			prepare: func(t *testing.T, w world) {
+			prepare: func(t *testing.T, w requestsWorld) {
 				t.Helper()
 				build(t, newBuilder(t), rebuild(w.r, "shop/cart:1.4"))
 			},
@@ -83,7 +90,7 @@ func TestRequests(t *testing.T) {
 		},
 		{
 			name: "another repository mounts every layer", prepare: warm,
-			options: func(o *imagebuild.Options) {
+			options: func(_ requestsWorld, o *imagebuild.Options) {
 				o.Repository = func(base string) string { return strings.Replace(base, "/shop/", "/migrated/", 1) }
 			},
 			want: []string{
@@ -91,46 +98,70 @@ func TestRequests(t *testing.T) {
 			}, requests: 11, upload: 3 << 10,
 		},
 		{
-			name: "the fallback costs more", options: func(o *imagebuild.Options) { o.Push = imagebuild.PushCrane }, prepare: warm,
+			name: "another registry gets the base's layers once", options: elsewhere,
+			want: []string{ // three layers of the base and ours, each asked for, then sent; each of the three read
+				"GET blob 5", "GET manifest 2", "GET ping 2", "HEAD blob 4", "POST upload 5", "PUT manifest 1", "PUT upload 5",
+			}, requests: 22, upload: 20 << 10,
+		},
+		{
+			name: "another registry that has the base's layers gets mounts", options: elsewhere, prepare: warm,
+			want: []string{
+				"GET blob 2", "GET manifest 2", "POST mount 4", "POST upload 1", "PUT manifest 1", "PUT upload 1",
+			}, requests: 11, upload: 3 << 10,
+		},
+		{
+			name: "the fallback costs more", options: func(_ requestsWorld, o *imagebuild.Options) { o.Push = imagebuild.PushCrane }, prepare: warm,
 			want: []string{
 				"GET blob 2", "GET manifest 2", "GET ping 7", "HEAD blob 2", "PATCH upload 2", "POST upload 2", "PUT manifest 1", "PUT upload 2",
 			}, requests: 13, upload: 16 << 10,
 		},
-	} {
+	}
+}
+
+// check carries a row out and counts.
+func (row requestsRow) check(t *testing.T, r, other *registry.Registry) {
+	t.Helper()
+	spec := tomcat()
+	if row.spec != nil {
+		row.spec(&spec)
+	}
+	seed(t, r, "shop/cart:1.4", spec)
+	w := requestsWorld{r: r, other: other}
+	w.b = newBuilder(t, func(o *imagebuild.Options) {
+		if row.options != nil {
+			row.options(w, o)
+		}
+	})
+	if _, err := w.b.Payload(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if row.prepare != nil {
+		row.prepare(t, w)
+	}
+	r.Reset()
+	other.Reset()
+	if row.resolve {
+		if _, err := w.b.Resolve(t.Context(), rebuild(r, "shop/cart:1.4")); err != nil {
+			t.Fatal(err)
+		}
+	} else {
+		build(t, w.b, rebuild(r, "shop/cart:1.4"))
+	}
+	sum := registry.Sum(append(r.Reset(), other.Reset()...))
+	if diff := cmp.Diff(row.want, sum.Kinds()); diff != "" || sum.Requests != row.requests {
+		t.Errorf("%d requests, want %d (-want +got):\n%s", sum.Requests, row.requests, diff)
+	}
+	if sum.In > row.upload {
+		t.Errorf("sent %d bytes, want at most %d", sum.In, row.upload)
+	}
+}
+
+func TestRequests(t *testing.T) {
+	t.Parallel()
+	for _, row := range requestRows() {
 		t.Run(row.name, func(t *testing.T) {
 			t.Parallel()
-			r := start(t, registry.Options{})
-			spec := tomcat()
-			if row.spec != nil {
-				row.spec(&spec)
-			}
-			seed(t, r, "shop/cart:1.4", spec)
-			var change []func(*imagebuild.Options)
-			if row.options != nil {
-				change = append(change, row.options)
-			}
-			w := world{r: r, b: newBuilder(t, change...)}
-			if _, err := w.b.Payload(t.Context()); err != nil {
-				t.Fatal(err)
-			}
-			if row.prepare != nil {
-				row.prepare(t, w)
-			}
-			r.Reset()
-			if row.resolve {
-				if _, err := w.b.Resolve(t.Context(), rebuild(r, "shop/cart:1.4")); err != nil {
-					t.Fatal(err)
-				}
-			} else {
-				build(t, w.b, rebuild(r, "shop/cart:1.4"))
-			}
-			sum := registry.Sum(r.Reset())
-			if diff := cmp.Diff(row.want, sum.Kinds()); diff != "" || sum.Requests != row.requests {
-				t.Errorf("%d requests, want %d (-want +got):\n%s", sum.Requests, row.requests, diff)
-			}
-			if sum.In > row.upload {
-				t.Errorf("sent %d bytes, want at most %d", sum.In, row.upload)
-			}
+			row.check(t, start(t, registry.Options{}), start(t, registry.Options{}))
 		})
 	}
 }
