@@ -25,7 +25,7 @@ func ParseShard(text string) (Shard, error) {
 	index, wrong := strconv.Atoi(i)
 	count, err := strconv.Atoi(n)
 	if !found || wrong != nil || err != nil || index < 0 || count < 1 || index > count {
-		return Shard{}, fmt.Errorf("shard %q: want i/n for example 2/5", text)
+		return Shard{}, fmt.Errorf("shard %q: want i/n, for example 2/5", text)
 	}
 	return Shard{Index: index, Count: count}, nil
 }
