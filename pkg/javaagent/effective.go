@@ -70,6 +70,7 @@ type effective struct {
 	warnings []Warning
 	flags    []foundFlag
 	system   map[string]Setting // -DSW_* by variable
+	others   map[string]Setting // any other -D that a placeholder may name
 	named    map[string]Var     // environment by name
 	expanded map[string]string  // what is known of it, references expanded
 	found    []Setting
@@ -83,7 +84,7 @@ type foundFlag struct {
 }
 
 func newEffective(in Input, sources []*source) *effective {
-	e := &effective{in: in, system: map[string]Setting{}, named: map[string]Var{}, expanded: map[string]string{}, used: map[string]bool{}}
+	e := &effective{in: in, system: map[string]Setting{}, others: map[string]Setting{}, named: map[string]Var{}, expanded: map[string]string{}, used: map[string]bool{}}
 	for _, v := range in.environment() {
 		e.named[v.Name] = v
 		if text, ok := expandKubernetes(v.Value, e.expanded); ok && v.Reference == "" {
@@ -157,7 +158,7 @@ func (e *effective) readToken(p place) {
 				return false
 			}
 			if s.Value != value {
-				e.warn(CodeDead, "%s has no effect: the option is given again", s.From)
+				e.warn(CodeDead, "%s has no effect: the option is given again", Redact(s.From))
 			}
 			e.obsolete = append(e.obsolete, *s.at)
 			return true
@@ -175,6 +176,11 @@ func (e *effective) readToken(p place) {
 			e.obsolete = append(e.obsolete, *old.at)
 		}
 		e.system[name] = Setting{Value: value, Level: LevelSystem, From: token.Text, at: &p, refs: token.References, live: liveValue(token, value)}
+		return
+	}
+	if rest, ok := strings.CutPrefix(token.Text, "-D"); ok {
+		name, value, _ := strings.Cut(rest, "=")
+		e.others[name] = Setting{Value: value, Level: LevelSystem, From: token.Text, refs: token.References, live: liveValue(token, value)}
 	}
 }
 
@@ -229,6 +235,9 @@ func (e *effective) settingsOf(variable string) []Setting {
 	if s, ok := e.system[variable]; ok {
 		out = append(out, s)
 	}
+	if s, ok := e.others[variable]; ok {
+		out = append(out, s)
+	}
 	if v, ok := e.named[variable]; ok {
 		out = append(out, Setting{
 			Value: v.Value, Level: LevelVariable, From: v.Name + "=" + v.Value, Variable: v.Name,
@@ -278,7 +287,7 @@ func (e *effective) readFileEntry(entry fileEntry) {
 }
 
 func (e *effective) dead(s Setting, why string) {
-	e.warn(CodeDead, "%s had no effect: %s", s.From, why)
+	e.warn(CodeDead, "%s had no effect: %s", Redact(s.From), why)
 	if s.at != nil {
 		e.obsolete = append(e.obsolete, *s.at)
 	}
@@ -325,14 +334,37 @@ func deadReason(name string, fileRead bool) string {
 	return "no stock agent.config has a placeholder " + name
 }
 
+// ineffective says why a setting does nothing. The name that an agent 5.x has by
+// another key is renamed.
+func (e *effective) ineffective(s *Setting) (why string, is bool) {
+	if six, known := atLeast(e.in.AgentVersion, "6.0.0"); known && !six && s.Key == "agent.application_code" {
+		s.Key = "agent.service_name"
+		return "", false
+	}
+	if why, ok := deadKeys[s.Key]; ok {
+		return why, true
+	}
+	if s.Key == "trace.ignore_path" && (s.Level == LevelJar || s.Level == LevelFile) {
+		return "the plugin reads -Dskywalking.trace.ignore_path and its own file only", true
+	}
+	if _, known := RowOf(s.Key); !known {
+		right := strings.ReplaceAll(strings.ToLower(s.Key), "-", "_")
+		if _, meant := lookupKey(right); meant && right != s.Key {
+			return "misspelt: the key is " + right, true
+		}
+	}
+	return "", false
+}
+
 // settle picks the strongest setting of each key.
 func (e *effective) settle() {
 	best := map[string]int{}
 	for i, s := range e.found {
-		if why, ok := deadKeys[s.Key]; ok {
+		if why, ok := e.ineffective(&s); ok {
 			e.dead(s, why)
 			continue
 		}
+		e.found[i].Key = s.Key
 		if since, ok := keysSince[s.Key]; ok {
 			if active, known := atLeast(e.in.AgentVersion, since); known && !active {
 				e.dead(s, "the option came with "+since)
@@ -364,7 +396,7 @@ func (e *effective) settle() {
 	for _, s := range e.config.Shadowed {
 		winner, _ := e.config.Get(s.Key)
 		if winner.Value != s.Value || winner.Reference != s.Reference {
-			e.warn(CodeDead, "%s had no effect: %s wins", s.From, winner.From)
+			e.warn(CodeDead, "%s had no effect: %s wins", Redact(s.From), Redact(winner.From))
 		}
 	}
 }

@@ -115,15 +115,51 @@ func flagsOf(tokens []Token) []Flag {
 	return flags
 }
 
-// jvmTokens leaves out what follows "-jar file": those are the application's
-// own arguments.
+// jvmTokens leaves out what follows "-jar file", or the main class of a java
+// command: those are the application's own arguments.
 func jvmTokens(tokens []Token) []Token {
+	launched, value := false, false
 	for i, token := range tokens {
-		if token.Text == "-jar" && i+2 <= len(tokens) {
+		switch text := token.Text; {
+		case text == "-jar" && i+2 <= len(tokens):
 			return tokens[:min(i+2, len(tokens))]
+		case value: // of the option before it
+			value = false
+		case !launched:
+			launched = path.Base(text) == "java"
+		case text == "-m" || text == "--module":
+			return tokens[:min(i+2, len(tokens))]
+		case strings.HasPrefix(text, "-"):
+			value = separateValue(text)
+		case mainClass(text):
+			return tokens[:i+1]
 		}
 	}
 	return tokens
+}
+
+// separateValue reports an option of the launcher whose value is the next
+// argument.
+func separateValue(option string) bool {
+	switch option {
+	case "-cp", "-classpath", "--class-path", "-p", "--module-path", "--upgrade-module-path", "--add-modules", "--limit-modules",
+		"--add-exports", "--add-opens", "--add-reads", "--patch-module", "--source":
+		return true
+	}
+	return false
+}
+
+// mainClass reports a class with a package: anything else behind java may be
+// what a shell or a template has yet to fill in.
+func mainClass(word string) bool {
+	dots := 0
+	for part := range strings.SplitSeq(word, ".") {
+		if n := nameLength(part); n == 0 || n < len(part) {
+			return false
+		}
+		dots++
+	}
+	return dots > 1 && !strings.HasSuffix(word, ".jar") && !strings.HasSuffix(word, ".sh")
 }
 
 // unresolved reports a reference in a path.

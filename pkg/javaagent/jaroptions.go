@@ -15,11 +15,13 @@ type jarOptions struct {
 
 // parseJarOptions reads options as the agent does: either quote toggles
 // quoting, "," parts pairs and "=" parts key and value outside quotes; a pair
-// without exactly one "=" ends the reading.
+// without exactly one "=" ends the reading. Commas around the whole are
+// trimmed, then blanks.
 //
 // Source: apache/skywalking-java, SnifferConfigInitializer.parseAgentOptions.
 func parseJarOptions(text string) jarOptions {
 	var out jarOptions
+	text = strings.TrimFunc(strings.Trim(text, ","), func(r rune) bool { return r <= ' ' })
 	if text == "" {
 		return out
 	}

@@ -4,8 +4,7 @@ import "strconv"
 
 // translateName computes the service name and what parts of it become.
 func (t *translation) translateName() {
-	config := t.e.config
-	name, hasName := config.Get("agent.service_name")
+	name, hasName := t.part("agent.service_name")
 	namespace, hasNamespace := t.part("agent.namespace")
 	cluster, hasCluster := t.part("agent.cluster")
 	suffix := hasNamespace || hasCluster
@@ -19,6 +18,9 @@ func (t *translation) translateName() {
 	}
 
 	p := t.operand(otelName, name)
+	if known, ok := t.known(name); ok && p.refs && len([]rune(known)) > t.length("agent.service_name", 50) {
+		p = property{key: otelName, value: known} // it has to be cut, so no reference is left
+	}
 	joined, known := atLeast(t.in.AgentVersion, "8.10.0")
 	if suffix && !known {
 		t.warn(CodeUntranslated, "the SkyWalking agent's version is not known: from 8.10 the name is %s|namespace|cluster, before it is not; 8.10 is assumed", shownName(name))

@@ -1,6 +1,7 @@
 package javaagent
 
 import (
+	"cmp"
 	"slices"
 	"strings"
 )
@@ -48,7 +49,13 @@ func (t *translation) place() {
 	at, can := t.anchor()
 	var raws []string
 	for _, p := range t.ordered() {
+		if p = t.reachable(p, at, can); t.block != nil {
+			return
+		}
 		raw, inText := t.spell(p, at, can)
+		if inText {
+			t.sayBeaten(p)
+		}
 		switch {
 		case t.block != nil:
 			return
@@ -68,6 +75,45 @@ func (t *translation) place() {
 		return
 	}
 	at.region.insert[at.index] = append(at.region.insert[at.index], raws...)
+}
+
+// reachable holds the references of an option of the configuration against what
+// Kubernetes expands them by, which is the container's own entries and envFrom:
+// in an entry's value those that stand before it, in arguments all of them. An
+// option that refers to an entry further down goes behind that.
+func (t *translation) reachable(p property, at place, can bool) property {
+	if !slices.ContainsFunc(t.add, func(a property) bool { return a.key == p.key && a.verbatim == p.verbatim && a.refs }) {
+		return p
+	}
+	flag := -1 // the entry that the option would stand in
+	for i, v := range t.in.Env {
+		if can && at.source.items == nil && v.Name == at.source.variable {
+			flag = i
+		}
+	}
+	for _, name := range references(p.value+p.verbatim, DialectExec) {
+		v, known := t.e.named[name]
+		if !known || v.Origin != "" && !t.kubernetes(name) {
+			t.refuse(CodeUnsupported, "options.add: %s refers to $(%s), which is no variable of the container's", cmp.Or(p.key, p.verbatim), name)
+			return p
+		}
+		own := slices.IndexFunc(t.in.Env, func(e Var) bool { return e.Name == name && e.Origin == "" })
+		if own >= 0 && flag >= 0 && own > flag {
+			p.env = true
+		}
+	}
+	return p
+}
+
+// sayBeaten warns about an entry that a property of ours beats.
+func (t *translation) sayBeaten(p property) {
+	if v, ok := t.e.named[Variable(p.key)]; ok && p.verbatim == "" && (v.Reference != "" || v.Value != p.value) {
+		from := v.Name + "=" + v.Value
+		if v.Reference != "" {
+			from = v.Name + " (" + v.Reference + ")"
+		}
+		t.warn(CodeLeftover, "%s has no effect on the agent: %s wins", Redact(from), p.shown())
+	}
 }
 
 // hasVerbatim reports a whole option of options.add that is there already.

@@ -10,18 +10,18 @@ const hidden = "***"
 // secretWords name keys whose values are never shown.
 //
 //nolint:gosec // words, not a secret
-const secretWords = `passw(?:or)?d|passwd|pwd|token|secret|authentication|authorization|credentials?|api[-_.]?key|access[-_.]?key|private[-_.]?key|exporter[._]otlp(?:[._][a-z]+)?[._]headers`
+const secretWords = `passw(?:or)?d|passwd|pwd|token|secret|authentication|authorization|credentials?|api[-_.]?key|access[-_.]?key|private[-_.]?key|exporter[._]otlp(?:[._][a-z]+)?[._]headers|jaas|producer_config`
 
 var (
 	secretKey  = regexp.MustCompile(`(?i)(?:` + secretWords + `)`)
-	secretPair = regexp.MustCompile(`(?i)([A-Za-z0-9_.\-\[\]#]*(?:` + secretWords + `)[A-Za-z0-9_.\-\]#]*["']?\s*[=:]\s*)("[^"]*"|'[^']*'|[^\s,&;"'}]+)`)
+	secretPair = regexp.MustCompile(`(?i)([A-Za-z0-9_.\-\[\]#]*(?:` + secretWords + `)[A-Za-z0-9_.\-\]#]*(?:\\*["'])?\s*[=:]\s*)(\\+"[^"]*"|\\+'[^']*'|"(?:[^"\\]|\\.)*"|'[^']*'|[^\s,&;"'}]+|["']\S*)`)
 	userInfo   = regexp.MustCompile(`(://[^/\s:@]*:)[^/\s@]+@`)
 )
 
 // mayHoldSecret is a screen before the regular expressions.
 func mayHoldSecret(text string) bool {
 	lower := strings.ToLower(text)
-	for _, word := range []string{"pass", "pwd", "token", "secret", "auth", "credential", "key", "headers"} {
+	for _, word := range []string{"pass", "pwd", "token", "secret", "auth", "credential", "key", "headers", "jaas", "producer_config"} {
 		if strings.Contains(lower, word) {
 			return true
 		}
@@ -46,7 +46,7 @@ func Redact(text string) string {
 	}
 	// An option whose own key is secret is hidden whole: its value may hold
 	// blanks and commas.
-	if key, value, ok := strings.Cut(text, "="); ok && value != "" && !strings.ContainsAny(key, " \t\n") && IsSecret(key) {
+	if key, value, ok := strings.Cut(text, "="); ok && value != "" && !strings.HasPrefix(value, hidden+" ") && !strings.ContainsAny(key, " \t\n") && IsSecret(key) {
 		return key + "=" + hidden
 	}
 	return secretPair.ReplaceAllStringFunc(text, func(match string) string {

@@ -20,6 +20,13 @@ func TestRedact(t *testing.T) {
 		{"options behind the jar", "agent.service_name=a,agent.authentication=t,x=y", "agent.service_name=a,agent.authentication=***,x=y"},
 		{"a reference shows nothing", "-Dx=1 -Dmy.token=$(TOKEN)", "-Dx=1 -Dmy.token=$(TOKEN)"},
 		{"nothing secret", "-Dskywalking.agent.service_name=cart", "-Dskywalking.agent.service_name=cart"},
+		{"JSON in JSON", `{"sasl.mechanism":"x \"password=\\\"hunter two\\\";"}`, `{"sasl.mechanism":"x \"password=***;"}`},
+		{"a password in escaped quotes", `x required password=\"hunter2\";`, `x required password=***;`},
+		{"a login of Kafka's", `-Dskywalking.plugin.kafka.producer_config[sasl.jaas.config]=org.x.Plain required username="a" pw="b";`, `-Dskywalking.plugin.kafka.producer_config[sasl.jaas.config]=***`},
+		{"producer options of Kafka's", `SW_PLUGIN_KAFKA_PRODUCER_CONFIG_JSON={"ssl.truststore.x":"hunter2"}`, `SW_PLUGIN_KAFKA_PRODUCER_CONFIG_JSON=***`},
+		{"a message behind a hidden value", "-Dskywalking.a.token=*** would be lost: nothing corresponds", "-Dskywalking.a.token=*** would be lost: nothing corresponds"},
+		{"a quote in quotes", `{"password":"a\"hunter2","b":1}`, `{"password":***,"b":1}`},
+		{"a quote that does not end", `-Dx=1 -Dpassword="hunter2`, `-Dx=1 -Dpassword=***`},
 		{"an empty token", "-Dskywalking.agent.authentication=", "-Dskywalking.agent.authentication="},
 	}
 	for _, test := range tests {

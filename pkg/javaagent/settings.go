@@ -58,7 +58,7 @@ func (t *translation) judge(s Setting, o *Option, isDefault bool) {
 			o.Note += " (loss accepted by options.allowLost)"
 		default:
 			o.Blocks = true
-			t.refuse(CodeLost, "%s would be lost: %s; options.allowLost: [%s] accepts it", s.From, o.Note, s.Key)
+			t.refuse(CodeLost, "%s would be lost: %s; options.allowLost: [%s] accepts it", Redact(s.From), o.Note, s.Key)
 		}
 	case Collector:
 		t.warn(CodeCollector, "%s: %s", s.Key, o.Note)
@@ -89,24 +89,16 @@ func (t *translation) allowed(s Setting) bool {
 // configuredProperty finds a property that options.add sets, or the container
 // has already.
 func (t *translation) configuredProperty(key string) (property, bool) {
-	for _, p := range t.add {
+	for _, p := range slices.Backward(t.add) { // an override stands behind what it overrides
 		if p.key == key {
 			return p, true
 		}
 	}
+	if value, ok := t.existingProperty(key); ok {
+		return property{key: key, value: value}, true
+	}
 	if v, ok := t.e.named[Variable(key)]; ok {
 		return property{key: key, value: v.Value, reference: v.Reference}, true
-	}
-	for _, s := range t.sources {
-		var found *property
-		s.jvm(func(at place) {
-			if value, ok := strings.CutPrefix(at.token().Text, "-D"+key+"="); ok {
-				found = &property{key: key, value: value}
-			}
-		})
-		if found != nil {
-			return *found, true
-		}
 	}
 	return property{}, false
 }
@@ -187,13 +179,16 @@ func (t *translation) configured() {
 		configured = append(configured, a)
 		t.extra = append(t.extra, graded{Option: Option{To: a.key + "=" + a.value, Grade: Exact, Note: "the image's own tag"}})
 	}
-	for _, p := range t.add {
+	for i, p := range t.add {
 		if p.key == otelAttributes {
 			configured = append(configured, parseAttributes(p.value)...)
+		} else if p.key != "" && slices.ContainsFunc(t.add[i+1:], func(later property) bool { return later.key == p.key }) {
+			continue // overridden
 		}
 		if IsSecret(p.key) && p.value != "" && !p.refs {
 			t.refuse(CodeSecret, "options.add sets %s to a literal: a secret is never written into a manifest; use a reference, $(NAME), to a variable that comes from a Secret", p.key)
 		}
+		p.env = p.env || IsSecret(p.key) // a JVM prints its options
 		if p.key != "" && p.key != otelAttributes {
 			t.properties[p.key] = p
 		}

@@ -363,6 +363,10 @@ func translateTLS(t *translation, s Setting, o *Option) {
 	if !ok || !isTrue(value) {
 		return
 	}
+	if t.in.Target.Endpoint == "" {
+		t.warn(CodeUntranslated, "SkyWalking's connection used TLS, and no endpoint is configured")
+		return
+	}
 	o.To = property{key: otelEndpoint, value: t.in.Target.Endpoint}.shown()
 	if !strings.HasPrefix(t.in.Target.Endpoint, "https://") {
 		t.warn(CodeUntranslated, "SkyWalking's connection used TLS, the configured endpoint %s does not", t.in.Target.Endpoint)

@@ -111,7 +111,12 @@ func execute(text string, w Workload) (string, error) {
 	if !strings.Contains(text, "{{") {
 		return text, nil
 	}
-	parsed, err := template.New("option").Option("missingkey=error").Parse(text)
+	functions := template.FuncMap{
+		// index of text/template gives the empty string for a missing label.
+		"index": func(labels map[string]string, name string) (string, error) { return label(labels, name) },
+		"label": func(name string, otherwise ...string) (string, error) { return label(w.Labels, name, otherwise...) },
+	}
+	parsed, err := template.New("option").Option("missingkey=error").Funcs(functions).Parse(text)
 	if err != nil {
 		return "", err
 	}
@@ -120,6 +125,18 @@ func execute(text string, w Workload) (string, error) {
 		return "", err
 	}
 	return b.String(), nil
+}
+
+// label finds a label's value, or what stands for it.
+func label(labels map[string]string, name string, otherwise ...string) (string, error) {
+	value, ok := labels[name]
+	switch {
+	case ok:
+		return value, nil
+	case len(otherwise) > 0:
+		return otherwise[0], nil
+	}
+	return "", fmt.Errorf("the workload has no label %s", name)
 }
 
 func parseProperty(option string) property {
@@ -176,7 +193,7 @@ func (t *translation) alreadyMoved() bool {
 // unchanged reports the leftovers of a container that has been moved before.
 func (t *translation) unchanged() Output {
 	for _, s := range t.e.config.Settings {
-		t.warn(CodeLeftover, "%s is left over: the container runs the OpenTelemetry agent already", s.From)
+		t.warn(CodeLeftover, "%s is left over: the container runs the OpenTelemetry agent already", Redact(s.From))
 	}
 	out := t.outputAsIs()
 	out.Warnings = sortedWarnings(t.warnings)

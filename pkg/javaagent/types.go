@@ -77,7 +77,8 @@ type Target struct {
 	ServiceName string // keep | workload | label; empty: keep
 	// Add are options to write ("-Dotel.metrics.exporter=none"), templates
 	// over Workload: {{.Name}}, {{.Namespace}}, {{.Label}}, {{.ImageTag}},
-	// {{index .Labels "team"}}. They win over translated ones.
+	// {{label "team"}}, {{label "team" "default"}}. They win over translated ones,
+	// and of two with one key the later wins.
 	Add []string
 	// Remove are options to take out or not to write: "-Dkey" or "key" whatever
 	// the value, else the whole option; "*" matches any run.

@@ -113,6 +113,9 @@ func (t *translation) upgradePlaces() {
 				continue
 			}
 		}
+		if p = t.reachable(p, at, !at.source.single); t.block != nil {
+			return
+		}
 		raw, inText := t.spell(p, at, !at.source.single)
 		switch {
 		case t.block != nil:

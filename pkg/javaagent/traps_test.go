@@ -1,0 +1,196 @@
+package javaagent_test
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/otelshift/otelshift/pkg/javaagent"
+)
+
+// What containers of real life get wrong, and what otelshift could.
+func TestTraps(t *testing.T) {
+	const swFlag = "-javaagent:/sw/skywalking-agent.jar"
+	const headers = "-Dotel.exporter.otlp.headers=authorization=Bearer $(OTLP_TOKEN)"
+	endpoint := "-Dotel.exporter.otlp.endpoint=http://collector:4318 -Dotel.exporter.otlp.protocol=http/protobuf"
+	secret := javaagent.Var{Name: "OTLP_TOKEN", Reference: "secretKeyRef otlp/token"}
+	token := javaagent.Var{Name: "OTEL_EXPORTER_OTLP_HEADERS", Value: "authorization=Bearer $(OTLP_TOKEN)", After: "OTLP_TOKEN"}
+	tests := []struct {
+		name  string
+		in    javaagent.Input
+		add   []string // in place of options.add
+		want  string
+		args  []string
+		set   []javaagent.Var
+		gone  []string
+		warn  []string // parts of messages
+		not   []string // parts that no message has
+		block string
+		as    string
+	}{
+		{
+			name: "the agent trims commas around its options",
+			in:   javaagent.Input{Variable: "JAVA_TOOL_OPTIONS", Text: swFlag + "=,,agent.service_name=cart,"},
+			want: flag + " -Dotel.service.name=cart " + tail, as: "cart", not: []string{"no key=value pair"},
+		},
+		{
+			name: "an override's exporter wins over the fleet's, and the interval counts again", add: []string{"-Dotel.metrics.exporter=none", "-Dotel.metrics.exporter=otlp"},
+			in:   javaagent.Input{Variable: "JAVA_TOOL_OPTIONS", Text: swFlag + " -Dskywalking.agent.service_name=cart -Dskywalking.meter.report_interval=5"},
+			want: flag + " -Dotel.service.name=cart " + endpoint + " -Dotel.metric.export.interval=5000 -Dotel.metrics.exporter=otlp", as: "cart",
+		},
+		{
+			name: "an empty name is none, and nothing empty is written",
+			in:   javaagent.Input{Variable: "JAVA_TOOL_OPTIONS", Text: swFlag + " -Dskywalking.agent.service_name=", Env: []javaagent.Var{{Name: "SW_AGENT_NAME", Value: "loses"}}},
+			want: flag + " -Dotel.service.name=pay " + tail, as: "pay", gone: []string{"SW_AGENT_NAME"},
+		},
+		{
+			name: "the name of an agent 5.x",
+			in:   javaagent.Input{Variable: "JAVA_TOOL_OPTIONS", Text: swFlag + " -Dskywalking.agent.application_code=old", AgentVersion: "5.0.0-GA"},
+			want: flag + " -Dotel.service.name=old " + tail, as: "old",
+		},
+		{
+			name: "a token never stands on a command line", add: []string{headers},
+			in:   javaagent.Input{Variable: "JAVA_TOOL_OPTIONS", Text: swFlag, Env: []javaagent.Var{secret}},
+			want: flag + " -Dotel.service.name=pay " + endpoint, set: []javaagent.Var{token}, as: "pay",
+		},
+		{
+			name: "a reference to nothing is refused", add: []string{headers}, block: "unsupported-form",
+			in: javaagent.Input{Variable: "JAVA_TOOL_OPTIONS", Text: swFlag},
+		},
+		{
+			name: "a variable of the image is unknown to Kubernetes", add: []string{"-Dhost=$(HOST)"}, block: "unsupported-form",
+			in: javaagent.Input{Variable: "JAVA_TOOL_OPTIONS", Text: swFlag, Env: []javaagent.Var{{Name: "HOST", Value: "a", Origin: "image"}}},
+		},
+		{
+			name: "a reference before the flag is expanded where it stands", add: []string{"-Dotel.resource.attributes=host.name=$(NODE)"},
+			in: javaagent.Input{
+				Variable: "JAVA_TOOL_OPTIONS", Text: swFlag,
+				Env: []javaagent.Var{{Name: "NODE", Reference: "fieldRef spec.nodeName"}, {Name: "JAVA_TOOL_OPTIONS", Value: swFlag}},
+			},
+			want: flag + " -Dotel.service.name=pay -Dotel.resource.attributes=host.name=$(NODE) " + endpoint, as: "pay",
+		},
+		{
+			name: "a reference behind the flag needs an entry behind it", add: []string{"-Dotel.resource.attributes=host.name=$(NODE)"},
+			in: javaagent.Input{
+				Variable: "JAVA_TOOL_OPTIONS", Text: swFlag,
+				Env: []javaagent.Var{{Name: "JAVA_TOOL_OPTIONS", Value: swFlag}, {Name: "NODE", Reference: "fieldRef spec.nodeName"}},
+			},
+			want: flag + " -Dotel.service.name=pay " + endpoint, as: "pay",
+			set: []javaagent.Var{{Name: "OTEL_RESOURCE_ATTRIBUTES", Value: "host.name=$(NODE)", After: "NODE"}},
+		},
+		{
+			name: "arguments see every variable", add: []string{"-Dhost=$(NODE)"},
+			in:   javaagent.Input{Args: []string{"java", swFlag, "-jar", "a.jar"}, Env: []javaagent.Var{{Name: "NODE", Reference: "fieldRef spec.nodeName"}}},
+			args: append(append([]string{"java", flag, "-Dotel.service.name=pay"}, strings.Fields(endpoint)...), "-Dhost=$(NODE)", "-jar", "a.jar"), as: "pay",
+		},
+		{
+			name: "the trace-ignore plugin reads no options behind the jar",
+			in:   javaagent.Input{Variable: "JAVA_TOOL_OPTIONS", Text: swFlag + "=trace.ignore_path=/health,agent.service_name=cart"},
+			want: flag + " -Dotel.service.name=cart " + tail, as: "cart", warn: []string{"trace.ignore_path=/health had no effect"}, not: []string{"collector-option"},
+		},
+		{
+			name: "what follows the main class is the application's",
+			in:   javaagent.Input{Args: []string{"/opt/java/bin/java", "-cp", "/app/*", swFlag, "--add-opens", "java.base/java.lang=ALL-UNNAMED", "com.acme.Main", "-Dskywalking.agent.service_name=arg"}},
+			args: append(append([]string{"/opt/java/bin/java", "-cp", "/app/*", flag, "-Dotel.service.name=pay"}, strings.Fields(tail)...),
+				"--add-opens", "java.base/java.lang=ALL-UNNAMED", "com.acme.Main", "-Dskywalking.agent.service_name=arg"), as: "pay",
+		},
+		{
+			name: "and so it is behind a module's class",
+			in:   javaagent.Input{Args: []string{"java", swFlag, "-p", "mods", "-m", "acme/com.acme.Main", "-Dskywalking.agent.service_name=arg"}},
+			args: append(append([]string{"java", flag, "-Dotel.service.name=pay"}, strings.Fields(tail)...), "-p", "mods", "-m", "acme/com.acme.Main", "-Dskywalking.agent.service_name=arg"), as: "pay",
+		},
+		{
+			name: "a placeholder of the image's file may name any system property",
+			in:   javaagent.Input{Variable: "JAVA_TOOL_OPTIONS", Text: swFlag + " -Dapp.name=cart", AgentConfig: "agent.service_name=${app.name:x}"},
+			want: flag + " -Dotel.service.name=cart " + tail + " -Dapp.name=cart", as: "cart",
+		},
+		{
+			name: "keys are lower case",
+			in:   javaagent.Input{Variable: "JAVA_TOOL_OPTIONS", Text: swFlag + " -Dskywalking.agent.Service_Name=cart -Dskywalking.agent.instance-name=x"},
+			want: flag + " -Dotel.service.name=pay " + tail, as: "pay", warn: []string{"misspelt: the key is agent.service_name", "misspelt: the key is agent.instance_name"},
+		},
+		{
+			name: "a name that references make up is cut as well",
+			in: javaagent.Input{
+				Variable: "JAVA_TOOL_OPTIONS", Text: swFlag + " -Dskywalking.agent.service_name=$(LONG)", Env: []javaagent.Var{{Name: "LONG", Value: strings.Repeat("n", 60)}},
+			},
+			want: flag + " -Dotel.service.name=" + strings.Repeat("n", 50) + " " + tail, as: strings.Repeat("n", 50),
+		},
+		{
+			name: "an entry that the property beats is said",
+			in:   javaagent.Input{Variable: "JAVA_TOOL_OPTIONS", Text: swFlag, Env: []javaagent.Var{{Name: "OTEL_SERVICE_NAME", Value: "other"}}},
+			want: flag + " -Dotel.service.name=pay " + tail, as: "pay", warn: []string{"OTEL_SERVICE_NAME=other has no effect on the agent: -Dotel.service.name=pay wins"},
+		},
+		{
+			name: "a label that is missing is an error of the configuration, by index too", add: []string{`-Da={{index .Labels "none"}}`}, block: "template",
+			in: javaagent.Input{Variable: "JAVA_TOOL_OPTIONS", Text: swFlag},
+		},
+		{
+			name: "a label with a default", add: []string{`-Da={{label "none" "x"}} -Db={{label "team"}}`},
+			in:   javaagent.Input{Variable: "JAVA_TOOL_OPTIONS", Text: swFlag, Workload: javaagent.Workload{Name: "pay", Labels: map[string]string{"team": "t"}}},
+			want: flag + ` -Dotel.service.name=pay ` + endpoint + ` "-Da=x -Db=t"`, as: "pay",
+		},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			in := test.in
+			in.Target = target()
+			if test.add != nil {
+				in.Target.Add = test.add
+			}
+			if in.Workload.Name == "" {
+				in.Workload.Name = "pay"
+			}
+			if in.AgentVersion == "" {
+				in.AgentVersion = "9.7.0"
+			}
+			out, err := javaagent.Translate(in)
+			if test.block == "template" {
+				if err == nil {
+					t.Fatalf("no error: %q", out.Text)
+				}
+				return
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			if test.block != "" {
+				if out.Block == nil || out.Block.Code != test.block {
+					t.Fatalf("block = %+v, want %s", out.Block, test.block)
+				}
+				return
+			}
+			if out.Block != nil {
+				t.Fatalf("blocked: %+v", out.Block)
+			}
+			if diff := cmp.Diff(test.want, out.Text); diff != "" {
+				t.Errorf("text (-want +got):\n%s", diff)
+			}
+			if diff := cmp.Diff(test.args, out.Args); diff != "" {
+				t.Errorf("args (-want +got):\n%s", diff)
+			}
+			if diff := cmp.Diff(test.set, out.SetEnv); diff != "" {
+				t.Errorf("SetEnv (-want +got):\n%s", diff)
+			}
+			if diff := cmp.Diff(test.gone, out.RemoveEnv); diff != "" {
+				t.Errorf("RemoveEnv (-want +got):\n%s", diff)
+			}
+			if out.ServiceName != test.as {
+				t.Errorf("service name %q, want %q", out.ServiceName, test.as)
+			}
+			said := sprint(out.Warnings) + sprint(out.Options)
+			for _, part := range test.warn {
+				if !strings.Contains(said, part) {
+					t.Errorf("%q is not said in %s", part, said)
+				}
+			}
+			for _, part := range test.not {
+				if strings.Contains(said, part) {
+					t.Errorf("%q is said in %s", part, said)
+				}
+			}
+			checkSecond(t, in, out)
+		})
+	}
+}
