@@ -42,7 +42,7 @@ func (p PullRequest) HasLabel(label string) bool {
 	return false
 }
 
-// Labels. The first three kinds are set by otelshift, the last three by a
+// Labels. The first six are set by otelshift, the last three by a
 // person with write access, each acknowledged and removed by the next run.
 const (
 	LabelBatch      = "otelshift/batch"
@@ -50,11 +50,27 @@ const (
 	LabelVerified   = "otelshift/verified"
 	LabelFailed     = "otelshift/failed"
 	LabelNeedsHuman = "otelshift/needs-human"
+	LabelDeclined   = "otelshift/declined"
 
 	LabelAccept = "otelshift/accept" // close the matter, go on
 	LabelRetry  = "otelshift/retry"  // propose these workloads again
 	LabelPause  = "otelshift/pause"
 )
+
+// LastingLabels are those by which a pull request that nobody has touched for
+// long still decides something.
+func LastingLabels() []string {
+	return []string{LabelDeclined, LabelFailed, LabelNeedsHuman, LabelRevert}
+}
+
+// Listing is what the forge says of our pull requests.
+type Listing struct {
+	// PullRequests are those that were updated lately, newest update first, and
+	// behind them older ones that still decide something.
+	PullRequests []PullRequest
+	// Older: there were more of ours, and they ended before.
+	Older bool
+}
 
 // RecordKind tells a batch's pull request from a revert's.
 type RecordKind string

@@ -8,6 +8,7 @@ import (
 	"os"
 	"path"
 	"strings"
+	"time"
 
 	"github.com/otelshift/otelshift/pkg/fleet"
 )
@@ -74,6 +75,11 @@ func (f *Folder) PullRequestHead(_ context.Context, number int) (fleet.Head, err
 // Contains implements migrate.Manifests: it is refused.
 func (f *Folder) Contains(context.Context, string, string) (bool, error) {
 	return false, fmt.Errorf("asking %s for its history: %w", f.dir, errNoRepository)
+}
+
+// History implements migrate.Manifests: a directory has none.
+func (f *Folder) History(context.Context, string, time.Time, func(fleet.Commit) bool) ([]fleet.Commit, error) {
+	return nil, nil
 }
 
 // Close releases the directory.

@@ -599,6 +599,55 @@ func TestDeepHistory(t *testing.T) {
 	}
 }
 
+func TestHistoryFindsOurCommits(t *testing.T) {
+	f := start(t, nil)
+	commit := func(branch, author, message string) {
+		t.Helper()
+		if _, err := f.Commit(t.Context(), branch, author, message, map[string][]byte{"h": []byte(message)}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	commit("ours/1", "otelshift-bot", "first\n\nOtelshift-Key: one\n")
+	if _, err := f.Merge(t.Context(), request(t, f, "ours/1"), forge.MergeCommit, "ada"); err != nil {
+		t.Fatal(err)
+	}
+	for i := range 40 {
+		commit("main", "ada", fmt.Sprint("more ", i))
+	}
+	commit("ours/2", "otelshift-bot", "second\n\nOtelshift-Key: two\n")
+	if _, err := f.Merge(t.Context(), request(t, f, "ours/2"), forge.Squash, "ada"); err != nil {
+		t.Fatal(err)
+	}
+	commit("main", "ada", "last")
+	r := open(t, f.CloneURL(), nil)
+	clone(t, r)
+	read := func(since time.Time, enough func(fleet.Commit) bool) (keys []string) {
+		t.Helper()
+		found, err := r.History(t.Context(), "Otelshift-Key: ", since, enough)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, c := range found {
+			_, key, _ := strings.Cut(c.Message, "Otelshift-Key: ")
+			keys = append(keys, strings.TrimSpace(key))
+		}
+		return keys
+	}
+	f.ResetRequests()
+	if got := read(time.Time{}, func(c fleet.Commit) bool { return strings.Contains(c.Message, "Key: two") }); !slices.Equal(got, []string{"two"}) {
+		t.Errorf("found %v, want no more than what is enough", got)
+	}
+	if n := f.Requests()["git/upload-pack"]; n != 1 {
+		t.Errorf("%d requests", n)
+	}
+	if got := read(time.Time{}, func(fleet.Commit) bool { return false }); !slices.Equal(got, []string{"two", "one"}) {
+		t.Errorf("found %v, want both, whichever way they were merged", got)
+	}
+	if got := read(time.Now().Add(24*time.Hour), func(fleet.Commit) bool { return false }); len(got) != 0 {
+		t.Errorf("found %v, want nothing that is too old", got)
+	}
+}
+
 func TestEditedBranchShowsEveryCommit(t *testing.T) {
 	f := start(t, nil)
 	for _, message := range []string{"bot", "person"} {

@@ -81,13 +81,7 @@ func (r *Repository) head(ctx context.Context, tip plumbing.Hash, merged bool) (
 	}
 	head := fleet.Head{Revision: tip.String(), Base: fork.String(), Before: r.files(ctx, before), After: r.files(ctx, after)}
 	for _, c := range walk {
-		commit := fleet.Commit{
-			Revision: c.Hash.String(), Message: c.Message, AuthorEmail: c.Author.Email, CommitterEmail: c.Committer.Email,
-		}
-		for _, p := range c.ParentHashes {
-			commit.Parents = append(commit.Parents, p.String())
-		}
-		head.Commits = append(head.Commits, commit)
+		head.Commits = append(head.Commits, converted(c))
 	}
 	return head, nil
 }

@@ -55,6 +55,9 @@ type CommitChange struct {
 	New      string       `json:"n"`
 }
 
+// Mark is in the message of every commit of ours.
+const Mark = trailerKey + ": "
+
 // Trailer keys.
 const (
 	trailerSchema  = "Otelshift-Schema"

@@ -492,8 +492,9 @@ func memberState(w Workload) fleet.BatchState {
 	return fleet.BatchVerified
 }
 
-// foldHistory quarantines what old reverts on the base branch took back. Old
-// batches need nothing: a workload at the target says so itself.
+// foldHistory lets our commits on the base branch speak for the workloads that
+// no listed pull request names: what an old revert took back is quarantined,
+// and what an old batch brought to this target was there.
 func (l *Ledger) foldHistory() {
 	decided := map[string]bool{}
 	for id := range l.workloads {
@@ -505,13 +506,28 @@ func (l *Ledger) foldHistory() {
 				continue
 			}
 			decided[change.Workload] = true
-			if c.Kind == fleet.RecordRevert && c.Target == l.in.TargetHash {
-				l.workloads[change.Workload] = Workload{
-					ID: change.Workload, State: fleet.StateReverted, Batch: c.Number, Wave: c.Wave, Target: c.Target, Attempt: c.Attempt,
-					Newest: true, PullRequest: fleet.PullRequestLink{Number: c.Of},
-					Reason: fmt.Sprintf("it failed in pull request #%d and was taken back", c.Of),
-				}
+			if c.Target == l.in.TargetHash {
+				l.workloads[change.Workload] = l.remembered(c, change)
 			}
 		}
 	}
+}
+
+// remembered is a workload by the newest commit of ours that names it.
+func (l Ledger) remembered(c Commit, change CommitChange) Workload {
+	w := Workload{
+		ID: change.Workload, State: fleet.StateCurrent, Batch: c.Number, Wave: c.Wave, Target: c.Target, Attempt: c.Attempt,
+		Newest: true, Record: fleet.RecordWorkload{ID: change.Workload, Action: change.Action, File: change.File},
+	}
+	if c.Kind != fleet.RecordRevert {
+		return w
+	}
+	w.State, w.PullRequest = fleet.StateReverted, fleet.PullRequestLink{Number: c.Of}
+	w.Reason = fmt.Sprintf("it failed in pull request #%d and was taken back", c.Of)
+	// The revert's own pull request may be younger than its batch's.
+	if r, ok := l.revertOf(c.Of, change.Workload); ok {
+		back, _ := r.member(change.Workload)
+		w.Retried, w.Revert = retried(r.Record, back), r.link()
+	}
+	return l.standing(w)
 }

@@ -79,6 +79,14 @@ func (l Ledger) Attempt(ids []fleet.ID) int {
 			}
 		}
 	}
+	// What was merged for this target once is not proposed again unless somebody
+	// wants it.
+	for _, c := range l.in.History {
+		if c.Kind == fleet.RecordBatch && c.Target == l.in.TargetHash &&
+			slices.ContainsFunc(c.Changes, func(change CommitChange) bool { return wanted[change.Workload] }) {
+			attempt = max(attempt, c.Attempt+1)
+		}
+	}
 	return attempt
 }
 
@@ -336,9 +344,13 @@ func (b Batch) Labels() (add, remove []string) {
 		want = fleet.LabelFailed
 	case fleet.BatchNeedsHuman:
 		want = fleet.LabelNeedsHuman
-	case fleet.BatchOpen, fleet.BatchClosed, fleet.BatchMerged, fleet.BatchSoaking, fleet.BatchUnknown:
+	case fleet.BatchClosed:
+		if slices.ContainsFunc(b.Workloads, func(w Workload) bool { return w.State == fleet.StateDeclined && !w.Retried }) {
+			want = fleet.LabelDeclined
+		}
+	case fleet.BatchOpen, fleet.BatchMerged, fleet.BatchSoaking, fleet.BatchUnknown:
 	}
-	for _, label := range []string{fleet.LabelFailed, fleet.LabelNeedsHuman, fleet.LabelVerified} {
+	for _, label := range []string{fleet.LabelDeclined, fleet.LabelFailed, fleet.LabelNeedsHuman, fleet.LabelVerified} {
 		switch {
 		case label == want && !b.PullRequest.HasLabel(label):
 			add = append(add, label)

@@ -181,14 +181,15 @@ func (c *fakeClock) pass(d time.Duration) { c.now = c.now.Add(d) }
 
 // fakeRepo is a git repository as maps.
 type fakeRepo struct {
-	f        *fakes
-	commits  map[string]*fakeCommit
-	main     string
-	branches map[string]string
-	pulls    map[int]string // refs/pull/N/head
-	clones   int
-	heads    int // reads of pull requests and branches
-	fail     error
+	f         *fakes
+	commits   map[string]*fakeCommit
+	main      string
+	branches  map[string]string
+	pulls     map[int]string // refs/pull/N/head
+	clones    int
+	heads     int // reads of pull requests and branches
+	histories int // reads of the history
+	fail      error
 }
 
 type fakeCommit struct {
@@ -320,6 +321,29 @@ func (r *fakeRepo) Contains(_ context.Context, revision, ancestor string) (bool,
 	return false, nil
 }
 
+func (r *fakeRepo) History(_ context.Context, mark string, _ time.Time, enough func(fleet.Commit) bool) ([]fleet.Commit, error) {
+	var found []fleet.Commit
+	seen := map[string]bool{}
+	for queue := []string{r.main}; len(queue) > 0; {
+		at := queue[0]
+		queue = queue[1:]
+		c := r.commits[at]
+		if seen[at] {
+			continue
+		}
+		seen[at] = true
+		if strings.Contains(c.message, mark) {
+			found = append(found, fleet.Commit{Revision: at, Parents: c.parents, Message: c.message, AuthorEmail: c.author, CommitterEmail: c.committer})
+			if enough(found[len(found)-1]) {
+				break
+			}
+		}
+		queue = append(queue, c.parents...)
+	}
+	r.histories++
+	return found, nil
+}
+
 // fakeImages is a registry.
 type fakeImages struct {
 	mu        sync.Mutex
@@ -409,9 +433,18 @@ func (g *fakeForge) Identity(context.Context) (string, error) {
 	return g.f.identity, nil
 }
 
-func (g *fakeForge) List(context.Context, time.Time) ([]fleet.PullRequest, error) {
+func (g *fakeForge) List(_ context.Context, since time.Time) (fleet.Listing, error) {
 	g.reads++
-	return slices.Clone(g.pulls), nil
+	var l fleet.Listing
+	for _, p := range g.pulls {
+		lasting := p.State == fleet.PullRequestOpen || slices.ContainsFunc(fleet.LastingLabels(), p.HasLabel)
+		if p.Updated.Before(since) && !lasting {
+			l.Older = true
+			continue
+		}
+		l.PullRequests = append(l.PullRequests, p)
+	}
+	return l, nil
 }
 
 func (g *fakeForge) at(number int) *fleet.PullRequest { return &g.pulls[number-1] }
@@ -439,6 +472,7 @@ func (g *fakeForge) Edit(_ context.Context, number int, edit fleet.PullRequestEd
 	}
 	g.f.wrote("edit #%d", number)
 	pull := g.at(number)
+	pull.Updated = g.f.clock.now
 	if edit.Body != nil {
 		pull.Body = *edit.Body
 	}
@@ -454,6 +488,7 @@ func (g *fakeForge) Label(_ context.Context, number int, add, remove []string) e
 	}
 	g.f.wrote("label #%d +%v -%v", number, add, remove)
 	g.at(number).Labels = mergeLabels(g.at(number).Labels, add, remove)
+	g.at(number).Updated = g.f.clock.now
 	return nil
 }
 
@@ -494,13 +529,14 @@ func (g *fakeForge) merge(number int) {
 		files: files, message: fmt.Sprintf("Merge #%d", number), author: "dana@example.com", committer: "noreply@github.com", parents: []string{r.main, head.Revision},
 	})
 	pull.State, pull.MergeRevision, pull.Merged, pull.Closed = fleet.PullRequestMerged, r.main, g.f.clock.now, g.f.clock.now
+	pull.Updated = g.f.clock.now
 	delete(r.branches, pull.Branch)
 	g.f.cluster.sync()
 }
 
 // close is a person closing without merging.
 func (g *fakeForge) close(number int) {
-	g.at(number).State, g.at(number).Closed = fleet.PullRequestClosed, g.f.clock.now
+	g.at(number).State, g.at(number).Closed, g.at(number).Updated = fleet.PullRequestClosed, g.f.clock.now, g.f.clock.now
 }
 
 // health is how a workload's pods do with the new template.

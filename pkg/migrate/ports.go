@@ -28,6 +28,9 @@ type Manifests interface {
 	PullRequestHead(ctx context.Context, number int) (fleet.Head, error)
 	// Contains reports whether revision has ancestor in its history, or is it.
 	Contains(ctx context.Context, revision, ancestor string) (bool, error)
+	// History returns the commits of the base branch whose message holds mark,
+	// newest first, back to since or to one of which enough is true.
+	History(ctx context.Context, mark string, since time.Time, enough func(fleet.Commit) bool) ([]fleet.Commit, error)
 }
 
 // Images rebuilds images.
@@ -49,9 +52,10 @@ type Images interface {
 type PullRequests interface {
 	// Identity is our own login.
 	Identity(ctx context.Context) (string, error)
-	// List returns our pull requests onto the base branch, in every state,
-	// that were updated since; newest update first.
-	List(ctx context.Context, since time.Time) ([]fleet.PullRequest, error)
+	// List returns our pull requests onto the base branch: in every state, if
+	// they were updated since, newest update first; and older ones that are open
+	// or carry one of fleet.LastingLabels.
+	List(ctx context.Context, since time.Time) (fleet.Listing, error)
 	Open(ctx context.Context, spec fleet.PullRequestSpec) (fleet.PullRequest, error)
 	Edit(ctx context.Context, number int, edit fleet.PullRequestEdit) error
 	Label(ctx context.Context, number int, add, remove []string) error

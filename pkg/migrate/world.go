@@ -16,9 +16,13 @@ import (
 	"github.com/otelshift/otelshift/pkg/plan"
 )
 
-// window is how far back pull requests are listed. What was decided earlier is
-// in the base branch: a workload at the target needs no pull request to say so.
-const window = 180 * 24 * time.Hour
+// window is how far back pull requests are listed. Of what ended earlier the
+// forge still names what was declined or holds; the rest is in our commits on
+// the base branch, which are read memory back.
+const (
+	window = 180 * 24 * time.Hour
+	memory = 5 * 365 * 24 * time.Hour
+)
 
 // world is what one run knows before it decides anything.
 type world struct {
@@ -29,6 +33,8 @@ type world struct {
 	target   string // hash
 	identity string
 	pulls    []fleet.PullRequest // ours, newest first
+	older    bool                // there were more of ours before those
+	history  []ledger.Commit     // ours on the base branch, newest first; read only if older
 	ledger   ledger.Ledger
 	restored map[int]fleet.Record // by pull request: recomputed from its commit
 	// commits are the workloads that our own commits of merged pull requests
@@ -59,6 +65,9 @@ func (m *Migration) look(ctx context.Context) (*world, error) {
 		return nil, err
 	}
 	w.target = plan.TargetHash(m.opt.Config, w.payload)
+	if err := m.remember(ctx, w); err != nil {
+		return nil, err
+	}
 	m.fold(w)
 	m.restore(ctx, w)
 	return w, nil
@@ -112,11 +121,41 @@ func (m *Migration) list(ctx context.Context, w *world) error {
 	if err != nil {
 		return fmt.Errorf("asking the forge who we are: %w", err)
 	}
-	pulls, err := m.ports.PullRequests.List(ctx, m.now().Add(-window))
+	listing, err := m.ports.PullRequests.List(ctx, m.now().Add(-window))
 	if err != nil {
 		return fmt.Errorf("listing pull requests: %w", err)
 	}
-	w.identity, w.pulls = identity, pulls
+	w.identity, w.pulls, w.older = identity, listing.PullRequests, listing.Older
+	return nil
+}
+
+// remember reads from our commits on the base branch what is older than the
+// pull requests that were listed. Where the first batch is among the recent
+// ones there is nothing older.
+func (m *Migration) remember(ctx context.Context, w *world) error {
+	since := m.now().Add(-window)
+	if !w.older || slices.ContainsFunc(w.pulls, func(p fleet.PullRequest) bool {
+		r, err := ledger.Decode(p.Body)
+		return !p.Updated.Before(since) && err == nil && r.Kind == fleet.RecordBatch && r.Number == 1
+	}) {
+		return nil
+	}
+	m.event(Event{Stage: StageClone, Subject: m.spec.Repository.URL, Message: "reading the history of earlier batches"})
+	commits, err := m.ports.Manifests.History(ctx, ledger.Mark, m.now().Add(-memory), func(c fleet.Commit) bool {
+		own, err := ledger.ParseCommit(c.Message)
+		return err == nil && own.Kind == fleet.RecordBatch && own.Number == 1
+	})
+	if err != nil {
+		return fmt.Errorf("reading the manifest repository's history: %w", err)
+	}
+	for _, c := range commits {
+		own, err := ledger.ParseCommit(c.Message)
+		if err != nil {
+			m.log.DebugContext(ctx, "passing over a commit that looks like ours", "revision", c.Revision, "error", err)
+			continue
+		}
+		w.history = append(w.history, own)
+	}
 	return nil
 }
 
@@ -125,7 +164,7 @@ func (m *Migration) fold(w *world) {
 	w.ledger = ledger.Fold(ledger.Input{
 		PullRequests: w.pulls, Identity: w.identity, BranchPrefix: m.spec.PullRequest.BranchPrefix,
 		TargetHash: w.target, Now: m.now(), Wait: m.spec.Batch.Wait, Gate: m.spec.Verify.Gate.Std(), MaxOpen: m.spec.Batch.MaxOpen,
-		Restored: w.restored,
+		Restored: w.restored, History: w.history,
 	})
 }
 

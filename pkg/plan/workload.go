@@ -312,7 +312,11 @@ func (m *maker) policy(d *draft) {
 		d.block(fleet.CodeQuarantined, d.w.Place, was.Reason+"; "+retry)
 	case fleet.StateDeclined:
 		d.block(fleet.CodeDeclined, d.w.Place, was.Reason+"; "+retry)
-	case fleet.StatePending, fleet.StateProposed, fleet.StateCurrent, fleet.StateSkipped, fleet.StateBlocked, fleet.StateUnread:
+	case fleet.StatePending, fleet.StateProposed, fleet.StateSkipped, fleet.StateBlocked, fleet.StateUnread:
+	case fleet.StateCurrent:
+		if d.plan.Action != fleet.ActionRebuild && was.Record.Action == d.plan.Action {
+			d.block(fleet.CodeDeclined, d.w.Place, fmt.Sprintf("batch %d brought it to this target, and somebody changed it back since", was.Batch))
+		}
 	case fleet.StateMerged, fleet.StateSoaking, fleet.StateVerified, fleet.StateFailed, fleet.StateReverting, fleet.StateNotCausedByUs,
 		fleet.StateInconclusive, fleet.StateNeedsHuman, fleet.StateUnknown:
 		if was.Target == m.target && d.plan.Action != fleet.ActionRebuild && was.Record.Action == d.plan.Action && !was.Retried {

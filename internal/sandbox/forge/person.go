@@ -88,8 +88,8 @@ func (f *Forge) Comment(number int, login, body string) error {
 // EditBody replaces the body of a pull request or issue as a person: this is
 // how boxes are ticked.
 func (f *Forge) EditBody(number int, login, body string) error {
-	return f.as(number, login, func(t *thread, _ *account) error {
-		t.body, t.updated = body, f.options.Now()
+	return f.as(number, login, func(t *thread, by *account) error {
+		f.setBody(t, by, body)
 		return nil
 	})
 }

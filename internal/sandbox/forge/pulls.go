@@ -223,7 +223,7 @@ func (f *Forge) updateText(c *call, t *thread, resource string) (reply, bool) {
 		f.note(t, "renamed", c.user, "", "")
 	}
 	if setBody {
-		t.body, t.updated = body, f.options.Now()
+		f.setBody(t, c.user, body)
 	}
 	return reply{}, false
 }

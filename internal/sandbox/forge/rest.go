@@ -292,60 +292,6 @@ func (f *Forge) deleteRef(c *call) reply {
 	return reply{status: http.StatusNoContent}
 }
 
-// graphql knows one mutation, enablePullRequestAutoMerge, and who asks.
-func (f *Forge) graphql(c *call) reply {
-	problem := func(kind, message string) reply {
-		r := ok(object{"data": object{"enablePullRequestAutoMerge": nil}, "errors": []object{{
-			"type": kind, "path": []string{"enablePullRequestAutoMerge"}, "message": message,
-		}}})
-		r.quiet = true
-		return r
-	}
-	query, _ := c.text("query")
-	if strings.Contains(query, "viewer") {
-		r := ok(object{"data": object{"viewer": object{"login": c.user.Login}}})
-		r.quiet = true
-		return r
-	}
-	if !strings.Contains(query, "enablePullRequestAutoMerge") {
-		return problem("INVALID", "The forge of the sandbox knows enablePullRequestAutoMerge only")
-	}
-	variables, _ := c.body["variables"].(map[string]any)
-	find := func(names ...string) string {
-		for _, name := range names {
-			if s, isString := variables[name].(string); isString {
-				return s
-			}
-		}
-		if input, isObject := variables["input"].(map[string]any); isObject {
-			for _, name := range names {
-				if s, isString := input[name].(string); isString {
-					return s
-				}
-			}
-		}
-		return ""
-	}
-	id, method := find("pullRequestId", "id"), cmp.Or(find("mergeMethod", "method"), "MERGE")
-	for _, t := range f.threads {
-		if t.pull == nil || node("PR", int64(t.number)) != id {
-			continue
-		}
-		switch {
-		case !f.options.AllowAutoMerge:
-			return problem("UNPROCESSABLE", "Pull request Auto merge is not allowed for this repository")
-		case !t.open || t.pull.draft:
-			return problem("UNPROCESSABLE", "Pull request is not in the correct state")
-		}
-		t.pull.auto, t.pull.autoBy = strings.ToLower(method), c.user
-		f.note(t, "auto_merge_enabled", c.user, "", "")
-		return ok(object{"data": object{"enablePullRequestAutoMerge": object{"pullRequest": object{
-			"id": id, "number": t.number, "autoMergeRequest": object{"mergeMethod": method, "enabledAt": stamp(t.updated)},
-		}}}})
-	}
-	return problem("NOT_FOUND", "Could not resolve to a node with the global id of '"+id+"'")
-}
-
 // verifyApp checks the JWT of a GitHub App.
 func (f *Forge) verifyApp(c *call) bool {
 	app := f.options.App

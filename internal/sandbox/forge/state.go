@@ -24,6 +24,7 @@ type thread struct {
 	assignees   []string
 	milestone   int
 	comments    []*comment
+	edits       []edit // of the body, the first text included
 	events      []event
 	pull        *pull
 }
@@ -71,6 +72,20 @@ type event struct {
 	when   time.Time
 }
 
+// edit is a body as somebody left it.
+type edit struct {
+	editor *account
+	body   string
+	when   time.Time
+}
+
+// setBody changes the body and remembers who did it.
+func (f *Forge) setBody(t *thread, by *account, body string) {
+	now := f.options.Now()
+	t.body, t.updated = body, now
+	t.edits = append(t.edits, edit{editor: by, body: body, when: now})
+}
+
 type label struct {
 	id                       int64
 	name, color, description string
@@ -114,6 +129,7 @@ func (t *thread) state() string {
 func (f *Forge) newThread(author *account, title, body string) *thread {
 	now := f.options.Now()
 	t := &thread{number: len(f.threads) + 1, title: title, body: body, author: author, open: true, created: now, updated: now}
+	t.edits = []edit{{editor: author, body: body, when: now}}
 	f.threads = append(f.threads, t)
 	return t
 }

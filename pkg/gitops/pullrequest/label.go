@@ -27,6 +27,8 @@ func look(label string) (color, description string) {
 		return "cf222e", "A workload failed after the merge"
 	case fleet.LabelNeedsHuman:
 		return "9a6700", "otelshift cannot decide this"
+	case fleet.LabelDeclined:
+		return "6e7781", "Closed without merging: its workloads are not proposed again for this target"
 	case fleet.LabelAccept:
 		return "8250df", "Say it: close the matter and go on"
 	case fleet.LabelRetry:

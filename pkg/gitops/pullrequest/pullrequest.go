@@ -128,14 +128,31 @@ func Believed(p fleet.PullRequest, login, prefix string) bool {
 }
 
 // List returns our pull requests onto the base branch, in every state, that
-// were updated since; newest update first. It asks once per hundred. What
-// imitates ours is left out and logged.
-func (c *Client) List(ctx context.Context, since time.Time) ([]fleet.PullRequest, error) {
+// were updated since, newest update first, and older ones that are open or
+// labelled as deciding something. It asks once per hundred. What imitates ours
+// is left out and logged.
+func (c *Client) List(ctx context.Context, since time.Time) (fleet.Listing, error) {
 	login, err := c.Identity(ctx)
 	if err != nil {
-		return nil, err
+		return fleet.Listing{}, err
 	}
-	var found []fleet.PullRequest
+	found, all, err := c.recent(ctx, login, since)
+	if err != nil || all {
+		return fleet.Listing{PullRequests: found}, err
+	}
+	old, ever, err := c.older(ctx, login, since)
+	if err != nil {
+		return fleet.Listing{}, err
+	}
+	// One that was touched between the two calls is in both.
+	old = slices.DeleteFunc(old, func(p fleet.PullRequest) bool {
+		return slices.ContainsFunc(found, func(o fleet.PullRequest) bool { return o.Number == p.Number })
+	})
+	return fleet.Listing{PullRequests: append(found, old...), Older: ever || len(found) > 0}, nil
+}
+
+// recent lists what was updated since; all: nothing is older.
+func (c *Client) recent(ctx context.Context, login string, since time.Time) (found []fleet.PullRequest, all bool, err error) {
 	seen := map[int]bool{} // a list that changes while it is read repeats entries
 	o := &github.PullRequestListOptions{
 		State: "all", Base: c.options.Base, Sort: "updated", Direction: "desc", ListOptions: github.ListOptions{PerPage: 100},
@@ -143,12 +160,12 @@ func (c *Client) List(ctx context.Context, since time.Time) ([]fleet.PullRequest
 	for {
 		list, res, err := c.client.PullRequests.List(ctx, c.owner, c.repo, o)
 		if err != nil {
-			return nil, c.fail("listing pull requests", err)
+			return nil, false, c.fail("listing pull requests", err)
 		}
 		for _, raw := range list {
 			p := c.convert(raw)
 			if p.Updated.Before(since) {
-				return found, nil
+				return found, false, nil
 			}
 			if seen[p.Number] {
 				continue
@@ -162,7 +179,7 @@ func (c *Client) List(ctx context.Context, since time.Time) ([]fleet.PullRequest
 			}
 		}
 		if res.NextPage == 0 {
-			return found, nil
+			return found, true, nil
 		}
 		o.Page = res.NextPage
 	}
@@ -275,6 +292,9 @@ func (c *Client) Comment(ctx context.Context, number int, topic, body string) er
 
 // graphql makes one GraphQL call; its errors come with status 200.
 func (c *Client) graphql(ctx context.Context, query string, variables map[string]any, data any) error {
+	if strings.HasPrefix(query, "query") {
+		ctx = context.WithValue(ctx, onlyReads{}, true)
+	}
 	q, err := c.client.NewRequest(http.MethodPost, c.address.GraphQL.String(), map[string]any{"query": query, "variables": variables})
 	if err != nil {
 		return err

@@ -13,6 +13,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os/exec"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -310,45 +311,88 @@ func TestListBelievesOnlyOurs(t *testing.T) {
 		t.Fatal(err)
 	}
 	var lines []string
-	for _, p := range got {
+	if got.Older {
+		t.Error("something older than all there is")
+	}
+	for _, p := range got.PullRequests {
 		lines = append(lines, fmt.Sprintf("#%d %s %s merged:%v closed:%v", p.Number, p.Branch, p.State, !p.Merged.IsZero(), !p.Closed.IsZero()))
 	}
 	want := []string{"#2 otelshift/2 closed merged:false closed:true", "#1 otelshift/1 merged merged:true closed:true"}
 	if diff := cmp.Diff(want, lines); diff != "" {
 		t.Errorf("List (-want +got):\n%s", diff)
 	}
-	if got[1].MergeRevision != f.Head(t.Context(), "main") {
-		t.Errorf("merge revision = %s, want main's head", got[1].MergeRevision)
+	if got.PullRequests[1].MergeRevision != f.Head(t.Context(), "main") {
+		t.Errorf("merge revision = %s, want main's head", got.PullRequests[1].MergeRevision)
 	}
 }
 
 func TestListAsksOncePerHundred(t *testing.T) {
 	f := start(t, nil)
 	g, _ := connect(t, f, func(o *pullrequest.Options) { o.Pace = 0 })
-	var updated time.Time
+	bob, _ := connect(t, f, func(o *pullrequest.Options) { o.Token, o.Pace = "bob-token", 0 })
 	for i := range 120 {
 		name := fmt.Sprintf("otelshift/%03d", i)
 		branch(t, f, name)
-		p, err := g.Open(t.Context(), fleet.PullRequestSpec{Branch: name, Title: name, Body: "b"})
-		if err != nil {
+		by := g
+		if i == 8 {
+			by = bob // an imitation that is open for long, with a label of ours
+		}
+		if _, err := by.Open(t.Context(), fleet.PullRequestSpec{Branch: name, Title: name, Body: "b"}); err != nil {
 			t.Fatal(err)
 		}
-		if i == 110 {
-			updated = p.Updated
+	}
+	if err := f.Label(5, "ada", fleet.LabelDeclined); err != nil {
+		t.Fatal(err)
+	}
+	if err := f.Label(6, "ada", fleet.LabelFailed, fleet.LabelBatch); err != nil {
+		t.Fatal(err)
+	}
+	if err := f.Label(9, "ada", fleet.LabelFailed); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := f.Merge(t.Context(), 6, forge.Squash, "ada"); err != nil {
+		t.Fatal(err)
+	}
+	for number := range 121 {
+		if number == 0 || number == 6 || number == 7 { // #7 stays open
+			continue
+		}
+		if err := f.ClosePull(number, "ada"); err != nil {
+			t.Fatal(err)
 		}
 	}
+	all, err := g.List(t.Context(), time.Time{})
+	if err != nil || all.Older || len(all.PullRequests) != 119 {
+		t.Fatalf("%d pull requests, older %v (%v), want 119 and nothing older", len(all.PullRequests), all.Older, err)
+	}
 	for _, test := range []struct {
-		since    time.Time
-		pulls    int
-		requests int
-	}{{time.Time{}, 120, 2}, {updated, 10, 1}} {
+		since     time.Time
+		want      []int // the last ones of the list
+		pulls     int
+		list, old int // requests
+	}{
+		{time.Time{}, nil, 119, 2, 0},
+		{all.PullRequests[9].Updated, []int{111, 5, 6, 7}, 13, 1, 1},
+	} {
 		f.ResetRequests()
 		got, err := g.List(t.Context(), test.since)
-		if err != nil || len(got) < test.pulls || len(got) > test.pulls+1 {
-			t.Errorf("since %s: %d pull requests (%v), want %d", test.since, len(got), err, test.pulls)
+		if n := len(got.PullRequests); err != nil || n != test.pulls || got.Older != (test.old > 0) {
+			t.Errorf("since %s: %d pull requests, older %v (%v), want %d", test.since, n, got.Older, err, test.pulls)
 		}
-		if n := f.Requests()["pulls/list"]; n != test.requests {
-			t.Errorf("since %s: %d requests, want %d", test.since, n, test.requests)
+		var last []int
+		for _, p := range got.PullRequests[max(0, len(got.PullRequests)-len(test.want)):] {
+			last = append(last, p.Number)
+			for _, o := range all.PullRequests {
+				if diff := cmp.Diff(o, p); o.Number == p.Number && diff != "" {
+					t.Errorf("#%d differs from what the list says (-list +older):\n%s", p.Number, diff)
+				}
+			}
+		}
+		if len(test.want) > 0 && !slices.Equal(last, test.want) {
+			t.Errorf("since %s: the last ones are %v, want %v", test.since, last, test.want)
+		}
+		if r := f.Requests(); r["pulls/list"] != test.list || r["graphql"] != test.old {
+			t.Errorf("since %s: requests %v, want %d and %d", test.since, r, test.list, test.old)
 		}
 	}
 }

@@ -98,8 +98,14 @@ func (t *transport) RoundTrip(q *http.Request) (*http.Response, error) {
 	}
 }
 
+// onlyReads marks the context of a request that changes nothing although it is
+// a POST: a GraphQL query.
+type onlyReads struct{}
+
 // writes tells requests that may change something.
-func writes(q *http.Request) bool { return q.Method != http.MethodGet && q.Method != http.MethodHead }
+func writes(q *http.Request) bool {
+	return q.Method != http.MethodGet && q.Method != http.MethodHead && q.Context().Value(onlyReads{}) == nil
+}
 
 func stumbled(status int) bool {
 	return status == http.StatusBadGateway || status == http.StatusServiceUnavailable || status == http.StatusGatewayTimeout

@@ -1,0 +1,121 @@
+package pullrequest
+
+import (
+	"context"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/otelshift/otelshift/pkg/fleet"
+)
+
+// older asks, in one call per hundred, for what the list of recent pull
+// requests leaves out and a run must know all the same: those of ours that are
+// open, and those whose label says that they decide something, however long
+// nobody has touched them. ever is false when none of ours was ever opened.
+//
+// Only GraphQL takes several labels as "any of them";
+// https://docs.github.com/graphql/reference/objects#repository, pullRequests.
+const olderQuery = `query($owner: String!, $repo: String!, $base: String!, $batch: [String!], $lasting: [String!], $openAfter: String, $lastingAfter: String) {
+  repository(owner: $owner, name: $repo) {
+    ever: pullRequests(first: 1, labels: $batch) { totalCount }
+    open: pullRequests(first: 100, after: $openAfter, states: [OPEN], baseRefName: $base, orderBy: {field: UPDATED_AT, direction: ASC}) { ...page }
+    lasting: pullRequests(first: 100, after: $lastingAfter, states: [CLOSED, MERGED], labels: $lasting, baseRefName: $base, orderBy: {field: UPDATED_AT, direction: ASC}) { ...page }
+  }
+}
+fragment page on PullRequestConnection {
+  pageInfo { hasNextPage endCursor }
+  nodes {
+    number url title body state isDraft isCrossRepository headRefName headRefOid baseRefName
+    createdAt updatedAt closedAt mergedAt
+    author { __typename login }
+    mergeCommit { oid }
+    labels(first: 50) { nodes { name } }
+  }
+}`
+
+// olderPage is one connection of the answer.
+type olderPage struct {
+	PageInfo struct {
+		HasNextPage bool
+		EndCursor   string
+	}
+	Nodes []olderNode
+}
+
+type olderNode struct {
+	Number                                           int
+	URL, Title, Body, State, HeadRefName, HeadRefOid string
+	BaseRefName                                      string
+	IsDraft, IsCrossRepository                       bool
+	CreatedAt, UpdatedAt, ClosedAt, MergedAt         time.Time
+	Author                                           struct {
+		Typename string `json:"__typename"`
+		Login    string
+	}
+	MergeCommit struct{ Oid string }
+	Labels      struct{ Nodes []struct{ Name string } }
+}
+
+func (n olderNode) convert() fleet.PullRequest {
+	p := fleet.PullRequest{
+		Number: n.Number, URL: n.URL, Title: n.Title, Body: n.Body, Branch: n.HeadRefName, HeadRevision: n.HeadRefOid, Base: n.BaseRefName,
+		Author: n.Author.Login, Draft: n.IsDraft, FromBase: !n.IsCrossRepository,
+		Created: n.CreatedAt, Updated: n.UpdatedAt, Closed: n.ClosedAt, Merged: n.MergedAt,
+	}
+	// REST calls a bot by its name with this behind it, GraphQL without.
+	if n.Author.Typename == "Bot" {
+		p.Author = strings.TrimSuffix(p.Author, "[bot]") + "[bot]"
+	}
+	switch n.State {
+	case "MERGED":
+		p.State, p.MergeRevision = fleet.PullRequestMerged, n.MergeCommit.Oid
+	case "OPEN":
+		p.State = fleet.PullRequestOpen
+	default:
+		p.State = fleet.PullRequestClosed
+	}
+	for _, l := range n.Labels.Nodes {
+		p.Labels = append(p.Labels, l.Name)
+	}
+	slices.Sort(p.Labels)
+	return p
+}
+
+func (c *Client) older(ctx context.Context, login string, since time.Time) (found []fleet.PullRequest, ever bool, err error) {
+	variables := map[string]any{
+		"owner": c.owner, "repo": c.repo, "base": c.options.Base, "batch": []string{fleet.LabelBatch}, "lasting": fleet.LastingLabels(),
+	}
+	for {
+		var answer struct {
+			Repository struct {
+				Ever          struct{ TotalCount int }
+				Open, Lasting olderPage
+			}
+		}
+		if err := c.graphql(ctx, olderQuery, variables, &answer); err != nil {
+			return nil, false, c.fail("listing older pull requests", err)
+		}
+		ever = answer.Repository.Ever.TotalCount > 0
+		more := false
+		for cursor, page := range map[string]olderPage{"openAfter": answer.Repository.Open, "lastingAfter": answer.Repository.Lasting} {
+			recent := false
+			for _, n := range page.Nodes {
+				p := n.convert()
+				recent = recent || !p.Updated.Before(since)
+				if p.Updated.Before(since) && Believed(p, login, c.options.BranchPrefix) {
+					found = append(found, p)
+				}
+			}
+			if page.PageInfo.EndCursor != "" {
+				variables[cursor] = page.PageInfo.EndCursor // past the end there is nothing
+			}
+			more = more || page.PageInfo.HasNextPage && !recent
+		}
+		if !more {
+			break
+		}
+	}
+	slices.SortFunc(found, func(a, b fleet.PullRequest) int { return b.Updated.Compare(a.Updated) })
+	return found, ever || len(found) > 0, nil
+}
