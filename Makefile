@@ -33,8 +33,8 @@ e2e: build ## journeys over real servers
 	$(if $(E2E),$(GOTEST) -tags e2e -count=1 -timeout 30m $(addprefix ./,$(E2E)),@echo "no tests behind the tag e2e")
 
 .PHONY: e2e-full
-e2e-full: build ## e2e with the slow oracles
-	$(if $(E2E)$(FULL),$(GOTEST) -tags e2e,e2e_full -count=1 -timeout 90m $(addprefix ./,$(sort $(E2E) $(FULL))),@echo "no tests behind the tag e2e_full")
+e2e-full: build ## e2e with the slow oracles; screenshots are kept in _artifacts/ beside their test
+	$(if $(E2E)$(FULL),$(GOTEST) -tags e2e,e2e_full -count=1 -timeout 90m -artifacts $(addprefix ./,$(sort $(E2E) $(FULL))),@echo "no tests behind the tag e2e_full")
 
 .PHONY: bench
 bench: ## benchmarks, once each

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime/debug"
 	"time"
 
 	"github.com/urfave/cli/v2"
@@ -133,6 +134,20 @@ func (e *env) output(c *cli.Context, v any, text string) error {
 // style is how text for stdout is drawn.
 func (e *env) style() dashboard.Style {
 	return dashboard.Style{Color: e.Color, Width: e.Width}
+}
+
+// page is what pages say of themselves.
+func (e *env) page() dashboard.Page {
+	info, _ := debug.ReadBuildInfo()
+	return dashboard.Page{At: e.Now(), Version: versionOf(info).Version}
+}
+
+// printPage writes a page, unless making it failed.
+func (e *env) printPage(page string, err error) error {
+	if err != nil {
+		return err
+	}
+	return e.print(page)
 }
 
 // problems says each failure that did not stop the others, and fails.

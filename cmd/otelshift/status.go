@@ -2,10 +2,15 @@ package main
 
 import (
 	"fmt"
+	"log/slog"
+	"path"
+	"path/filepath"
+	"strings"
 
 	"github.com/urfave/cli/v2"
 
 	"github.com/otelshift/otelshift/pkg/dashboard"
+	"github.com/otelshift/otelshift/pkg/fleet"
 	"github.com/otelshift/otelshift/pkg/migrate"
 )
 
@@ -17,9 +22,10 @@ func statusCommand(e *env) *cli.Command {
 
 Examples:
   otelshift status
+  otelshift status -o html > fleet.html
   otelshift status -o markdown --fail-on failed`,
 		Flags: []cli.Flag{
-			dirFlag(), offlineFlag(), cacheDirFlag(), outputFlag("text", "json", "markdown"),
+			dirFlag(), offlineFlag(), cacheDirFlag(), outputFlag("text", "json", "markdown", "html"),
 			&cli.StringSliceFlag{Name: "fail-on", Usage: "exit 4 if a workload is in `STATE`, or if anything is \"remaining\"; repeatable"},
 		},
 		Action: func(c *cli.Context) error {
@@ -45,27 +51,58 @@ Examples:
 				err = e.printJSON(state)
 			case "markdown":
 				err = e.print(dashboard.FleetMarkdown(state))
+			case "html":
+				err = e.printPage(dashboard.FleetHTML(state, e.page()))
 			default:
 				err = e.print(dashboard.FleetText(state, e.style()))
 			}
 			if err != nil {
 				return err
 			}
-			for _, name := range c.StringSlice("fail-on") {
-				n := state.Summary[name]
-				switch name {
-				case "remaining":
-					n = len(state.Remaining)
-				case "failed": // its revert may wait to be merged
-					n += state.Summary["reverting"]
-				}
-				if n > 0 {
-					return found(fmt.Sprintf("%d %s", n, name), "")
-				}
-			}
-			return nil
+			return e.failOn(c, state)
 		},
 	}
+}
+
+// failOn is exit code 4 where --fail-on found something. In a workflow every
+// place that is left of SkyWalking becomes an annotation.
+func (e *env) failOn(c *cli.Context, state fleet.Fleet) error {
+	for _, name := range c.StringSlice("fail-on") {
+		n := state.Summary[name]
+		switch fleet.State(name) { //nolint:exhaustive // the others mean what they say
+		case "remaining":
+			if len(state.Remaining) == 0 {
+				continue
+			}
+			if e.logFormat != logText {
+				for _, r := range state.Remaining {
+					e.say(c.Context, r.What, e.at(c, r.Place)...)
+				}
+			}
+			return found("SkyWalking is left in "+counted(len(state.Remaining), "place"), `docs/operations.md, "it is finished", says what each kind of place needs`)
+		case fleet.StateFailed: // its revert may wait to be merged
+			n += state.Summary[string(fleet.StateReverting)]
+		}
+		switch {
+		case n == 1:
+			return found("1 workload is "+name, "")
+		case n > 1:
+			return found(fmt.Sprintf("%d workloads are %s", n, name), "")
+		}
+	}
+	return nil
+}
+
+// at is a place in the manifest repository as log attributes. A forge wants
+// the path from the workspace, where a local checkout may be a folder.
+func (e *env) at(c *cli.Context, p fleet.Place) []slog.Attr {
+	file := p.File
+	if c.IsSet("dir") {
+		if dir, err := filepath.Rel(e.Dir, e.path(c.String("dir"))); err == nil && !strings.HasPrefix(dir, "..") {
+			file = path.Join(filepath.ToSlash(dir), file)
+		}
+	}
+	return []slog.Attr{slog.String("file", file), slog.Int("line", p.Line), slog.Int("column", p.Column)}
 }
 
 func inspectCommand(e *env) *cli.Command {

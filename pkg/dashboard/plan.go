@@ -6,7 +6,6 @@ import (
 	"strings"
 
 	"github.com/otelshift/otelshift/pkg/fleet"
-	"github.com/otelshift/otelshift/pkg/javaagent"
 )
 
 func itoa(n int) string { return strconv.Itoa(n) }
@@ -118,7 +117,7 @@ func planRow(w fleet.Planned, batch int) Row {
 		number = "batch " + itoa(batch)
 	}
 	what := string(w.Delivery)
-	if grades := gradeCounts(w); grades != "" {
+	if grades := gradeWords(w.Grades()); grades != "" {
 		what += " · " + grades
 	}
 	if n := len(w.Warnings); n > 0 {
@@ -128,23 +127,6 @@ func planRow(w fleet.Planned, batch int) Row {
 		what += " · " + plain(w.Reason.Message) + " (" + string(w.Reason.Code) + ")"
 	}
 	return Row{plain(w.ID.String()), plain(place), number, what}
-}
-
-// gradeCounts is "3 exact, 1 collector".
-func gradeCounts(w fleet.Planned) string {
-	counts := map[javaagent.Grade]int{}
-	for _, c := range w.Containers {
-		for _, o := range c.Options {
-			counts[o.Grade]++
-		}
-	}
-	var parts []string
-	for _, g := range []javaagent.Grade{javaagent.Exact, javaagent.Approximate, javaagent.Collector, javaagent.Code, javaagent.Lost} {
-		if counts[g] > 0 {
-			parts = append(parts, itoa(counts[g])+" "+string(g))
-		}
-	}
-	return strings.Join(parts, ", ")
 }
 
 // planSummary counts, and says what to do next.
@@ -209,7 +191,7 @@ func PlanMarkdown(p fleet.Plan) string {
 					number = itoa(batch[w.ID.String()])
 				}
 				fmt.Fprintf(&text, "| %s | %s | %s | %s | %s | %d |\n", code(w.ID.String()), code(fleet.Place{File: w.File, Line: w.Line}.String()),
-					number, w.Delivery, gradeCounts(w), len(w.Warnings))
+					number, w.Delivery, gradeWords(w.Grades()), len(w.Warnings))
 			}
 			continue
 		}

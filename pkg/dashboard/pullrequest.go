@@ -95,7 +95,7 @@ func batchHead(in BatchBodyInput, room int) string {
 	rows := make([]string, 0, len(in.Members))
 	for _, w := range in.Members {
 		rows = append(rows, fmt.Sprintf("| %s<br>%s | %s | %s | %s |\n", code(w.ID.String()), code(fleet.Place{File: w.File, Line: w.Line}.String()),
-			imageCell(w), gradeCounts(w), zeroDash(len(w.Warnings))))
+			imageCell(w), gradeWords(w.Grades()), zeroDash(len(w.Warnings))))
 	}
 	text.WriteString(fit(rows, room-len([]rune(text.String()))-sentences, func(left int) string {
 		return fmt.Sprintf("\n%s do not fit here.\n", count(left, "more workload"))

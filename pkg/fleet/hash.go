@@ -31,10 +31,11 @@ func (e Effect) Record() RecordEffect {
 // OptionHash is a JVM option as records hold it: its name, up to the first "="
 // or ":", then "=" and HashValue of all of it.
 func OptionHash(option string) string {
-	return optionName(option) + "=" + HashValue(option)
+	return OptionName(option) + "=" + HashValue(option)
 }
 
-func optionName(option string) string {
+// OptionName is a JVM option up to the first "=" or ":".
+func OptionName(option string) string {
 	if i := strings.IndexAny(option, "=:"); i >= 0 {
 		return option[:i]
 	}

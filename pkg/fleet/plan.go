@@ -134,6 +134,24 @@ type Planned struct {
 	Inits []string `json:"-"`
 }
 
+// Grades counts by grade what becomes of the workload's options, those that
+// only we add left out; nil without any.
+func (p Planned) Grades() map[string]int {
+	var counts map[string]int
+	for _, c := range p.Containers {
+		for _, o := range c.Options {
+			if o.From == "" {
+				continue
+			}
+			if counts == nil {
+				counts = map[string]int{}
+			}
+			counts[string(o.Grade)]++
+		}
+	}
+	return counts
+}
+
 // BatchPlan names the workloads of one future pull request.
 type BatchPlan struct {
 	Number    int      `json:"number"`

@@ -118,6 +118,8 @@ type RecordWorkload struct {
 	// Options are what the configuration had us write into the workload, in
 	// OptionHash's form: a later upgrade takes out just those. Nil: not known.
 	Options []string `json:"options,omitempty"`
+	// Grades counts the options that were translated, by grade.
+	Grades map[string]int `json:"grades,omitempty"`
 	// Answered: a person accepted or retried this workload's failure or open
 	// question; it holds nothing any more.
 	Answered bool `json:"answered,omitempty"`

@@ -1,6 +1,10 @@
 package fleet
 
-import "time"
+import (
+	"time"
+
+	"github.com/otelshift/otelshift/pkg/javaagent"
+)
 
 // State is where a workload stands; DESIGN: "States".
 type State string
@@ -53,7 +57,18 @@ type Fleet struct {
 	Workloads  []WorkloadStatus `json:"workloads"`
 	Remaining  []Remaining      `json:"remaining"`
 	Files      []FileReason     `json:"files,omitempty"`
-	Next       string           `json:"next,omitempty"` // what happens next, and who has to act
+	// Options are those of workloads that are still to be changed, most used
+	// first.
+	Options []OptionUse `json:"options,omitempty"`
+	Next    string      `json:"next,omitempty"` // what happens next, and who has to act
+}
+
+// OptionUse is one option over the fleet.
+type OptionUse struct {
+	Option    string          `json:"option"` // its name, without a value
+	Grade     javaagent.Grade `json:"grade"`
+	Workloads int             `json:"workloads"`
+	Blocks    int             `json:"blocks,omitempty"` // workloads that it blocks
 }
 
 // Pause says why no new batch is proposed.
@@ -84,15 +99,17 @@ type BatchStatus struct {
 
 // WorkloadStatus is one workload's state with its evidence.
 type WorkloadStatus struct {
-	ID          ID               `json:"id"`
-	State       State            `json:"state"`
-	Since       time.Time        `json:"since,omitzero"`
-	Batch       int              `json:"batch,omitempty"`
-	Wave        string           `json:"wave,omitempty"`
-	Owner       string           `json:"owner,omitempty"`
-	Image       *ImageChange     `json:"image,omitempty"`
-	Reason      *Reason          `json:"reason,omitempty"`
-	Verdict     *Verdict         `json:"verdict,omitempty"`
+	ID      ID           `json:"id"`
+	State   State        `json:"state"`
+	Since   time.Time    `json:"since,omitzero"`
+	Batch   int          `json:"batch,omitempty"`
+	Wave    string       `json:"wave,omitempty"`
+	Owner   string       `json:"owner,omitempty"`
+	Image   *ImageChange `json:"image,omitempty"`
+	Reason  *Reason      `json:"reason,omitempty"`
+	Verdict *Verdict     `json:"verdict,omitempty"`
+	// Grades counts its options by grade.
+	Grades      map[string]int   `json:"grades,omitempty"`
 	PullRequest int              `json:"pullRequest,omitempty"`
 	Revert      *PullRequestLink `json:"revert,omitempty"`
 }

@@ -14,7 +14,7 @@ const (
 // section 2.
 type Grade string
 
-// The grades, best first.
+// The grades, best first; Grades lists them.
 const (
 	Exact       Grade = "exact"
 	Approximate Grade = "approximate"
@@ -22,6 +22,9 @@ const (
 	Code        Grade = "code"
 	Lost        Grade = "lost"
 )
+
+// Grades lists every grade, best first.
+func Grades() []Grade { return []Grade{Exact, Approximate, Collector, Code, Lost} }
 
 // Option is the fate of one option. Secret-looking values are redacted.
 type Option struct {

@@ -1,10 +1,12 @@
 package ledger
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 
 	"github.com/otelshift/otelshift/pkg/fleet"
+	"github.com/otelshift/otelshift/pkg/javaagent"
 )
 
 // Fleet joins what the manifests say (the plan) with what the pull requests
@@ -34,6 +36,7 @@ func (l Ledger) Fleet(p fleet.Plan, remaining []fleet.Remaining) fleet.Fleet {
 	for _, w := range f.Workloads {
 		f.Summary[string(w.State)]++
 	}
+	f.Options = optionUses(p)
 	f.Next = l.next(f, p)
 	return f
 }
@@ -74,10 +77,52 @@ func (l Ledger) fill(fw *fleet.WorkloadStatus, w Workload) {
 	if w.Record.Image != nil {
 		fw.Image = w.Record.Image
 	}
+	if w.Record.Grades != nil {
+		fw.Grades = w.Record.Grades
+	}
+}
+
+// optionUses counts the options of what is still to be changed.
+func optionUses(p fleet.Plan) []fleet.OptionUse {
+	type key struct {
+		option string
+		grade  javaagent.Grade
+	}
+	uses := map[key]*fleet.OptionUse{}
+	for _, w := range p.Workloads {
+		counted := map[key]bool{} // two containers of one workload are one workload
+		blocking := map[key]bool{}
+		for _, c := range w.Containers {
+			for _, o := range c.Options {
+				k := key{fleet.OptionName(o.From), o.Grade}
+				if k.option == "" {
+					continue // ours, not theirs
+				}
+				if uses[k] == nil {
+					uses[k] = &fleet.OptionUse{Option: k.option, Grade: k.grade}
+				}
+				if !counted[k] {
+					uses[k].Workloads++
+				}
+				if o.Blocks && !blocking[k] {
+					uses[k].Blocks++
+				}
+				counted[k], blocking[k] = true, blocking[k] || o.Blocks
+			}
+		}
+	}
+	var list []fleet.OptionUse
+	for _, u := range uses {
+		list = append(list, *u)
+	}
+	slices.SortFunc(list, func(a, b fleet.OptionUse) int {
+		return cmp.Or(cmp.Compare(b.Workloads, a.Workloads), cmp.Compare(a.Option, b.Option), cmp.Compare(a.Grade, b.Grade))
+	})
+	return list
 }
 
 func (l Ledger) fleetWorkload(p fleet.Planned) fleet.WorkloadStatus {
-	fw := fleet.WorkloadStatus{ID: p.ID, Wave: p.Wave, Owner: p.Owner, Reason: p.Reason}
+	fw := fleet.WorkloadStatus{ID: p.ID, Wave: p.Wave, Owner: p.Owner, Reason: p.Reason, Grades: p.Grades()}
 	for _, c := range p.Containers {
 		if c.Image != nil {
 			fw.Image = c.Image
