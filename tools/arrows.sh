@@ -11,7 +11,7 @@ work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 cd "$work"
 
-for dir in fleet javaagent yamledit config plan rollout rollout/cluster ledger dashboard kyamlfn manifest imagebuild gitops \
+for dir in fleet javaagent yamledit config plan rollout rollout/cluster ledger dashboard kyamlfn helmchart manifest imagebuild gitops \
 	gitops/pullrequest migrate survey; do
 	mkdir -p "pkg/$dir"
 	echo "package $(basename "$dir")" >"pkg/$dir/stub.go"
@@ -63,6 +63,9 @@ import_case views pkg/dashboard pkg/migrate
 import_case - pkg/dashboard pkg/ledger
 import_case surveys pkg/survey pkg/config
 import_case surveys pkg/survey os
+import_case charts pkg/helmchart pkg/manifest
+import_case charts pkg/helmchart net/http
+import_case - pkg/manifest pkg/helmchart
 import_case filters pkg/kyamlfn pkg/manifest
 import_case filters pkg/kyamlfn os
 import_case - pkg/kyamlfn pkg/yamledit

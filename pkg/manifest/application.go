@@ -107,7 +107,7 @@ func applicationSources(file *yamledit.File, object *yaml.Node, document, item i
 		}
 		s := helmSource{
 			kind: "Application", name: field(metadata, "name"), namespace: namespace, file: file.Name(), document: document, item: item,
-			object: object + ".helm", flagged: holdsFlag(helm), place: place(file, first(metadata)),
+			object: object + ".helm", flagged: marked(helm), place: place(file, first(metadata)),
 		}
 		if folder := field(source, "path"); folder != "" {
 			s.chart = path.Clean(strings.Trim(folder, "/"))
@@ -135,17 +135,27 @@ func helmRelease(file *yamledit.File, object *yaml.Node, document, item int) hel
 	if namespace == "" {
 		namespace = field(metadata, "namespace")
 	}
-	return helmSource{
+	out := helmSource{
 		kind: "HelmRelease", name: field(metadata, "name"), namespace: namespace, file: file.Name(), document: document, item: item,
-		object: "spec", flagged: holdsFlag(child(object, "spec")), place: place(file, first(object)),
+		object: "spec", flagged: marked(child(object, "spec")), place: place(file, first(object)),
 	}
+	// Flux, "Helm Releases": a chart of a GitRepository is a path, whether of this
+	// repository is seen by its being there.
+	chart := child(child(child(object, "spec"), "chart"), "spec")
+	if field(child(chart, "sourceRef"), "kind") == "GitRepository" {
+		out.chart = path.Clean(strings.Trim(strings.TrimPrefix(field(chart, "chart"), "./"), "/"))
+	}
+	return out
 }
 
-func holdsFlag(n *yaml.Node) bool {
+// marked reports a tree that loads an agent or sets a variable of SkyWalking's,
+// inside its strings too.
+func marked(n *yaml.Node) bool {
 	found := false
 	if n != nil {
-		yamledit.Walk(n, func(_ yamledit.Path, n *yaml.Node) bool {
-			found = found || n.Kind == yaml.ScalarNode && len(valueAgents("", n.Value)) > 0
+		yamledit.Walk(n, func(p yamledit.Path, n *yaml.Node) bool {
+			found = found || n.Kind == yaml.ScalarNode &&
+				(len(valueAgents("", n.Value)) > 0 || strings.Contains(n.Value, "SW_") || len(p) > 0 && strings.HasPrefix(p[len(p)-1].Key, "SW_"))
 			return !found
 		})
 	}

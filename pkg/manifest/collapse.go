@@ -82,7 +82,7 @@ func (a *applier) collapseOnce(edits []fileEdit) (out []fileEdit, changed bool, 
 				entries /= 2
 			}
 		}
-		if key.node == nil || kept[key] || len(removed[key]) < entries || !removable(path) {
+		if key.node == nil || kept[key] || len(removed[key]) < entries || !removable(path) && !valuesKey(f, e.edit.Document, path) {
 			out = append(out, e)
 			continue
 		}
@@ -114,6 +114,13 @@ func collapsedField(path yamledit.Path, e fileEdit) string {
 // own, and nothing at the object's root.
 func removable(path yamledit.Path) bool {
 	return len(path) > 1 && path[len(path)-1].Kind == yamledit.StepKey
+}
+
+// valuesKey reports a key at the root of Helm values: unlike an object's spec
+// it may go.
+func valuesKey(f *yamledit.File, document int, path yamledit.Path) bool {
+	root, err := lookup(f, document, yamledit.Path{})
+	return err == nil && len(path) == 1 && path[0].Kind == yamledit.StepKey && child(root, "apiVersion") == nil && child(root, "kind") == nil && !isKustomization(f.Name())
 }
 
 // trimItem takes "items[n]" off the path of an object in a kind: List.

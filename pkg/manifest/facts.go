@@ -320,15 +320,16 @@ func (f *facts) values(file *yamledit.File, root *yaml.Node) {
 		return
 	}
 	if !valuesFile(f.file) { // an Application may name it
-		f.loads = f.loads || holdsFlag(root)
+		f.loads = f.loads || marked(root)
 		return
 	}
 	yamledit.Walk(root, func(p yamledit.Path, n *yaml.Node) bool {
-		if n.Kind != yaml.ScalarNode {
+		if n.Kind != yaml.ScalarNode || len(p) == 0 {
 			return true
 		}
 		at := place(file, n)
-		if len(valueAgents("", n.Value)) > 0 {
+		last := p[len(p)-1].Key
+		if len(valueAgents("", n.Value)) > 0 || javaagent.IsSkyWalkingVariable(last) || last == "name" && javaagent.IsSkyWalkingVariable(n.Value) {
 			f.loads = true
 			return true
 		}

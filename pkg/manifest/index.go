@@ -29,6 +29,7 @@ type index struct {
 	templates    map[string]bool // files in which "{{" stands
 	others       int
 	trees        []tree
+	rendered     []chartTree
 	seeds        map[string]bool // files that hold a needle
 	values       map[string]bool // Helm values files that load an agent
 	helm         []helmSource
@@ -120,7 +121,7 @@ func (x *index) result(ctx context.Context, files fs.FS) (Result, error) {
 	slices.SortFunc(x.resources, func(a, b Resource) int {
 		return cmp.Or(cmp.Compare(a.Place.File, b.Place.File), cmp.Compare(a.Place.Line, b.Place.Line))
 	})
-	out := Result{trees: x.trees, Resources: x.resources, Files: x.files, Remaining: x.remaining, Others: x.others}
+	out := Result{trees: x.trees, rendered: x.rendered, Resources: x.resources, Files: x.files, Remaining: x.remaining, Others: x.others}
 	for _, w := range x.workloads {
 		if len(w.Loads) == 0 && len(w.Signs) == 0 {
 			out.Others++

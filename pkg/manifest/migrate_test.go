@@ -58,7 +58,7 @@ func migrate(workloads []fleet.Workload) []manifest.Group {
 				g.Changes = append(g.Changes, manifest.SetImage(w, c, to)...)
 			}
 			for _, e := range c.Env {
-				if javaagent.IsSkyWalkingVariable(e.Name) {
+				if javaagent.IsSkyWalkingVariable(e.Name) && !e.Fixed {
 					g.Changes = append(g.Changes, w.Change(fleet.OpRemove, e.Entry(), ""))
 				}
 			}

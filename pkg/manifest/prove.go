@@ -20,8 +20,8 @@ type tree struct {
 	ids    map[identity]fleet.ID // of the workloads that it renders
 }
 
-// Prove renders every kustomize tree that the changes touch, before and after,
-// and compares: only the workloads of the changes may differ, only at the
+// Prove renders every kustomize tree and every chart that the changes touch,
+// before and after, and compares: only the workloads of the changes may differ, only at the
 // fields that the changes decide, and each change must show. It returns the
 // groups that are not proved, with the reason; their files must not be
 // written. Files is the tree that was scanned and that the changes were
@@ -56,6 +56,17 @@ func (r Result) Prove(ctx context.Context, files fs.FS, applied Applied) (map[fl
 			continue
 		}
 		p.tree(t, old, fresh)
+	}
+	for _, t := range r.rendered {
+		if err := ctx.Err(); err != nil {
+			return nil, err
+		}
+		if !slices.ContainsFunc(t.files, func(name string) bool { return applied.Files[name] != nil }) {
+			continue
+		}
+		if err := p.chart(t, files); err != nil {
+			return nil, err
+		}
 	}
 	return p.refused, nil
 }

@@ -35,6 +35,13 @@ type release struct {
 	name     string // of the root's container
 	layers   []layer
 	reason   *fleet.Reason
+
+	// release is the release's name; named says that it is known.
+	release string
+	named   bool
+	files   []string                // that hold its values
+	again   func(*releaser) release // reads it once more, from other files
+	index   *index
 }
 
 // releases turns values files and inline values that load an agent into
@@ -45,6 +52,7 @@ func (x *index) releases(files fs.FS) {
 	var all []release
 	for _, s := range x.helm {
 		rel, names := r.source(s)
+		rel.again = func(r *releaser) release { again, _ := r.source(s); return again }
 		hit := s.flagged
 		for _, name := range names {
 			named[name] = true
@@ -69,9 +77,7 @@ func (x *index) releases(files fs.FS) {
 	users := map[string][]fleet.ID{}
 	var workloads []fleet.Workload
 	for _, rel := range all {
-		if w, ok := r.workload(rel); ok {
-			workloads = append(workloads, w)
-		}
+		workloads = append(workloads, r.workloads(rel)...)
 	}
 	for i := range workloads {
 		eachOrigin(&workloads[i], func(o *fleet.Origin) {
@@ -86,6 +92,14 @@ func (x *index) releases(files fs.FS) {
 			o.Users = slices.Compact(ids)
 		})
 	}
+	// A template is what was rendered.
+	rendered := map[string]bool{}
+	for _, t := range x.rendered {
+		for _, name := range t.files {
+			rendered[name] = len(t.ids) > 0
+		}
+	}
+	x.workloads = slices.DeleteFunc(x.workloads, func(w fleet.Workload) bool { return inTemplates(w.Place.File) && rendered[w.Place.File] })
 	x.workloads = append(x.workloads, workloads...)
 	slices.SortStableFunc(x.workloads, compareWorkloads)
 }
@@ -184,7 +198,8 @@ func stem(name string) string { return strings.TrimSuffix(path.Base(name), path.
 // bare is a release of values files alone.
 func (r *releaser) bare(name, suffix string, layers ...string) release {
 	folder := path.Dir(name)
-	out := release{item: -1, place: fleet.Place{File: name, Line: 1, Column: 1}, name: path.Base(folder)}
+	out := release{item: -1, place: fleet.Place{File: name, Line: 1, Column: 1}, name: path.Base(folder), index: r.index}
+	out.again = func(r *releaser) release { return r.bare(name, suffix, layers...) }
 	if out.name == "." || out.name == "values" {
 		out.name = stem(name)
 	}
@@ -216,6 +231,7 @@ func (rel *release) add(r *releaser, name string) bool {
 		return false
 	}
 	d := f.Documents()[0]
+	rel.files = append(rel.files, name)
 	if d.Node == nil || d.Node.Kind != yaml.MappingNode || d.Template || d.Err != nil {
 		if d.Err != nil && rel.reason == nil {
 			rel.reason = &fleet.Reason{Code: fleet.Code(d.Err.Code), Message: d.Err.Message, Place: fleet.Place{File: name, Line: d.Err.Line}}
@@ -233,6 +249,7 @@ func (rel *release) add(r *releaser, name string) bool {
 func (r *releaser) source(s helmSource) (out release, names []string) {
 	out = release{
 		id: fleet.ID{Kind: s.kind, Namespace: s.namespace, Name: s.name}, place: s.place, document: s.document, item: s.item, name: s.name,
+		release: s.name, named: true, files: []string{s.file}, index: r.index,
 	}
 	if s.chart != "" && r.index.charts[s.chart] {
 		out.chart = s.chart
@@ -254,6 +271,9 @@ func (r *releaser) source(s helmSource) (out release, names []string) {
 	node, err := lookup(f, s.document, path)
 	if err != nil {
 		return out, names
+	}
+	if name := field(node, "releaseName"); name != "" {
+		out.release = name
 	}
 	origin := fleet.Origin{Document: s.document, Item: s.item}
 	at := func(n *yaml.Node) fleet.Place { return place(f, n) }
@@ -376,22 +396,26 @@ func (p parameter) value() *value {
 	return out
 }
 
-// workload reads a release.
-func (r *releaser) workload(rel release) (fleet.Workload, bool) {
-	var root *value
-	for _, l := range rel.layers {
-		v := l.read()
-		root = overlay(root, v)
-	}
-	if root == nil || !root.flagged() {
-		return fleet.Workload{}, false
+// workloads reads a release: one workload, or those that its chart renders.
+func (r *releaser) workloads(rel release) []fleet.Workload {
+	root := rel.merged()
+	if root == nil || !root.marked() {
+		return nil
 	}
 	w := fleet.Workload{ID: rel.id, Place: rel.place, Document: rel.document, Item: rel.item, Replicas: 1, Blocked: rel.reason}
 	reader := &releaseReader{workload: &w, chart: rel.name}
 	reader.values(root)
-	if rel.chart != "" {
-		reader.block(fleet.CodeUnsupportedForm, w.Place, "the chart "+rel.chart+" is in the repository and is not rendered yet to prove an edit of its values")
+	if len(w.Loads)+len(w.Signs) == 0 {
+		return nil
 	}
-	slices.SortStableFunc(w.Loads, func(a, b fleet.Load) int { return cmp.Compare(a.Container, b.Container) })
-	return w, len(w.Loads) > 0
+	out := []fleet.Workload{w}
+	if rel.chart != "" {
+		out = r.rendered(rel, w)
+	}
+	for i := range out {
+		reader.workload = &out[i]
+		reader.unknownImages()
+		slices.SortStableFunc(out[i].Loads, func(a, b fleet.Load) int { return cmp.Compare(a.Container, b.Container) })
+	}
+	return out
 }

@@ -49,7 +49,8 @@ type Result struct {
 	// Instrumentation (OpenTelemetry) and SwAgent (SWCK), by file.
 	Resources []Resource
 
-	trees []tree // for Prove
+	trees    []tree      // for Prove
+	rendered []chartTree // for Prove
 }
 
 // Scan reads the manifests of a repository. One file that cannot be read as

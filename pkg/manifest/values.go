@@ -23,6 +23,8 @@ type value struct {
 	items  []*value
 	names  []yamledit.Step // of items
 	origin fleet.Origin
+	shadow bool // a list that hides one of an earlier layer
+	plain  bool // a scalar without quotes
 }
 
 // get walks down keys; nil where there is none.
@@ -77,7 +79,7 @@ const maxDepth = 64
 
 func (l layer) node(n *yaml.Node, p yamledit.Path, depth int) *value {
 	n = resolve(n)
-	out := &value{kind: n.Kind, tag: n.ShortTag(), text: n.Value, origin: l.origin}
+	out := &value{kind: n.Kind, tag: n.ShortTag(), text: n.Value, origin: l.origin, plain: n.Style == 0}
 	out.origin.Place, out.origin.Field = l.place(first(n)), l.field(p)
 	if depth > maxDepth {
 		return out
@@ -112,6 +114,10 @@ func overlay(base, over *value) *value {
 		return over
 	case over == nil:
 		return base
+	case base.kind == yaml.SequenceNode && len(base.items) > 0 && over.kind == yaml.SequenceNode:
+		out := *over
+		out.shadow = true
+		return &out
 	case base.kind != yaml.MappingNode || over.kind != yaml.MappingNode:
 		return over
 	}
@@ -134,20 +140,23 @@ func overlay(base, over *value) *value {
 	return out
 }
 
-// flagged reports values that load an agent.
-func (v *value) flagged() bool {
+// marked reports values that load an agent or set a variable of SkyWalking's.
+func (v *value) marked() bool {
 	if v == nil {
 		return false
 	}
 	if v.kind == yaml.ScalarNode {
 		return len(valueAgents("", v.text)) > 0
 	}
-	for _, f := range v.fields {
-		if f.flagged() {
+	if javaagent.IsSkyWalkingVariable(v.get("name").string()) {
+		return true
+	}
+	for key, f := range v.fields {
+		if f.marked() || f.kind == yaml.ScalarNode && javaagent.IsSkyWalkingVariable(key) {
 			return true
 		}
 	}
-	return slices.ContainsFunc(v.items, (*value).flagged)
+	return slices.ContainsFunc(v.items, (*value).marked)
 }
 
 // valueAgents are the agents that matter which a text loads.
@@ -178,6 +187,14 @@ type component struct {
 // values finds what the release's values load.
 func (r *releaseReader) values(root *value) {
 	r.walk(root, yamledit.Path{}, component{node: root})
+	if n, err := parseInt(root.get("replicaCount").string()); err == nil {
+		r.workload.Replicas = n
+	}
+}
+
+// unknownImages blocks a container whose image neither the values nor the chart
+// decide.
+func (r *releaseReader) unknownImages() {
 	for _, c := range r.workload.Containers {
 		if c.Image.Set() {
 			continue
@@ -188,13 +205,10 @@ func (r *releaseReader) values(root *value) {
 			}
 		}
 	}
-	if n, err := parseInt(root.get("replicaCount").string()); err == nil {
-		r.workload.Replicas = n
-	}
 }
 
 func (r *releaseReader) walk(v *value, p yamledit.Path, c component) {
-	if !v.flagged() {
+	if !v.marked() {
 		return
 	}
 	switch {
@@ -216,7 +230,9 @@ func (r *releaseReader) walk(v *value, p yamledit.Path, c component) {
 func (r *releaseReader) entry(parent, v *value, key string, p yamledit.Path, c component) {
 	at := p.Child(key)
 	switch {
-	case !v.flagged():
+	case v.kind == yaml.ScalarNode && javaagent.IsSkyWalkingVariable(key):
+		r.envMap(parent, p, c)
+	case !v.marked():
 	case v.kind == yaml.ScalarNode:
 		if environment(p) { // env: {JAVA_OPTS: …}
 			r.envMap(parent, p, c)
@@ -246,7 +262,9 @@ func environment(p yamledit.Path) bool {
 }
 
 func envList(v *value) bool {
-	return slices.ContainsFunc(v.items, func(i *value) bool { return i.get("name").string() != "" && i.get("value") != nil })
+	return slices.ContainsFunc(v.items, func(i *value) bool {
+		return i.get("name").string() != "" && (i.get("value") != nil || i.get("valueFrom") != nil)
+	})
 }
 
 func valueOf(v *value, p yamledit.Path) fleet.Value {
@@ -280,6 +298,8 @@ func (r *releaseReader) envMap(parent *value, p yamledit.Path, c component) {
 
 func (r *releaseReader) envList(list *value, p yamledit.Path, c component) {
 	container := r.container(c)
+	// Without its last entry the list would go, and the hidden one come alive.
+	fixed := list.shadow && !slices.ContainsFunc(list.items, func(i *value) bool { return !javaagent.IsSkyWalkingVariable(i.get("name").string()) })
 	for i, item := range list.items {
 		path := append(slices.Clip(p), list.names[i])
 		name := item.get("name").string()
@@ -287,7 +307,7 @@ func (r *releaseReader) envList(list *value, p yamledit.Path, c component) {
 			continue
 		}
 		origin := item.origin
-		e := fleet.Env{Name: name, Field: valuesField(path), Place: item.origin.Place, At: &origin}
+		e := fleet.Env{Name: name, Field: valuesField(path), Place: item.origin.Place, At: &origin, Fixed: fixed}
 		if v := item.get("value"); v != nil {
 			e.Value = valueOf(v, path.Child("value"))
 		} else if from := item.get("valueFrom"); from != nil {

@@ -73,6 +73,8 @@ func (d *draft) setEnv(c fleet.Container, v javaagent.Var) bool {
 		return true
 	case !there:
 		return false
+	case e.Fixed && e.Value.Text != v.Value:
+		d.block(fleet.CodeHelmTemplate, e.Place, fmt.Sprintf("the chart's template sets %s, which would have to be %s", v.Name, javaagent.Redact(v.Name+"="+v.Value)))
 	case !e.Value.Set():
 		d.block(fleet.CodeUnsupportedForm, e.Place, fmt.Sprintf("%s is set by reference and would have to be %s", v.Name, javaagent.Redact(v.Name+"="+v.Value)))
 	case e.Value.Text != v.Value:
@@ -87,6 +89,10 @@ func (d *draft) renameEnv(c fleet.Container, v javaagent.Var) bool {
 	from, there := entry(c, v.From)
 	if !there {
 		return false
+	}
+	if from.Fixed {
+		d.block(fleet.CodeHelmTemplate, from.Place, fmt.Sprintf("%s would become %s, and the chart's template sets it", v.From, v.Name))
+		return true
 	}
 	if _, taken := entry(c, v.Name); taken {
 		d.block(fleet.CodeUnsupportedForm, from.Place, fmt.Sprintf("%s would become %s, which is set already", v.From, v.Name))
@@ -210,7 +216,7 @@ func (d *draft) behind(own []fleet.Env, flag, reference string) (after string, a
 
 // removeEnv removes a whole entry.
 func (d *draft) removeEnv(e fleet.Env) {
-	if d.gone(e.Entry()) {
+	if d.gone(e.Entry()) || e.Fixed {
 		return
 	}
 	v := e.Entry()

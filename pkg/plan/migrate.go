@@ -147,7 +147,7 @@ func (m *maker) container(d *draft, c fleet.Container, s situation, jar string, 
 	if loads := s.skyWalking[c.Name]; len(loads) > 0 {
 		flag = primary(loads).Value
 	}
-	in := javaagent.Input{Workload: m.subject(d.w, c, flag), Target: m.targetOf(d.w, jar), Env: variables(d.w, c), Commands: texts(words(c))}
+	in := javaagent.Input{Workload: m.subject(d.w, c, flag), Target: m.targetOf(d.w, jar), Env: variables(c), Commands: texts(words(c))}
 	if agent := servingAgent(s, c.Name); agent != nil {
 		in.AgentVersion = imageVersion(agent.Image.Text)
 	}
@@ -274,13 +274,15 @@ func imageVersion(ref string) string {
 }
 
 // variables are the container's environment as javaagent takes it.
-func variables(w fleet.Workload, c fleet.Container) []javaagent.Var {
+func variables(c fleet.Container) []javaagent.Var {
 	var vars []javaagent.Var
 	for _, e := range c.Env {
 		v := javaagent.Var{Name: e.Name, Value: e.Value.Text}
 		if e.From != nil {
 			v.Reference = strings.TrimSpace(e.From.Kind + " " + strings.Trim(e.From.Name+"/"+e.From.Key, "/"))
-		} else if e.Value.At != nil && !strings.HasPrefix(e.Value.Field, "spec.") && !release(w) {
+		} else if e.Fixed {
+			v.Origin = "the chart"
+		} else if e.Value.At != nil && !strings.HasPrefix(e.Value.Field, "spec.") && !strings.HasPrefix(e.Value.Field, "values.") {
 			v.Origin = e.Value.At.String()
 		}
 		vars = append(vars, v)

@@ -1,0 +1,561 @@
+package manifest
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"io/fs"
+	"path"
+	"regexp"
+	"slices"
+	"strings"
+
+	"sigs.k8s.io/kustomize/kyaml/yaml"
+
+	"github.com/otelshift/otelshift/pkg/fleet"
+	"github.com/otelshift/otelshift/pkg/helmchart"
+	"github.com/otelshift/otelshift/pkg/javaagent"
+	"github.com/otelshift/otelshift/pkg/kyamlfn"
+	"github.com/otelshift/otelshift/pkg/yamledit"
+)
+
+// any is the value as Helm takes it.
+func (v *value) any() any {
+	switch {
+	case v == nil:
+		return nil
+	case v.kind == yaml.MappingNode:
+		out := make(map[string]any, len(v.fields))
+		for key, f := range v.fields {
+			out[key] = f.any()
+		}
+		return out
+	case v.kind == yaml.SequenceNode:
+		out := make([]any, len(v.items))
+		for i, item := range v.items {
+			out[i] = item.any()
+		}
+		return out
+	}
+	var out any
+	n := yaml.Node{Kind: yaml.ScalarNode, Tag: v.tag, Value: v.text}
+	if v.plain && v.tag == yaml.NodeTagString { // Helm reads YAML 1.1
+		switch strings.ToLower(v.text) {
+		case "yes", "on":
+			return true
+		case "no", "off":
+			return false
+		}
+	}
+	switch v.tag {
+	case yaml.NodeTagString, "!!timestamp", "!!binary":
+		return v.text
+	}
+	if err := n.Decode(&out); err != nil {
+		return v.text
+	}
+	return out
+}
+
+// merged are the values of all layers.
+func (rel release) merged() *value {
+	var root *value
+	for _, l := range rel.layers {
+		root = overlay(root, l.read())
+	}
+	return root
+}
+
+// render renders the release's chart with its values.
+func (rel release) render(files fs.FS) (objects []*yaml.RNode, read []string, err error) {
+	chart, err := helmchart.Load(files, rel.chart)
+	if err != nil {
+		return nil, nil, err
+	}
+	values, ok := rel.merged().any().(map[string]any)
+	if !ok {
+		values = nil
+	}
+	name := cmp.Or(rel.release, rel.id.Name)
+	objects, err = chart.Render(helmchart.Release{Name: name, Namespace: rel.id.Namespace, Values: values})
+	return objects, chart.Files, err
+}
+
+// rendered holds what a release's values load against what its chart makes of
+// them. Where every container of the values is one container of a rendered
+// workload, and the release's name is known, these workloads take the place of
+// the release.
+func (r *releaser) rendered(rel release, w fleet.Workload) []fleet.Workload {
+	objects, files, err := rel.render(r.files.files)
+	if err != nil {
+		reason := unrendered(rel, err)
+		w.Warnings = append(w.Warnings, fleet.Warning(reason))
+		return []fleet.Workload{w}
+	}
+	m := match{release: rel, values: w}
+	inner := newIndex()
+	for _, o := range objects {
+		node := o.YNode()
+		if c, ok := configMapOf(node, func(*yaml.Node) fleet.Place { return fleet.Place{} }); ok && field(node, "kind") == "ConfigMap" {
+			inner.configMaps = append(inner.configMaps, c)
+		}
+		if made, ok := kyamlfn.Read(node, node, "", nil); ok {
+			made.ID.Namespace = cmp.Or(made.ID.Namespace, rel.id.Namespace)
+			m.made = append(m.made, made)
+		}
+	}
+	for i := range m.made {
+		inner.variables(&m.made[i], nil)
+	}
+	out := m.workloads()
+	t := chartTree{release: rel, files: slices.Concat(files, rel.files)}
+	for _, w := range out {
+		t.ids = append(t.ids, w.ID)
+	}
+	r.index.rendered = append(r.index.rendered, t)
+	return out
+}
+
+// unrendered is why a chart of the repository proves nothing.
+func unrendered(rel release, err error) fleet.Reason {
+	out := fleet.Reason{Code: fleet.CodeUnsupportedForm, Place: fleet.Place{File: path.Join(rel.chart, "Chart.yaml"), Line: 1}}
+	var missing *helmchart.MissingError
+	if errors.As(err, &missing) {
+		out.Code, out.Place.File = fleet.CodeRemoteBase, path.Join(missing.Chart, "Chart.yaml")
+	}
+	out.Message = "the edit of the values is not proved by rendering: " + strings.Join(strings.Fields(err.Error()), " ")
+	return out
+}
+
+// match pairs the containers of values with those of rendered workloads.
+type match struct {
+	release release
+	values  fleet.Workload
+	made    []fleet.Workload
+}
+
+// at names a container of a rendered workload.
+type at struct{ workload, container int }
+
+func (m match) workloads() []fleet.Workload {
+	w := m.values
+	explained := map[at]bool{}
+	pairs := make([][]at, len(w.Containers))
+	for i, c := range w.Containers {
+		pairs[i] = m.pair(c)
+		for _, p := range pairs[i] {
+			explained[p] = true
+		}
+	}
+	for i, made := range m.made {
+		for j, c := range made.Containers {
+			if l, hit := skyWalking(made, c.Name); hit && !explained[at{i, j}] && w.Blocked == nil {
+				w.Blocked = &fleet.Reason{Code: fleet.CodeHelmTemplate, Place: w.Place, Message: fmt.Sprintf(
+					"the chart %s loads SkyWalking into container %s of %s by %s, and its values do not decide that", m.release.chart, c.Name, made.ID, cmp.Or(l.Name, string(l.Via)))}
+			}
+		}
+	}
+	w.Containers = slices.Clone(w.Containers)
+	unique := m.release.named
+	kept := 0
+	for i := range w.Containers {
+		if len(pairs[i]) == 0 {
+			w.Loads = slices.DeleteFunc(slices.Clone(w.Loads), func(l fleet.Load) bool { return l.Container == w.Containers[i].Name })
+			w.Signs = slices.DeleteFunc(slices.Clone(w.Signs), func(l fleet.Load) bool { return l.Container == w.Containers[i].Name })
+			continue
+		}
+		unique = unique && len(pairs[i]) == 1
+		kept++
+	}
+	if kept == 0 {
+		return nil // the chart makes nothing of these values
+	}
+	if !unique {
+		w.Containers = slices.DeleteFunc(w.Containers, func(c fleet.Container) bool {
+			return len(pairs[slices.IndexFunc(m.values.Containers, func(o fleet.Container) bool { return o.Name == c.Name })]) == 0
+		})
+		return []fleet.Workload{w}
+	}
+	var out []fleet.Workload
+	for i := range m.made {
+		if one, ok := m.one(w, i, pairs); ok {
+			out = append(out, one)
+		}
+	}
+	return out
+}
+
+// pair finds the rendered containers that load what a container of the values
+// loads; the image tells those apart that load the same.
+func (m match) pair(c fleet.Container) []at {
+	var all, sure []at
+	for i, made := range m.made {
+		for j, other := range made.Containers {
+			if other.Init {
+				continue
+			}
+			hit := slices.ContainsFunc(m.values.Loads, func(l fleet.Load) bool {
+				text := strings.TrimSpace(l.Value.Text)
+				return l.Container == c.Name && slices.ContainsFunc(made.Loads, func(o fleet.Load) bool {
+					return o.Container == other.Name && o.Jar == l.Jar && strings.Contains(squeeze(o.Value.Text), squeeze(text))
+				})
+			})
+			if !hit && !m.signed(c, other) {
+				continue
+			}
+			all = append(all, at{i, j})
+			if c.Image.Set() && other.Image.Text == c.Image.Text {
+				sure = append(sure, at{i, j})
+			}
+		}
+	}
+	if len(sure) > 0 {
+		return sure
+	}
+	return all
+}
+
+// signed reports a container of values that loads nothing, whose SW_* variables
+// the rendered one has.
+func (m match) signed(c, rendered fleet.Container) bool {
+	if slices.ContainsFunc(m.values.Loads, func(l fleet.Load) bool { return l.Container == c.Name }) {
+		return false
+	}
+	signs := 0
+	for _, e := range c.Env {
+		if !javaagent.IsSkyWalkingVariable(e.Name) {
+			continue
+		}
+		signs++
+		if !slices.ContainsFunc(rendered.Env, func(o fleet.Env) bool { return o.Name == e.Name && o.Value.Text == e.Value.Text }) {
+			return false
+		}
+	}
+	return signs > 0
+}
+
+// squeeze joins lines and blanks: templates indent and fold texts.
+func squeeze(s string) string { return strings.Join(strings.Fields(s), " ") }
+
+func skyWalking(w fleet.Workload, container string) (fleet.Load, bool) {
+	for _, l := range w.Loads {
+		if l.Container == container && l.Agent == javaagent.SkyWalking && slices.Contains([]fleet.Via{fleet.ViaEnv, fleet.ViaArgs, fleet.ViaConfigMap}, l.Via) {
+			return l, true
+		}
+	}
+	return fleet.Load{}, false
+}
+
+// template is where nothing is edited: no document has this index.
+func template(field string, place fleet.Place) *fleet.Origin {
+	return &fleet.Origin{Place: place, Document: -1, Item: -1, Field: field}
+}
+
+// one is a rendered workload with the values' places.
+func (m match) one(w fleet.Workload, number int, pairs [][]at) (fleet.Workload, bool) {
+	made := m.made[number]
+	out := w
+	out.ID, out.Labels, out.Annotations, out.Replicas = made.ID, made.Labels, made.Annotations, made.Replicas
+	out.PodLabels, out.PodAnnotations = made.PodLabels, made.PodAnnotations
+	out.Pod = fleet.PodMetadata{Selected: made.Pod.Selected}
+	out.Containers, out.Loads, out.Signs = nil, nil, nil
+	for i, c := range w.Containers {
+		if len(pairs[i]) == 0 || pairs[i][0].workload != number {
+			continue
+		}
+		rendered := made.Containers[pairs[i][0].container]
+		for _, l := range w.Loads {
+			if l.Container == c.Name {
+				l.Container = rendered.Name
+				out.Loads = append(out.Loads, l)
+			}
+		}
+		for _, l := range w.Signs {
+			if l.Container == c.Name {
+				l.Container = rendered.Name
+				out.Signs = append(out.Signs, l)
+			}
+		}
+		out.Containers = append(out.Containers, enrich(c, rendered, w.Place))
+	}
+	if len(out.Containers) == 0 {
+		return out, false
+	}
+	for _, c := range made.Containers { // what else stands in the pod
+		if !slices.ContainsFunc(out.Containers, func(o fleet.Container) bool { return o.Name == c.Name }) {
+			out.Containers = append(out.Containers, fixed(c, w.Place))
+		}
+	}
+	for _, a := range made.InitAgents {
+		out.Warnings = append(slices.Clone(out.Warnings), fleet.Warning{Code: fleet.CodeLeftover, Place: w.Place, Message: fmt.Sprintf(
+			"init container %s of the chart %s goes on copying an agent: the chart's values switch it off, or its template", a.Container, m.release.chart)})
+	}
+	return out, true
+}
+
+// enrich gives a container of values what only the template says.
+func enrich(c, rendered fleet.Container, place fleet.Place) fleet.Container {
+	template := fixed(rendered, place)
+	c.Name, c.Startup, c.Liveness, c.MemoryLimit, c.EnvFrom, c.Mounts = rendered.Name, rendered.Startup, rendered.Liveness, rendered.MemoryLimit, rendered.EnvFrom, template.Mounts
+	known := map[string]bool{}
+	for _, e := range c.Env {
+		known[e.Name] = true
+		if e.Alone { // its variable's name is the template's
+			for _, o := range rendered.Env {
+				known[o.Name] = known[o.Name] || strings.Contains(squeeze(o.Value.Text), squeeze(e.Value.Text))
+			}
+		}
+	}
+	c.Env = slices.Clone(c.Env)
+	for _, e := range template.Env {
+		if !known[e.Name] {
+			c.Env = append(c.Env, e)
+		}
+	}
+	if len(c.Args) == 0 {
+		c.Command, c.Args = template.Command, template.Args
+	}
+	return c
+}
+
+// fixed marks everything of a rendered container as the template's own.
+func fixed(c fleet.Container, place fleet.Place) fleet.Container {
+	pin := func(v *fleet.Value) {
+		if v.Set() {
+			v.At, v.Place = template(v.Field, place), place
+		}
+	}
+	c.At, c.Place = template(c.Field, place), place
+	pin(&c.Image)
+	c.Command, c.Args, c.Env, c.Mounts = slices.Clone(c.Command), slices.Clone(c.Args), slices.Clone(c.Env), slices.Clone(c.Mounts)
+	for i := range c.Command {
+		pin(&c.Command[i])
+	}
+	for i := range c.Args {
+		pin(&c.Args[i])
+	}
+	for i := range c.Env {
+		c.Env[i].Fixed, c.Env[i].At, c.Env[i].Place = true, template(c.Env[i].Field, place), place
+		pin(&c.Env[i].Value)
+	}
+	for i := range c.Mounts {
+		c.Mounts[i].At, c.Mounts[i].Place = template(c.Mounts[i].Field, place), place
+	}
+	return c
+}
+
+// chartTree is a release whose chart renders, as Scan found it.
+type chartTree struct {
+	release release
+	files   []string
+	ids     []fleet.ID
+}
+
+// chart renders a release before and after the changes and compares.
+func (p *prover) chart(t chartTree, files fs.FS) error {
+	before, _, err := t.release.render(files)
+	if err != nil {
+		return err
+	}
+	again, _, err := t.release.render(files)
+	if err != nil {
+		return err
+	}
+	changed := overlaid{files, p.applied.Files}
+	fresh := &releaser{index: t.release.index, files: newFinder(changed), folders: map[string][]string{}}
+	after, _, err := t.release.again(fresh).render(changed)
+	if err != nil {
+		p.refuseChart(t, "the chart "+t.release.chart+" cannot be rendered after the changes: "+err.Error())
+		return nil //nolint:nilerr // a reason of the workloads, not a failure
+	}
+	p.compare(t, before, again, after)
+	return nil
+}
+
+func (p *prover) refuseChart(t chartTree, message string) {
+	for id, changes := range p.applied.Changes {
+		i := slices.IndexFunc(changes, func(c fleet.Change) bool { return slices.Contains(t.files, c.File) })
+		if _, known := p.refused[id]; i >= 0 && !known {
+			p.refused[id] = fleet.Reason{Code: fleet.CodeEditRefused, Message: message, Place: changes[i].Place}
+		}
+	}
+}
+
+// compare checks that only containers of workloads that change differ: their
+// images, and their variables and words.
+func (p *prover) compare(t chartTree, before, again, after []*yaml.RNode) {
+	if len(before) != len(after) || len(before) != len(again) {
+		p.refuseChart(t, "the chart "+t.release.chart+" would render other objects")
+		return
+	}
+	var changes []fleet.Change
+	for _, id := range t.ids {
+		changes = append(changes, p.applied.Changes[id]...)
+	}
+	differs := false
+	for i, o := range before {
+		id := identify(o.YNode())
+		if identify(after[i].YNode()) != id {
+			p.refuseChart(t, "the chart "+t.release.chart+" would no longer render "+id.kind+" "+id.name)
+			return
+		}
+		noise := map[string]bool{} // random and dated values
+		if edits, err := diffNodes(nil, o.YNode(), again[i].YNode()); err == nil {
+			for _, e := range edits {
+				noise[e.Path.String()] = true
+			}
+		}
+		edits, err := diffNodes(nil, o.YNode(), after[i].YNode())
+		if err != nil {
+			p.refuseChart(t, "rendered "+id.kind+" "+id.name+": "+err.Error())
+			return
+		}
+		edits = slices.DeleteFunc(edits, func(e yamledit.Edit) bool { return noise[e.Path.String()] || checksum(e.Path) })
+		if len(edits) == 0 {
+			continue
+		}
+		differs = true
+		w, isWorkload := kyamlfn.Read(o.YNode(), o.YNode(), "", nil)
+		if !isWorkload && id.kind != "ConfigMap" {
+			p.refuseChart(t, fmt.Sprintf("the changes would alter %s %s of the chart %s too, at %s", id.kind, id.name, t.release.chart, edits[0].Path))
+			return
+		}
+		for _, e := range edits {
+			if why := unwanted(w, isWorkload, e, changes); why != "" {
+				p.refuseChart(t, fmt.Sprintf("the changes would alter %s of %s %s too, which the chart %s renders: %s", e.Path, id.kind, id.name, t.release.chart, why))
+				return
+			}
+		}
+		if left, ok := kyamlfn.Read(after[i].YNode(), after[i].YNode(), "", nil); ok && isWorkload {
+			for _, c := range left.Containers {
+				if _, before := skyWalking(w, c.Name); !before {
+					continue // a revert
+				}
+				if l, hit := skyWalking(left, c.Name); hit {
+					p.refuseChart(t, fmt.Sprintf("container %s of %s %s would still load SkyWalking, by %s", c.Name, id.kind, id.name, cmp.Or(l.Name, string(l.Via))))
+					return
+				}
+			}
+		}
+	}
+	if !differs && len(changes) > 0 {
+		p.refuseChart(t, "the changes do not show in what the chart "+t.release.chart+" renders: something else decides it")
+	}
+}
+
+// checksum reports an annotation that follows the values by a hash.
+func checksum(p yamledit.Path) bool {
+	return len(p) > 1 && p[len(p)-2].Key == "annotations" && strings.Contains(p[len(p)-1].Key, "checksum")
+}
+
+// unwanted says why a difference is none that the changes intend.
+func unwanted(w fleet.Workload, isWorkload bool, e yamledit.Edit, changes []fleet.Change) string {
+	const none = "no change writes this"
+	if !isWorkload {
+		if e.Path[0].Key == "data" && rewritten(e, changes) {
+			return ""
+		}
+		return none
+	}
+	field := e.Path.String()
+	if len(e.Path) > 1 && e.Path[len(e.Path)-2].Key == "labels" && !strings.Contains(field, "elector") && rewritten(e, changes) {
+		if !label.MatchString(e.New) || len(e.New) > 63 {
+			return "the tag is a label too, and " + e.New + " is no value of one: image.pin: tag keeps the digest out"
+		}
+		return ""
+	}
+	for _, c := range w.Containers {
+		if !under(field, c.Field) {
+			continue
+		}
+		switch rest := strings.TrimPrefix(field, c.Field); {
+		case rest == ".image" && !c.Init:
+			if intendedImage(e, changes) {
+				return ""
+			}
+		case under(rest, ".env"), under(rest, ".args"), under(rest, ".command"):
+			if e.Op != yamledit.Replace {
+				return variable(c, e, changes)
+			}
+			if rewritten(e, changes) {
+				return ""
+			}
+		}
+	}
+	return none
+}
+
+// label matches the value of a label. Kubernetes docs, "Labels and Selectors".
+var label = regexp.MustCompile(`^([A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?)?$`)
+
+// rewritten reports a text that becomes what a change writes, with what the
+// template wraps round it as it was.
+func rewritten(e yamledit.Edit, changes []fleet.Change) bool {
+	old, now := squeeze(e.Old), squeeze(e.New)
+	return e.Op == yamledit.Replace && slices.ContainsFunc(changes, func(c fleet.Change) bool {
+		was, text := squeeze(c.Old), squeeze(c.New)
+		if c.Op != fleet.OpReplace || was == "" {
+			return false
+		}
+		for i := 0; ; i++ { // any of the places where it stands
+			j := strings.Index(old[i:], was)
+			if j < 0 {
+				return false
+			}
+			i += j
+			if old[:i]+text+old[i+len(was):] == now {
+				return true
+			}
+		}
+	})
+}
+
+// intendedImage reports a reference that ends in what a change writes, under
+// the name that it had or that a change writes.
+func intendedImage(e yamledit.Edit, changes []fleet.Change) bool {
+	was, _, _ := splitReference(e.Old)
+	name, _, _ := splitReference(e.New)
+	ends, named := false, name == was
+	for _, c := range changes {
+		text := c.New
+		if c.Op == fleet.OpAdd { // YAML text
+			var n yaml.Node
+			if yaml.Unmarshal([]byte(text), &n) == nil && len(n.Content) == 1 {
+				text = n.Content[0].Value
+			}
+		}
+		if text == "" || c.Op == fleet.OpRemove {
+			continue
+		}
+		ends = ends || strings.HasSuffix(e.New, text)
+		named = named || strings.HasSuffix(name, text) || strings.HasPrefix(text, name)
+	}
+	return ends && named
+}
+
+// variable checks an entry that comes or goes.
+func variable(c fleet.Container, e yamledit.Edit, changes []fleet.Change) string {
+	last := e.Path[len(e.Path)-1]
+	if e.Op == yamledit.Remove && last.Kind == yamledit.StepWhere && !javaagent.IsSkyWalkingVariable(last.Value) {
+		return "the variable " + last.Value + " of container " + c.Name + " would go"
+	}
+	op := map[yamledit.Op]fleet.Op{yamledit.Add: fleet.OpAdd, yamledit.Remove: fleet.OpRemove}[e.Op]
+	if slices.ContainsFunc(changes, func(c fleet.Change) bool { return c.Op == op }) {
+		return ""
+	}
+	return "no change adds or removes an entry"
+}
+
+// overlaid are files with changed ones over them.
+type overlaid struct {
+	fs.FS
+	changed map[string][]byte
+}
+
+// ReadFile implements fs.ReadFileFS.
+func (o overlaid) ReadFile(name string) ([]byte, error) {
+	if data, ok := o.changed[name]; ok {
+		return slices.Clone(data), nil
+	}
+	return fs.ReadFile(o.FS, name)
+}
