@@ -219,7 +219,9 @@ type Image struct {
 	// Remove is auto, the agent directory that the -javaagent flag names, or a
 	// list of absolute paths.
 	Remove Remove `json:"remove"`
-	// Preflight says how thoroughly an image is looked at before its rebuild.
+	// Preflight says how thoroughly an image is looked at before its rebuild. Full
+	// reads every layer: the agent's own settings, uses of SkyWalking's toolkit,
+	// scripts that name its directory, the version of Java. Keep --cache-dir then.
 	Preflight string `json:"preflight" enum:"fast|full"`
 	// Inspect says which images are asked whether they load an agent: those of
 	// workloads with signs of SkyWalking, all selected ones, or none.

@@ -195,8 +195,51 @@ func ImageText(i fleet.ImageInfo) string {
 	if len(i.Loads) == 0 {
 		rows = append(rows, Row{"loads", "no agent in its configuration"})
 	}
+	rows = append(rows, contentRows(i.Contents)...)
+	for _, w := range i.Warnings {
+		rows = append(rows, Row{"warning", w.Message})
+	}
 	for _, row := range rows {
 		row[1] = plain(row[1])
 	}
 	return Table(rows)
+}
+
+// contentRows is what a full preflight read of an image.
+func contentRows(c *fleet.ImageContents) []Row {
+	if c == nil {
+		return nil
+	}
+	var rows []Row
+	for _, a := range c.Agents {
+		rows = append(rows, Row{"agent", strings.TrimSpace(a.Directory + " " + a.Version)})
+		for _, setting := range a.Settings {
+			rows = append(rows, Row{"agent.config", setting})
+		}
+		if a.Certificate {
+			rows = append(rows, Row{"certificate", a.Directory + "/ca/ca.crt"})
+		}
+	}
+	for _, t := range c.Toolkit {
+		rows = append(rows, Row{"toolkit", t.Library + ", in: " + list(t.Where) + "; used by: " + list(t.UsedBy)})
+	}
+	for _, t := range c.Texts {
+		rows = append(rows, Row{"names it", t.Where + ": " + t.Text})
+	}
+	for _, j := range c.Java {
+		rows = append(rows, Row{"java", j.Home + " " + j.Version})
+	}
+	return rows
+}
+
+// list joins a few, and counts the rest.
+func list(items []string) string {
+	const most = 5
+	switch {
+	case len(items) == 0:
+		return "nothing that was seen"
+	case len(items) > most:
+		return fmt.Sprintf("%s and %d more", strings.Join(items[:most], ", "), len(items)-most)
+	}
+	return strings.Join(items, ", ")
 }

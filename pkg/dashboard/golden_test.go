@@ -183,6 +183,16 @@ func TestGolden(t *testing.T) {
 			Env: []string{"CATALINA_OPTS=-javaagent:/sw/skywalking-agent.jar"}, Entrypoint: []string{"/bin/sh", "start.sh"}, User: "1000",
 			Labels: map[string]string{"b": "2", "a": "1"}, Base: &fleet.ImageBase{Name: "registry.example/shop/cart:1.4", Digest: "sha256:cd", AgentVersion: "2.20.0"},
 			Loads: []fleet.ImageLoad{{Agent: javaagent.SkyWalking, Where: "Env CATALINA_OPTS", Value: "-javaagent:/sw/skywalking-agent.jar", Jar: "/sw/skywalking-agent.jar"}},
+			Contents: &fleet.ImageContents{
+				Agents: []fleet.ImageAgent{{Directory: "/sw", Version: "8.16.0", Settings: []string{"agent.service_name=carts", "agent.authentication=***"}, Certificate: true, Config: "hunter2"}},
+				Toolkit: []fleet.ImageToolkit{
+					{Library: "apm-toolkit-meter", UsedBy: []string{"a", "b", "c", "d", "e", "f", "g"}},
+					{Library: "apm-toolkit-trace-8.9.0.jar", Where: []string{"/app/cart.jar"}},
+				},
+				Texts: []fleet.ImageText{{Where: "/run.sh:3", Text: "cp -r /sw /tmp"}},
+				Java:  []fleet.ImageJava{{Home: "/usr/lib/jvm/java-17", Version: "17.0.15"}},
+			},
+			Warnings: []fleet.Warning{{Code: fleet.CodePreflight, Message: "/app/pay.jar (it ends too early) was not read"}},
 		}),
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -57,7 +57,49 @@ type ImageInfo struct {
 	Labels     map[string]string `json:"labels"`
 	Loads      []ImageLoad       `json:"loads"`
 	Base       *ImageBase        `json:"base,omitempty"`     // of an image that we built
+	Contents   *ImageContents    `json:"contents,omitempty"` // with a full preflight only
 	Warnings   []Warning         `json:"warnings,omitempty"` // what was not looked at
+}
+
+// ImageContents is what the layers of an image hold that the removal of the
+// SkyWalking agent bears on.
+type ImageContents struct {
+	Agents  []ImageAgent   `json:"agents"`
+	Toolkit []ImageToolkit `json:"toolkit"`
+	Texts   []ImageText    `json:"texts"`
+	Java    []ImageJava    `json:"java"`
+}
+
+// ImageAgent is a SkyWalking agent in an image.
+type ImageAgent struct {
+	Directory string `json:"directory"`
+	Version   string `json:"version"`
+	// Settings are those of its agent.config that are not stock, "key=value",
+	// secret-looking values redacted.
+	Settings []string `json:"settings"`
+	// Certificate: ca/ca.crt lies in the directory and switches TLS on.
+	Certificate bool `json:"certificate"`
+	// Config is the text of its agent.config. It may hold secrets.
+	Config string `json:"-"`
+}
+
+// ImageToolkit is a library of SkyWalking's toolkit in an image.
+type ImageToolkit struct {
+	Library string   `json:"library"` // "apm-toolkit-trace-8.9.0.jar"; without a version where only its classes were seen
+	Where   []string `json:"where"`   // archives that hold it
+	UsedBy  []string `json:"usedBy"`  // classes and configuration files that name its parts
+}
+
+// ImageText is a line of a text file that names SkyWalking or loads an agent.
+type ImageText struct {
+	Where string `json:"where"` // "/home/admin/run.sh:12"
+	Text  string `json:"text"`
+}
+
+// ImageJava is a Java installation.
+type ImageJava struct {
+	Home    string `json:"home"`
+	Version string `json:"version"`
 }
 
 // ImageLoad is one place of an image that loads an agent.

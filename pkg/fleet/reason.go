@@ -60,6 +60,8 @@ const (
 	CodeRemoval     Code = "removal-unverified"
 	CodeVolume      Code = "image-volume"
 	CodeVersion     Code = "agent-version"
+	CodePreflight   Code = "preflight"
+	CodeJavaVersion Code = "java-version"
 )
 
 // Reason says why a workload or a file is left alone, and where.

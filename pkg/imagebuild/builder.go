@@ -81,14 +81,15 @@ type Options struct {
 // Builder rebuilds images. It is safe for use by several goroutines, and
 // remembers what it has built.
 type Builder struct {
-	options  Options
-	template fleet.TagTemplate
-	log      *slog.Logger
-	client   *wire.Client
-	surprise *fallback // what PushCrane uses, and PushAuto when surprised
-	payload  payload
-	layers   layers
-	listings listings
+	options   Options
+	template  fleet.TagTemplate
+	log       *slog.Logger
+	client    *wire.Client
+	surprise  *fallback // what PushCrane uses, and PushAuto when surprised
+	payload   payload
+	layers    layers
+	listings  listings
+	preflight preflight
 
 	mu    sync.Mutex
 	built map[string]*once // by fleet.Rebuild.Key
@@ -141,7 +142,8 @@ func New(o Options) (*Builder, error) {
 	}
 	b.payload.options = &b.options
 	b.payload.open = b.open()
-	b.listings.cache, b.listings.log = o.Cache, o.Log
+	b.listings.cache = &cache{root: o.Cache, log: o.Log}
+	b.preflight.cache = b.listings.cache
 	return b, nil
 }
 
@@ -260,6 +262,9 @@ func (b *Builder) Resolve(ctx context.Context, r fleet.Rebuild) (fleet.Built, er
 		return fleet.Built{}, err
 	}
 	j.name(b.template, base)
+	if err := b.fullPreflight(ctx, j, base); err != nil {
+		return fleet.Built{}, err
+	}
 	d, err := j.target.Head(ctx, j.to.Tag)
 	switch {
 	case errors.Is(err, fleet.ErrNotFound):

@@ -62,6 +62,16 @@ func (b *Builder) Inspect(ctx context.Context, ref string) (fleet.ImageInfo, err
 	}
 	info.Loads = append(info.Loads, commandLoads("Entrypoint", doc.Config.Entrypoint)...)
 	info.Loads = append(info.Loads, commandLoads("Cmd", doc.Config.Cmd)...)
+	if b.options.Preflight == PreflightFull && len(layers) == len(doc.RootFS.DiffIDs) {
+		image, unread, err := b.preflight.look(ctx, repo, layers, doc.RootFS.DiffIDs)
+		if err != nil {
+			return fleet.ImageInfo{}, missing(ref, err)
+		}
+		info.Contents = contentsOf(image)
+		for _, what := range append(unread, unreadArchives(image)...) {
+			info.Warnings = append(info.Warnings, fleet.Warning{Code: fleet.CodePreflight, Message: what + " was not read"})
+		}
+	}
 	if err := b.inspectScripts(ctx, repo, doc, layers, &info); err != nil {
 		return fleet.ImageInfo{}, missing(ref, err)
 	}

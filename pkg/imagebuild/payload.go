@@ -2,10 +2,10 @@ package imagebuild
 
 import (
 	"archive/zip"
-	"bufio"
 	"bytes"
 	"context"
 	"crypto/sha256"
+	"encoding/binary"
 	"encoding/hex"
 	"fmt"
 	"io"
@@ -15,6 +15,7 @@ import (
 	"sync"
 
 	"github.com/otelshift/otelshift/pkg/fleet"
+	"github.com/otelshift/otelshift/pkg/imagebuild/jar"
 	"github.com/otelshift/otelshift/pkg/imagebuild/layer"
 	"github.com/otelshift/otelshift/pkg/imagebuild/wire"
 )
@@ -188,58 +189,70 @@ func (p *payload) readSource(ctx context.Context, s Source) ([]layer.File, error
 // agentFiles names the agent's jar AgentJar: it is the only jar at the top, or
 // the one that says that it is OpenTelemetry's agent, or has the name already.
 func agentFiles(files []layer.File) ([]layer.File, string, error) {
-	jar, others := -1, 0
+	agent, others := -1, 0
 	for i, f := range files {
 		if !strings.HasSuffix(f.Name, ".jar") || strings.Contains(f.Name, "/") {
 			continue
 		}
 		others++
-		if f.Name == AgentJar || jar < 0 || premain(f.Content) && files[jar].Name != AgentJar {
-			jar = i
+		if f.Name == AgentJar || agent < 0 || premain(f.Content) && files[agent].Name != AgentJar {
+			agent = i
 		}
 	}
-	if jar < 0 {
+	if agent < 0 {
 		return nil, "", fmt.Errorf("no jar in it; its name has to end in .jar and to lie at the top (see stripPrefix)")
 	}
-	if others > 1 && files[jar].Name != AgentJar && !premain(files[jar].Content) {
+	if others > 1 && files[agent].Name != AgentJar && !premain(files[agent].Content) {
 		return nil, "", fmt.Errorf("%d jars in it and none is called %s", others, AgentJar)
 	}
 	content := slices.Clone(files)
-	content[jar].Name = AgentJar
-	return content, manifestOf(content[jar].Content)["Implementation-Version"], nil
+	content[agent].Name = AgentJar
+	return content, manifestOf(content[agent].Content)["Implementation-Version"], nil
 }
 
-func premain(jar []byte) bool {
-	return strings.HasPrefix(manifestOf(jar)["Premain-Class"], "io.opentelemetry.javaagent.")
+func premain(content []byte) bool {
+	return strings.HasPrefix(manifestOf(content)["Premain-Class"], "io.opentelemetry.javaagent.")
 }
 
 // manifestOf reads the main section of a jar's manifest; what is no jar has
-// none. JAR File Specification, "JAR Manifest".
-func manifestOf(jar []byte) map[string]string {
-	z, err := zip.NewReader(bytes.NewReader(jar), int64(len(jar)))
+// none.
+func manifestOf(content []byte) map[string]string {
+	text, err := entryOf(content, "META-INF/MANIFEST.MF")
 	if err != nil {
 		return nil
 	}
-	f, err := z.Open("META-INF/MANIFEST.MF")
+	return jar.ParseManifest(string(text))
+}
+
+func entryOf(content []byte, name string) ([]byte, error) {
+	z, err := zip.NewReader(bytes.NewReader(content), int64(len(content)))
 	if err != nil {
-		return nil
+		return nil, err
+	}
+	f, err := z.Open(name)
+	if err != nil {
+		return nil, err
 	}
 	defer f.Close() //nolint:errcheck // reading only
-	main := map[string]string{}
-	key := ""
-	lines := bufio.NewScanner(io.LimitReader(f, 1<<20))
-	for lines.Scan() {
-		line := strings.TrimSuffix(lines.Text(), "\r")
-		if line == "" {
-			break
-		}
-		if more, ok := strings.CutPrefix(line, " "); ok { // a line holds 72 bytes
-			main[key] += more
+	return io.ReadAll(io.LimitReader(f, 1<<20))
+}
+
+// java is the least Java that the agent runs on, by the version of the class
+// that the JVM loads first. JVMS, 4.1: 52 is Java 8.
+func (p *payload) java(ctx context.Context) (int, error) {
+	const oldest = 8 // of OpenTelemetry's agent, should its jar not tell
+	files, _, err := p.files(ctx)
+	if err != nil {
+		return 0, err
+	}
+	for _, f := range files {
+		if f.Name != AgentJar {
 			continue
 		}
-		name, value, _ := strings.Cut(line, ":")
-		key = name
-		main[key] = strings.TrimPrefix(value, " ")
+		class, err := entryOf(f.Content, strings.ReplaceAll(manifestOf(f.Content)["Premain-Class"], ".", "/")+".class")
+		if err == nil && len(class) > 8 && binary.BigEndian.Uint32(class) == 0xcafebabe {
+			return max(int(binary.BigEndian.Uint16(class[6:]))-44, oldest), nil
+		}
 	}
-	return main
+	return oldest, nil
 }

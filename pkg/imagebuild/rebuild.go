@@ -24,6 +24,9 @@ func (b *Builder) rebuild(ctx context.Context, r fleet.Rebuild, open opener) (fl
 		return fleet.Built{}, err
 	}
 	j.name(b.template, found)
+	if err := b.fullPreflight(ctx, j, found); err != nil {
+		return fleet.Built{}, err
+	}
 	there, err := j.target.Manifest(ctx, j.to.Tag)
 	switch {
 	case err == nil:

@@ -168,10 +168,13 @@ func (m *Migration) try(ctx context.Context, w *world, d *draft, t trial) (learn
 	if m.ports.Images == nil || t.images < depthNames {
 		return m.images(ctx, d, depthEdits)
 	}
+	if learnt, err = m.inspect(ctx, d, plan.Unlooked(d.input, d.members(d.batches...))); learnt || err != nil {
+		return learnt, err
+	}
 	// While there is enough to propose, images that only might be SkyWalking's
 	// are not asked about.
 	if t.count < 0 || len(plan.Next(d.plan, -1)) <= t.count {
-		if learnt, err = m.inspect(ctx, d); learnt || err != nil {
+		if learnt, err = m.inspect(ctx, d, plan.Unread(d.input, d.plan)); learnt || err != nil {
 			return learnt, err
 		}
 	}
@@ -214,13 +217,11 @@ func (d *draft) members(batches ...fleet.BatchPlan) []fleet.Planned {
 }
 
 // inspect asks the registry about images that only it can explain.
-func (m *Migration) inspect(ctx context.Context, d *draft) (learnt bool, err error) {
-	var refs []string
-	for _, ref := range plan.Unread(d.input, d.plan) {
-		if _, done := d.input.Inspected[ref]; !done && d.input.Failed[ref] == nil {
-			refs = append(refs, ref)
-		}
-	}
+func (m *Migration) inspect(ctx context.Context, d *draft, refs []string) (learnt bool, err error) {
+	refs = slices.DeleteFunc(refs, func(ref string) bool {
+		_, done := d.input.Inspected[ref]
+		return done || d.input.Failed[ref] != nil
+	})
 	if len(refs) == 0 {
 		return false, nil
 	}

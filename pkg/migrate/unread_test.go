@@ -31,3 +31,19 @@ func TestImagesThatOnlyHintAreAskedWhenNothingElseIsLeft(t *testing.T) {
 		})
 	}
 }
+
+// TestAFullPreflightLooksAtTheImagesOfTheNextBatch and at no others: reading
+// layers costs time.
+func TestAFullPreflightLooksAtTheImagesOfTheNextBatch(t *testing.T) {
+	t.Parallel()
+	for preflight, want := range map[string]int{"full": 2, "fast": 0} {
+		f := newFakes(t, names(60)...)
+		f.config.Spec.Image.Preflight = preflight
+		if _, err := f.migration().Propose(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if got := len(f.images.inspected); got != want {
+			t.Errorf("%s: asked about %v, want %d", preflight, f.images.inspected, want)
+		}
+	}
+}

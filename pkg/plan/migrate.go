@@ -151,6 +151,7 @@ func (m *maker) container(d *draft, c fleet.Container, s situation, jar string, 
 	if agent := servingAgent(s, c.Name); agent != nil {
 		in.AgentVersion = imageVersion(agent.Image.Text)
 	}
+	m.fromImage(d, c, &in, flagJar(s, c.Name), served)
 	rebuild := fleet.Rebuild{From: c.Image.Text, Env: map[string]string{}}
 	var out javaagent.Output
 	var err error
@@ -233,6 +234,17 @@ func (m *maker) container(d *draft, c fleet.Container, s situation, jar string, 
 		rebuild.Remove = m.removals(d, c, old, at)
 	}
 	m.image(d, c, rebuild)
+}
+
+// flagJar is the jar that the container's flag names, wherever the flag is.
+func flagJar(s situation, container string) string {
+	switch {
+	case len(s.skyWalking[container]) > 0:
+		return primary(s.skyWalking[container]).Jar
+	case len(s.image[container]) > 0:
+		return s.image[container][0].Jar
+	}
+	return ""
 }
 
 // unreadable blocks a load whose value the manifests do not show.

@@ -125,7 +125,7 @@ func (m *maker) fleetWarnings(drafts []*draft) []fleet.Warning {
 	if migrates && off("-Dotel.metrics.exporter=none") {
 		warnings = append(warnings, fleet.Warning{Code: fleet.CodeLostOption, Message: "options.add switches metric export off, so SkyWalking's JVM metrics end with the migration"})
 	}
-	return warnings
+	return append(warnings, m.unverified(drafts)...)
 }
 
 // version is what tells versions of one app apart in their names.

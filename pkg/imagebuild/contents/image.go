@@ -1,0 +1,135 @@
+package contents
+
+import (
+	"cmp"
+	"path"
+	"slices"
+	"strings"
+
+	"github.com/otelshift/otelshift/pkg/imagebuild/jar"
+	"github.com/otelshift/otelshift/pkg/imagebuild/layer"
+)
+
+// Image is what a container sees of the layers' reports. Paths are absolute.
+type Image struct {
+	Agents   []Agent
+	Archives []Archive // those of agents left out
+	Java     []Java
+	Texts    []Text // those of agents left out
+
+	view *layer.View
+}
+
+// Agent is a SkyWalking agent.
+type Agent struct {
+	Directory   string
+	Version     string // of the jar's manifest; may be empty
+	Config      string // text of config/agent.config; empty: there is none
+	Certificate bool   // ca/ca.crt is there
+}
+
+// Archive is an archive or a loose file that has to do with the toolkit.
+type Archive struct {
+	Path   string
+	Report jar.Report
+}
+
+// Java is a Java installation.
+type Java struct {
+	Home    string `json:"home"`
+	Version string `json:"version"`
+}
+
+// Text is a text file that names SkyWalking or loads an agent.
+type Text struct {
+	Path  string
+	Lines []Mention
+}
+
+// Merge puts layers together, top first.
+func Merge(layers []*Layer) Image {
+	image := Image{view: &layer.View{Bottom: true}}
+	for _, l := range layers {
+		image.view.Listings = append(image.view.Listings, l.Listing)
+	}
+	visible := func(i int, name string) bool {
+		for _, upper := range layers[:i] {
+			if _, replaced := upper.Files[name]; replaced || upper.Listing.Hides(name) {
+				return false
+			}
+			if _, replaced := upper.Listing.Nodes[name]; replaced {
+				return false
+			}
+		}
+		return true
+	}
+	files := func(name string) (int, bool) { // the layer that a file is seen from
+		for i, l := range layers {
+			if _, ok := l.Files[name]; ok {
+				return i, visible(i, name)
+			}
+		}
+		return 0, false
+	}
+	for i, l := range layers {
+		for name, version := range l.Agents {
+			if !visible(i, name) {
+				continue
+			}
+			dir := path.Dir(name)
+			agent := Agent{Directory: path.Join("/", dir), Version: version}
+			config := path.Join(dir, "config/agent.config")
+			if at, ok := files(config); ok {
+				agent.Config = layers[at].Configs[config]
+			}
+			_, agent.Certificate = files(path.Join(dir, "ca/ca.crt"))
+			image.Agents = append(image.Agents, agent)
+		}
+		for name, report := range l.Archives {
+			if visible(i, name) {
+				image.Archives = append(image.Archives, Archive{Path: "/" + name, Report: report})
+			}
+		}
+		for name, java := range l.Java {
+			if visible(i, name) && !slices.ContainsFunc(image.Java, func(j Java) bool { return j.Home == java.Home }) {
+				image.Java = append(image.Java, java)
+			}
+		}
+		for name, lines := range l.Mentions {
+			if visible(i, name) {
+				image.Texts = append(image.Texts, Text{Path: "/" + name, Lines: lines})
+			}
+		}
+	}
+	image.Archives = slices.DeleteFunc(image.Archives, func(a Archive) bool { return image.ofAgent(a.Path) })
+	image.Texts = slices.DeleteFunc(image.Texts, func(t Text) bool { return image.ofAgent(t.Path) })
+	slices.SortFunc(image.Agents, func(a, b Agent) int { return cmp.Compare(a.Directory, b.Directory) })
+	slices.SortFunc(image.Archives, func(a, b Archive) int { return cmp.Compare(a.Path, b.Path) })
+	slices.SortFunc(image.Java, func(a, b Java) int { return cmp.Compare(a.Home, b.Home) })
+	slices.SortFunc(image.Texts, func(a, b Text) int { return cmp.Compare(a.Path, b.Path) })
+	return image
+}
+
+// ofAgent reports a file of an agent's own. An application may lie beside the
+// agent's jar, so its directories are named.
+func (i Image) ofAgent(name string) bool {
+	return slices.ContainsFunc(i.Agents, func(a Agent) bool {
+		inside, ok := strings.CutPrefix(name, strings.TrimSuffix(a.Directory, "/")+"/")
+		first, _, below := strings.Cut(inside, "/")
+		switch first {
+		case "activations", "plugins", "bootstrap-plugins", "optional-plugins", "optional-reporter-plugins", "expired-plugins", "config", "logs", "licenses":
+			return ok && below
+		}
+		return ok && !below && strings.HasPrefix(first, "skywalking-agent")
+	})
+}
+
+// Real is where a directory lies without symbolic links; the path itself where
+// it is not there.
+func (i Image) Real(dir string) string {
+	r, known, err := i.view.Resolve(strings.TrimPrefix(path.Clean(dir), "/"))
+	if err != nil || !known || !r.Exists {
+		return path.Clean(dir)
+	}
+	return "/" + r.Path
+}
