@@ -92,3 +92,36 @@ func TestTheSameWorkNeverHasTheSameKeyTwice(t *testing.T) {
 func input(pulls ...fleet.PullRequest) Input {
 	return Input{PullRequests: pulls, Identity: me, BranchPrefix: prefix, TargetHash: target, Now: start}
 }
+
+func TestADecisionForATargetOutlivesATryOfAnother(t *testing.T) {
+	t.Parallel()
+	other := func(r *fleet.Record) { r.Target = "another" }
+	id := fleet.ID{Kind: "Deployment", Namespace: "shop", Name: "cart"}
+	failed := pull(3, fleet.PullRequestMerged, batch(1, []string{id.String()}, verdict(fleet.VerdictFailed, "CrashLoopBackOff")))
+	back := pull(4, fleet.PullRequestMerged, revert([]string{id.String()}, verdict(fleet.VerdictVerified, "")))
+	tests := []struct {
+		name  string
+		pulls []fleet.PullRequest
+		want  fleet.State
+	}{
+		{"a quarantine", []fleet.PullRequest{failed, back, pull(5, fleet.PullRequestMerged, batch(2, []string{id.String()}, other, verdict(fleet.VerdictVerified, "")))}, fleet.StateReverted},
+		{"a person's no", []fleet.PullRequest{
+			pull(1, fleet.PullRequestClosed, batch(1, []string{id.String()})),
+			pull(2, fleet.PullRequestClosed, batch(2, []string{id.String()}, other)),
+		}, fleet.StateDeclined},
+		{"not while the other one is under way", []fleet.PullRequest{failed, back, pull(5, fleet.PullRequestOpen, batch(2, []string{id.String()}, other))}, fleet.StateProposed},
+		{"a retry ends it", []fleet.PullRequest{
+			pull(1, fleet.PullRequestClosed, batch(1, []string{id.String()}, answer(fleet.LabelRetry))),
+			pull(2, fleet.PullRequestClosed, batch(2, []string{id.String()}, other)),
+		}, fleet.StatePending},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			w, _ := Fold(input(tt.pulls...)).Workload(id)
+			if w.State != tt.want {
+				t.Errorf("it is %s, want %s", w.State, tt.want)
+			}
+		})
+	}
+}

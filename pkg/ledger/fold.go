@@ -174,6 +174,7 @@ func Fold(in Input) Ledger {
 		}
 		b.State = batchState(*b)
 	}
+	l.foldTargets()
 	l.foldHistory()
 	return l
 }
@@ -450,7 +451,41 @@ func (l Ledger) standing(w Workload) Workload {
 	return w
 }
 
-// batchState is open, closed, or the worst of the members.
+// foldTargets keeps what was decided for the present target while another one
+// was tried in between: neither a quarantine nor a person's no ends by that.
+func (l *Ledger) foldTargets() {
+	for id, now := range l.workloads {
+		if now.Target == l.in.TargetHash || now.underWay() {
+			continue
+		}
+		for _, b := range slices.Backward(l.Batches) {
+			at := slices.IndexFunc(b.Workloads, func(w Workload) bool { return w.ID == id })
+			if at < 0 || b.Record.Target != l.in.TargetHash || b.withdrawn() {
+				continue
+			}
+			if w := l.standing(b.Workloads[at]); w.State == fleet.StateReverted || w.State == fleet.StateDeclined {
+				w.Newest, w.holds = true, ""
+				l.workloads[id] = w
+			}
+			break
+		}
+	}
+}
+
+// underWay: its newest batch still wants a merge, a verdict or an answer.
+func (w Workload) underWay() bool {
+	switch w.State {
+	case fleet.StateProposed, fleet.StateMerged, fleet.StateSoaking, fleet.StateFailed, fleet.StateReverting,
+		fleet.StateNeedsHuman, fleet.StateUnknown:
+		return true
+	case fleet.StatePending, fleet.StateVerified, fleet.StateReverted, fleet.StateDeclined, fleet.StateNotCausedByUs,
+		fleet.StateInconclusive, fleet.StateCurrent, fleet.StateSkipped, fleet.StateBlocked, fleet.StateUnread:
+	}
+	return false
+}
+
+// batchState is open, closed, or the worst of the members. A merged batch of
+// which nothing stands any more, because later changes took its place, is closed.
 func batchState(b Batch) fleet.BatchState {
 	switch b.PullRequest.State {
 	case fleet.PullRequestOpen:
@@ -462,9 +497,14 @@ func batchState(b Batch) fleet.BatchState {
 	order := []fleet.BatchState{
 		fleet.BatchVerified, fleet.BatchSoaking, fleet.BatchMerged, fleet.BatchUnknown, fleet.BatchNeedsHuman, fleet.BatchFailed,
 	}
+	stands := false
 	worst := 0
 	for _, w := range b.Workloads {
+		stands = stands || w.State != fleet.StatePending && w.State != fleet.StateDeclined
 		worst = max(worst, slices.Index(order, memberState(w)))
+	}
+	if !stands {
+		return fleet.BatchClosed
 	}
 	return order[worst]
 }

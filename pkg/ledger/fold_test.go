@@ -167,11 +167,11 @@ func TestFoldStates(t *testing.T) {
 			pulls: []fleet.PullRequest{pull(3, fleet.PullRequestMerged, batch(1, one, verdict(fleet.VerdictInconclusive, "Node"), gated))},
 		},
 		{
-			name: "superseded goes back to pending", state: fleet.StatePending, batch: fleet.BatchVerified,
+			name: "superseded goes back to pending", state: fleet.StatePending, batch: fleet.BatchClosed,
 			pulls: []fleet.PullRequest{pull(3, fleet.PullRequestMerged, batch(1, one, verdict(fleet.VerdictSuperseded, "Changed")))},
 		},
 		{
-			name: "a revert by a person is a no", state: fleet.StateDeclined, batch: fleet.BatchVerified,
+			name: "a revert by a person is a no", state: fleet.StateDeclined, batch: fleet.BatchClosed,
 			pulls: []fleet.PullRequest{pull(3, fleet.PullRequestMerged, batch(1, one, verdict(fleet.VerdictSuperseded, ReasonRevertedByOther)))},
 		},
 		{

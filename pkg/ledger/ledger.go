@@ -44,11 +44,11 @@ func (l Ledger) NextNumber() int {
 }
 
 // Started reports that a batch of the present target was proposed and not
-// declined or withdrawn: the canary is out. A rebuild puts back what a workload
+// declined, withdrawn or superseded: the canary is out. A rebuild puts back what a workload
 // had already and is no canary.
 func (l Ledger) Started() bool {
 	return slices.ContainsFunc(l.Batches, func(b Batch) bool {
-		return b.Record.Target == l.in.TargetHash && b.PullRequest.State != fleet.PullRequestClosed && b.action() != fleet.ActionRebuild
+		return b.Record.Target == l.in.TargetHash && b.State != fleet.BatchClosed && b.action() != fleet.ActionRebuild
 	}) || slices.ContainsFunc(l.in.History, func(c Commit) bool {
 		return c.Kind == fleet.RecordBatch && c.Target == l.in.TargetHash
 	})
@@ -148,7 +148,8 @@ func (l Ledger) lost() *fleet.Pause {
 	for _, p := range l.Unread {
 		if p.State != fleet.PullRequestClosed {
 			return &fleet.Pause{Since: p.Updated, Reason: fmt.Sprintf(
-				"the hidden record of pull request #%d cannot be read, so what it holds is not known", p.Number,
+				"the hidden record of pull request #%d cannot be read, so what it holds is not known: look at its workloads, then set the label %s there",
+				p.Number, fleet.LabelAccept,
 			)}
 		}
 	}
@@ -195,14 +196,12 @@ func (l Ledger) canary() *fleet.Pause {
 		if b.Record.Target != l.in.TargetHash || b.action() == fleet.ActionRebuild {
 			continue
 		}
-		switch b.PullRequest.State {
-		case fleet.PullRequestMerged:
+		switch {
+		case b.State == fleet.BatchClosed:
+		case b.PullRequest.State == fleet.PullRequestMerged:
 			return nil
-		case fleet.PullRequestOpen:
-			if open == nil {
-				open = &l.Batches[i]
-			}
-		case fleet.PullRequestClosed:
+		case open == nil:
+			open = &l.Batches[i]
 		}
 	}
 	if open == nil || slices.ContainsFunc(l.in.History, func(c Commit) bool { return c.Target == l.in.TargetHash }) {
@@ -385,7 +384,44 @@ func (l Ledger) Asked() []Asked {
 	for _, r := range l.Reverts {
 		look(r.PullRequest, r.Record)
 	}
+	for _, p := range l.Unread {
+		// There is nothing to propose again and nothing to pause: it holds already.
+		if p.HasLabel(fleet.LabelAccept) {
+			asked = append(asked, Asked{PullRequest: p, Record: l.blank(p), Label: fleet.LabelAccept})
+		}
+	}
 	return asked
+}
+
+// blank is a record that says of a pull request only which one it is: all that
+// a person can accept where body and commit are lost.
+func (l Ledger) blank(p fleet.PullRequest) fleet.Record {
+	r := fleet.Record{Schema: Schema, Kind: fleet.RecordBatch}
+	name := strings.TrimPrefix(p.Branch, l.in.BranchPrefix)
+	if strings.HasPrefix(name, branchRevert) {
+		r.Kind = fleet.RecordRevert
+	}
+	r.Key = strings.TrimPrefix(strings.TrimPrefix(name, branchRevert), branchBatch)
+	return r
+}
+
+// Accepted are open reverts of which a person has accepted every failure: close
+// them, the matter is settled.
+func (l Ledger) Accepted() []Revert {
+	var accepted []Revert
+	for _, r := range l.Reverts {
+		i := slices.IndexFunc(l.Batches, func(b Batch) bool { return b.PullRequest.Number == r.Record.Of })
+		if r.PullRequest.State != fleet.PullRequestOpen || i < 0 || l.Batches[i].Record.Answer != AnswerAccept {
+			continue
+		}
+		open := slices.ContainsFunc(r.Record.Workloads, func(rw fleet.RecordWorkload) bool {
+			return slices.ContainsFunc(l.Batches[i].Workloads, func(w Workload) bool { return w.ID == rw.ID && !w.Answered })
+		})
+		if !open {
+			accepted = append(accepted, r)
+		}
+	}
+	return accepted
 }
 
 // Answer returns the record with a person's label kept in it; state is its pull
@@ -406,6 +442,9 @@ func Answer(r fleet.Record, label string, state fleet.PullRequestState) fleet.Re
 		answer = AnswerRetry
 	default:
 		return r
+	}
+	if len(r.Workloads) == 0 {
+		r.Answer = answer // of a record that was lost
 	}
 	for i, w := range r.Workloads {
 		// A closed batch has declined all of its workloads.

@@ -25,7 +25,7 @@ func (m *Migration) answer(ctx context.Context, w *world) ([]Answer, []Problem) 
 		if pull == nil {
 			continue
 		}
-		answer, err := m.hear(ctx, w, pull, asked.Label)
+		answer, err := m.hear(ctx, w, pull, asked)
 		if err != nil {
 			problems = append(problems, problem(*pull, fmt.Errorf("answering %s: %w", asked.Label, err)))
 			continue
@@ -35,12 +35,28 @@ func (m *Migration) answer(ctx context.Context, w *world) ([]Answer, []Problem) 
 	if len(answers) > 0 {
 		m.fold(w)
 	}
-	return answers, problems
+	return answers, append(problems, m.closeAccepted(ctx, w)...)
+}
+
+// closeAccepted closes the open reverts of failures that a person accepted on
+// the batch.
+func (m *Migration) closeAccepted(ctx context.Context, w *world) []Problem {
+	var problems []Problem
+	accepted := w.ledger.Accepted()
+	for _, r := range accepted {
+		why := fmt.Sprintf("The failure was accepted on #%d, so it is not taken back.", r.Record.Of)
+		problems = append(problems, m.closeOne(ctx, w, r.PullRequest.Number, r.Record, ledger.AnswerAccept, why)...)
+	}
+	if len(accepted) > 0 {
+		m.fold(w)
+	}
+	return problems
 }
 
 // hear takes one label. The record is written before the label goes, so that
 // a run that dies in between hears it again.
-func (m *Migration) hear(ctx context.Context, w *world, pull *fleet.PullRequest, label string) (Answer, error) {
+func (m *Migration) hear(ctx context.Context, w *world, pull *fleet.PullRequest, asked ledger.Asked) (Answer, error) {
+	label := asked.Label
 	by, may, err := m.ports.PullRequests.Labelled(ctx, pull.Number, label)
 	if err != nil {
 		return Answer{}, err
@@ -48,9 +64,10 @@ func (m *Migration) hear(ctx context.Context, w *world, pull *fleet.PullRequest,
 	answer := Answer{PullRequest: pull.Number, Label: label, By: by, Taken: may}
 	text := fmt.Sprintf("`%s` by @%s has no effect: only a person with write access can say this.", label, by)
 	if may {
+		// An earlier label of this pull request may be in its body already.
 		record, err := ledger.Decode(pull.Body)
 		if err != nil {
-			return Answer{}, err
+			record = asked.Record
 		}
 		text = "Heard @" + by + ": " + heard(label)
 		body := ledger.ReplaceRecord(pull.Body, ledger.Answer(record, label, pull.State))
@@ -62,7 +79,7 @@ func (m *Migration) hear(ctx context.Context, w *world, pull *fleet.PullRequest,
 		pull.Body = body
 	}
 	if !m.opt.DryRun {
-		if err := m.ports.PullRequests.Comment(ctx, pull.Number, "Answer", text); err != nil {
+		if err := m.ports.PullRequests.Comment(ctx, pull.Number, "Answer to "+label, text); err != nil {
 			return Answer{}, err
 		}
 	}
@@ -78,7 +95,7 @@ func heard(label string) string {
 	case fleet.LabelAccept:
 		return "this matter is closed and holds no further batch."
 	case fleet.LabelRetry:
-		return "these workloads are proposed again."
+		return "what was declined or taken back is proposed again; what has the new agent already stays as it is."
 	}
 	return "no new batch is proposed until `" + fleet.LabelAccept + "` is set here."
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/otelshift/otelshift/pkg/dashboard"
 	"github.com/otelshift/otelshift/pkg/fleet"
@@ -114,6 +115,11 @@ func (m *Migration) mendLabels(ctx context.Context, w *world) []Problem {
 	for _, r := range w.ledger.Reverts {
 		problems = append(problems, m.label(ctx, w, r.PullRequest.Number, missing[r.PullRequest.Number], nil)...)
 	}
+	for _, p := range w.ledger.Unread {
+		if p.State != fleet.PullRequestClosed && !p.HasLabel(fleet.LabelNeedsHuman) {
+			problems = append(problems, m.label(ctx, w, p.Number, []string{fleet.LabelNeedsHuman}, nil)...)
+		}
+	}
 	m.fold(w)
 	return problems
 }
@@ -154,8 +160,8 @@ func (m *Migration) moved(w *world, b ledger.Batch) string {
 		return ""
 	}
 	for _, rw := range b.Record.Workloads {
-		switch m.head(w, rw) {
-		case rollout.HeadChanged, rollout.HeadExpected:
+		switch state, _ := m.head(w, rw); state {
+		case rollout.HeadChanged, rollout.HeadAdapted, rollout.HeadExpected:
 			return rw.ID
 		case rollout.HeadPrevious, rollout.HeadUnknown:
 		}
@@ -180,23 +186,32 @@ func (m *Migration) foreign(ctx context.Context, branch string) string {
 
 // withdrawOne closes one open batch and says why.
 func (m *Migration) withdrawOne(ctx context.Context, w *world, b ledger.Batch, why string) []Problem {
-	pull := w.pull(b.PullRequest.Number)
+	return m.closeOne(ctx, w, b.PullRequest.Number, b.Record, ledger.AnswerWithdrawn, why)
+}
+
+// closeOne closes an open pull request of ours with an answer in its record, and
+// says why.
+func (m *Migration) closeOne(ctx context.Context, w *world, number int, record fleet.Record, answer, why string) []Problem {
+	pull := w.pull(number)
 	if pull == nil {
 		return nil
 	}
-	record := b.Record
-	record.Answer = ledger.AnswerWithdrawn
+	topic := "Withdrawn"
+	if answer == ledger.AnswerAccept {
+		topic = "Accepted"
+	}
+	record.Answer = answer
 	body := ledger.ReplaceRecord(pull.Body, record)
 	if !m.opt.DryRun {
-		if err := m.ports.PullRequests.Comment(ctx, pull.Number, "Withdrawn", why); err != nil {
-			return []Problem{problem(*pull, fmt.Errorf("withdrawing: %w", err))}
+		if err := m.ports.PullRequests.Comment(ctx, pull.Number, topic, why); err != nil {
+			return []Problem{problem(*pull, fmt.Errorf("closing: %w", err))}
 		}
 		if err := m.ports.PullRequests.Edit(ctx, pull.Number, fleet.PullRequestEdit{Body: &body, Close: true}); err != nil {
-			return []Problem{problem(*pull, fmt.Errorf("withdrawing: %w", err))}
+			return []Problem{problem(*pull, fmt.Errorf("closing: %w", err))}
 		}
 	}
 	pull.Body, pull.State, pull.Closed = body, fleet.PullRequestClosed, m.now()
-	m.event(Event{Stage: StagePropose, Subject: pull.URL, Message: "withdrawn"})
+	m.event(Event{Stage: StagePropose, Subject: pull.URL, Message: strings.ToLower(topic)})
 	return nil
 }
 

@@ -96,6 +96,9 @@ func (m *Migration) failing(w *world, judged []Judged) bool {
 	if slices.ContainsFunc(judged, func(j Judged) bool { return j.Verdict.State == fleet.VerdictFailed }) {
 		return true
 	}
+	if slices.ContainsFunc(w.ledger.Unread, func(p fleet.PullRequest) bool { return p.State == fleet.PullRequestMerged }) {
+		return true
+	}
 	for _, b := range w.ledger.Batches {
 		for _, member := range b.Workloads {
 			if !member.Newest || member.Answered {
@@ -402,13 +405,17 @@ func (m *Migration) expectation(ctx context.Context, w *world, t *matter, rw fle
 	v := m.spec.Verify
 	e := rollout.Expectation{
 		Merge: t.pull.MergeRevision, Merged: t.pull.Merged, Effects: rw.Effects,
-		Head: m.head(w, rw), Contains: map[string]bool{}, Delivery: fleet.Delivery(m.spec.Delivery),
+		Contains: map[string]bool{}, Rebuild: rw.Action == fleet.ActionRebuild, Delivery: fleet.Delivery(m.spec.Delivery),
 		IgnoreContainers: m.spec.Workloads.IgnoreContainers, Revert: t.record.Kind == fleet.RecordRevert, Previous: rw.Verdict,
 		Settings: rollout.Settings{
 			Gate: v.Gate.Std(), Soak: v.Soak.Std(), MaxRestarts: v.MaxRestarts, Deploy: v.Deadlines.Deploy.Std(),
 			Rollout: v.Deadlines.Rollout.Std(), Unschedulable: v.Deadlines.Unschedulable.Std(),
 			FailedCreate: v.Deadlines.FailedCreate.Std(), TooOld: v.Deadlines.Revert.Std(),
 		},
+	}
+	var values map[string]string
+	if e.Head, values = m.head(w, rw); e.Head == rollout.HeadAdapted {
+		e.Effects = adapted(rw.Effects, values)
 	}
 	if o.Sync == nil {
 		return e
@@ -427,12 +434,13 @@ func (m *Migration) expectation(ctx context.Context, w *world, t *matter, rw fle
 	return e
 }
 
-// head compares the base branch's head with the workload's change. The
-// workload is looked for by identity: its file may have moved.
-func (m *Migration) head(w *world, rw fleet.RecordWorkload) rollout.HeadState {
+// head compares the base branch's head with the workload's change, and returns
+// the head's values by field. The workload is looked for by identity: its file
+// may have moved.
+func (m *Migration) head(w *world, rw fleet.RecordWorkload) (rollout.HeadState, map[string]string) {
 	id, err := fleet.ParseID(rw.ID)
 	if err != nil {
-		return rollout.HeadUnknown
+		return rollout.HeadUnknown, nil
 	}
 	file := declaredIn(w.scan.Workloads, id, rw.File)
 	fields := make([]string, len(rw.Effects))
@@ -447,16 +455,16 @@ func (m *Migration) head(w *world, rw fleet.RecordWorkload) rollout.HeadState {
 		// Kustomize gives it another name or namespace than its file does; what
 		// the scan knows of it has to do.
 	case errors.Is(err, fleet.ErrNotFound) || errors.Is(err, fs.ErrNotExist):
-		return rollout.HeadChanged
+		return rollout.HeadChanged, nil
 	default:
-		return rollout.HeadUnknown
+		return rollout.HeadUnknown, nil
 	}
 	merged := make(map[string]string, len(fields))
 	for field, value := range values {
 		merged[field] = value.Text
 	}
 	maps.Copy(merged, texts)
-	return headState(rw.Effects, merged)
+	return headState(rw.Effects, merged), merged
 }
 
 // effective are the values of a workload as it is deployed, by field: where a

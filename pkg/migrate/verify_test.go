@@ -416,7 +416,7 @@ func TestAnswers(t *testing.T) {
 		failing bool
 		state   fleet.State // of app00
 	}{
-		{name: "accept on the batch closes the matter", how: fail, label: fleet.LabelAccept, on: 1, by: "dana", taken: true, state: fleet.StateReverting},
+		{name: "accept on the batch closes the matter", how: fail, label: fleet.LabelAccept, on: 1, by: "dana", taken: true, state: fleet.StateFailed},
 		{name: "accept by a person who may not write does nothing", how: fail, label: fleet.LabelAccept, on: 1, by: "mallory", holds: true, failing: true, state: fleet.StateReverting},
 		{name: "pause holds a healthy fleet", label: fleet.LabelPause, on: 1, by: "dana", taken: true, holds: true, state: fleet.StateSoaking},
 		{name: "pause by a person who may not write does nothing", label: fleet.LabelPause, on: 1, by: "mallory", state: fleet.StateSoaking},
@@ -435,7 +435,7 @@ func TestAnswers(t *testing.T) {
 			if diff := cmp.Diff(want, result.Verify.Answers); diff != "" {
 				t.Errorf("answers (-want +got):\n%s", diff)
 			}
-			if f.forge.at(tt.on).HasLabel(tt.label) || !strings.Contains(f.forge.notes[fmt.Sprintf("%d Answer", tt.on)], "@"+tt.by) {
+			if f.forge.at(tt.on).HasLabel(tt.label) || !strings.Contains(f.forge.notes[fmt.Sprintf("%d Answer to %s", tt.on, tt.label)], "@"+tt.by) {
 				t.Errorf("labels %v, comments %v: want the label gone and an acknowledgement", f.forge.at(tt.on).Labels, f.forge.notes)
 			}
 			if got := len(result.Propose.Proposed) == 0; got != tt.holds || result.Verify.Failing != tt.failing {
@@ -517,8 +517,14 @@ func TestALostRecordDoesNotHoldTheFleet(t *testing.T) {
 		f := merged(t, nil)
 		f.forge.at(1).Body = ""
 		f.repo.commits[f.repo.pulls[1]].author = "mallory@example.com"
-		if result := f.run(); result.Propose.Hold == nil || len(f.writes) != 0 {
-			t.Errorf("wrote %v, hold %+v", f.writes, result.Propose.Hold)
+		result := f.run()
+		if result.Propose.Hold == nil || !result.Verify.Failing || len(f.writes) != 1 || !f.forge.at(1).HasLabel(fleet.LabelNeedsHuman) {
+			t.Errorf("wrote %v, failing %v, hold %+v; want a person called by label alone", f.writes, result.Verify.Failing, result.Propose.Hold)
+		}
+		f.forge.say(1, fleet.LabelAccept, "dana")
+		result = f.run()
+		if len(result.Verify.Answers) != 1 || result.Verify.Failing || len(result.Propose.Proposed) != 1 || f.forge.at(1).HasLabel(fleet.LabelNeedsHuman) {
+			t.Errorf("after accept: %+v, hold %+v, labels %v; want the next batch", result.Verify, result.Propose.Hold, f.forge.at(1).Labels)
 		}
 	})
 }

@@ -48,6 +48,7 @@ const (
 	ReasonNotHealed      = "NotHealed"
 	ReasonUnconfirmed    = "Unconfirmed"
 	ReasonIncident       = "Incident"
+	ReasonRebuild        = "Rebuild"
 )
 
 // Judge applies the verdict table of VERDICTS.md section 6; the first row that
@@ -113,7 +114,7 @@ func (j *judge) superseded() (Verdict, bool) {
 		return is(2, fleet.VerdictSuperseded, ReasonReverted, "the base branch has the values from before the change again")
 	case HeadChanged:
 		return is(2, fleet.VerdictSuperseded, ReasonChanged, "the base branch has other values than the change's")
-	case HeadExpected, HeadUnknown:
+	case HeadExpected, HeadAdapted, HeadUnknown:
 	}
 	return no()
 }
@@ -351,6 +352,10 @@ func (j *judge) finish(v Verdict) Verdict {
 		switch {
 		case j.e.Revert:
 			human(ReasonNotHealed, "the revert is deployed and the workload does not recover")
+		case j.e.Head == HeadAdapted:
+			human(ReasonChanged, "a person has changed it since, so it is not taken back")
+		case j.e.Rebuild:
+			human(ReasonRebuild, "taking the rebuild back would leave the flag without its agent")
 		case j.b == nil:
 			human(ReasonNoBaseline, "nothing is known of how it did before the change")
 		case j.newer():

@@ -141,16 +141,20 @@ type HeadState string
 const (
 	HeadExpected HeadState = "expected" // our values
 	HeadPrevious HeadState = "previous" // the values before us
-	HeadChanged  HeadState = "changed"  // something else
+	HeadChanged  HeadState = "changed"  // another image, or the workload is gone
+	HeadAdapted  HeadState = "adapted"  // our image with values that a person changed
 	HeadUnknown  HeadState = "unknown"  // could not be read
 )
 
 // Expectation is what should be deployed; the conductor fills it.
 type Expectation struct {
-	Merge   string    // merge commit
-	Merged  time.Time // when
-	Effects []fleet.RecordEffect
+	Merge   string               // merge commit
+	Merged  time.Time            // when
+	Effects []fleet.RecordEffect // with HeadAdapted, New is the head's value
 	Head    HeadState
+	// Rebuild: the change put our agent back into an image that lacked it, so the
+	// values before it are no way back.
+	Rebuild bool
 	// Contains says, of each revision in Sync.Revisions, Sync.Operation and
 	// DeployStarted, whether it contains Merge; a revision that is not in the map is unknown.
 	Contains         map[string]bool
