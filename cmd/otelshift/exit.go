@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/otelshift/otelshift/pkg/config"
+	"github.com/otelshift/otelshift/pkg/javaagent"
 )
 
 // The exit codes; DESIGN "Commands".
@@ -113,6 +114,7 @@ func (e *env) report(ctx context.Context, err error) int {
 
 // say prints one error. A place is three attributes: file, line and column.
 func (e *env) say(ctx context.Context, message string, place ...slog.Attr) {
+	message = javaagent.RedactText(message)
 	if e.logFormat != logText {
 		e.log.LogAttrs(ctx, slog.LevelError, message, place...) //nolint:sloglint // the error is the message
 		return

@@ -8,6 +8,8 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+
+	"github.com/otelshift/otelshift/pkg/javaagent"
 )
 
 // The log formats.
@@ -20,7 +22,7 @@ const (
 // newLogHandler returns the handler for a log format; everything goes to w.
 func newLogHandler(w io.Writer, format string, level slog.Leveler) slog.Handler {
 	if format == logJSON {
-		return slog.NewJSONHandler(w, &slog.HandlerOptions{Level: level})
+		return slog.NewJSONHandler(w, &slog.HandlerOptions{Level: level, ReplaceAttr: func(_ []string, a slog.Attr) slog.Attr { return harmless(a) }})
 	}
 	return &lineHandler{w: w, mu: new(sync.Mutex), level: level, github: format == logGitHub}
 }
@@ -80,6 +82,23 @@ func (h *lineHandler) Handle(_ context.Context, r slog.Record) error {
 	return nil
 }
 
+// harmless hides the secrets that texts and errors of others may hold.
+func harmless(a slog.Attr) slog.Attr {
+	text := ""
+	switch v := a.Value.Any().(type) {
+	case string:
+		text = v
+	case error:
+		text = v.Error()
+	default:
+		return a
+	}
+	if shown := javaagent.RedactText(text); shown != text {
+		a.Value = slog.StringValue(shown)
+	}
+	return a
+}
+
 // flatten appends a with its groups' names joined by dots.
 func flatten(to []slog.Attr, prefix string, a slog.Attr) []slog.Attr {
 	value := a.Value.Resolve()
@@ -87,7 +106,7 @@ func flatten(to []slog.Attr, prefix string, a slog.Attr) []slog.Attr {
 		if a.Key == "" {
 			return to
 		}
-		return append(to, slog.Attr{Key: prefix + a.Key, Value: value})
+		return append(to, harmless(slog.Attr{Key: prefix + a.Key, Value: value}))
 	}
 	if a.Key != "" {
 		prefix += a.Key + "."

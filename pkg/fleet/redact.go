@@ -12,8 +12,9 @@ import (
 // hidden stands for a value that is never shown.
 const hidden = "***"
 
-// named finds the names of a path's selectors: "env[name=TOKEN].value".
-var named = regexp.MustCompile(`\[name="?([^\]"]+)"?\]`)
+// named finds the names of a path's selectors, "env[name=TOKEN].value", and its
+// last key: "data.TOKEN", `data["my.token"]`.
+var named = regexp.MustCompile(`\[name="?([^\]"]+)"?\]|\["([^\]"]+)"\]$|\.([\w-]+)$`)
 
 // Redacted is the change as it may be shown: secret-looking values, by the
 // name of their variable or of an option in them, are hidden. The file's own
@@ -21,7 +22,7 @@ var named = regexp.MustCompile(`\[name="?([^\]"]+)"?\]`)
 func (c Change) Redacted() Change {
 	secret := false
 	for _, match := range named.FindAllStringSubmatch(c.Field, -1) {
-		secret = secret || javaagent.IsSecret(match[1])
+		secret = secret || javaagent.IsSecret(match[1]+match[2]+match[3])
 	}
 	show := func(value string) string {
 		if secret && value != "" {

@@ -11,6 +11,8 @@ func TestChangeHidesSecretsInJSON(t *testing.T) {
 		{Place: Place{File: "a.yaml", Line: 3, Column: 7}, Field: "env[name=JAVA_OPTS].value", Op: OpReplace, Old: "-Xmx1g -Dspring.datasource.password=hunter2", New: "-Xmx2g -Dspring.datasource.password=hunter2"},
 		{Field: "env[name=SW_AGENT_AUTHENTICATION]", Op: OpRemove, Old: `{name: SW_AGENT_AUTHENTICATION, value: "hunter2"}`},
 		{Field: `env[name="API_TOKEN"].value`, Op: OpReplace, Old: "hunter2", New: "hunter22"},
+		{Field: "data.DB_PASSWORD", Op: OpReplace, Old: "hunter2", New: "hunter22"},
+		{Field: `data["my.token"]`, Op: OpReplace, Old: "hunter2", New: "hunter22"},
 		{Field: "image", Op: OpReplace, Old: "a:1", New: "a:1-otel-<pending>", Document: 3, Source: "x"},
 	}
 	data, err := json.Marshal(changes)

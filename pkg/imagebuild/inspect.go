@@ -36,11 +36,11 @@ func (b *Builder) Inspect(ctx context.Context, ref string) (fleet.ImageInfo, err
 	}
 	info := fleet.ImageInfo{
 		APIVersion: fleet.APIVersion, Kind: "Image", Reference: ref, Digest: m.Digest, MediaType: m.MediaType,
-		Platforms: []string{}, Env: []string{}, Entrypoint: notNil(doc.Config.Entrypoint), Cmd: notNil(doc.Config.Cmd),
+		Platforms: []string{}, Env: []string{}, Entrypoint: javaagent.RedactWords(doc.Config.Entrypoint), Cmd: javaagent.RedactWords(doc.Config.Cmd),
 		User: doc.Config.User, WorkingDir: doc.Config.WorkingDir, Labels: map[string]string{}, Loads: []fleet.ImageLoad{},
 	}
 	for key, value := range doc.Config.Labels {
-		info.Labels[key] = javaagent.Redact(value)
+		info.Labels[key] = redactEnv(key, value)[len(key)+1:]
 	}
 	if isIndex(m.MediaType) {
 		var index indexDoc
@@ -140,11 +140,4 @@ func redactEnv(name, value string) string {
 		return javaagent.Redact(name + "=" + value)
 	}
 	return name + "=" + javaagent.Redact(value)
-}
-
-func notNil(list []string) []string {
-	if list == nil {
-		return []string{}
-	}
-	return list
 }

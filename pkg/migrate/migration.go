@@ -11,6 +11,7 @@ import (
 
 	"github.com/otelshift/otelshift/pkg/config"
 	"github.com/otelshift/otelshift/pkg/fleet"
+	"github.com/otelshift/otelshift/pkg/javaagent"
 )
 
 // Ports are the effects a Migration acts through. PullRequests and Cluster may
@@ -151,5 +152,5 @@ type Problem struct {
 
 // MarshalJSON writes subject and message.
 func (p Problem) MarshalJSON() ([]byte, error) {
-	return json.Marshal(map[string]string{"subject": p.Subject, "message": p.Err.Error()})
+	return json.Marshal(map[string]string{"subject": p.Subject, "message": javaagent.RedactText(p.Err.Error())})
 }

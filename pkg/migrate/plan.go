@@ -7,6 +7,7 @@ import (
 	"io/fs"
 
 	"github.com/otelshift/otelshift/pkg/fleet"
+	"github.com/otelshift/otelshift/pkg/javaagent"
 	"github.com/otelshift/otelshift/pkg/manifest"
 )
 
@@ -254,7 +255,7 @@ func (m *Migration) obtain(ctx context.Context, r fleet.Rebuild) (fleet.Built, e
 
 func buildFailed(from string, err error) BuildFailed {
 	f := BuildFailed{From: from}
-	f.Error.Code, f.Error.Message = fleet.CodeImageFailed, err.Error()
+	f.Error.Code, f.Error.Message = fleet.CodeImageFailed, javaagent.RedactText(err.Error())
 	var refused *fleet.RefusedError
 	switch {
 	case errors.As(err, &refused):

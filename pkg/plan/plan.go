@@ -209,13 +209,13 @@ func (d *draft) block(code fleet.Code, place fleet.Place, message string) {
 		return
 	}
 	d.plan.Action = fleet.ActionBlocked
-	d.plan.Reason = &fleet.Reason{Code: code, Message: message, Place: place}
+	d.plan.Reason = &fleet.Reason{Code: code, Message: javaagent.RedactText(message), Place: place}
 }
 
 func (d *draft) blocked() bool { return d.plan.Action == fleet.ActionBlocked }
 
 func (d *draft) warn(code fleet.Code, place fleet.Place, message string) {
-	w := fleet.Warning{Code: code, Message: message, Place: place}
+	w := fleet.Warning{Code: code, Message: javaagent.RedactText(message), Place: place}
 	if !slices.Contains(d.plan.Warnings, w) {
 		d.plan.Warnings = append(d.plan.Warnings, w)
 	}

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/otelshift/otelshift/pkg/fleet"
+	"github.com/otelshift/otelshift/pkg/javaagent"
 )
 
 // Reasons of verdicts that are not a container's own reason.
@@ -91,7 +92,8 @@ func is(row int, state fleet.VerdictState, reason, message string, args ...any) 
 	if len(args) > 0 {
 		message = fmt.Sprintf(message, args...)
 	}
-	return Verdict{Row: row, State: state, Reason: reason, Message: message}, true
+	// Clusters and registries put addresses with credentials into messages.
+	return Verdict{Row: row, State: state, Reason: reason, Message: javaagent.RedactText(message)}, true
 }
 
 func no() (Verdict, bool) { return Verdict{}, false }

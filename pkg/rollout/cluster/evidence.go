@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"fmt"
-	"regexp"
 	"slices"
 	"strings"
 
@@ -12,6 +11,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/otelshift/otelshift/pkg/fleet"
+	"github.com/otelshift/otelshift/pkg/javaagent"
 	"github.com/otelshift/otelshift/pkg/rollout"
 )
 
@@ -87,50 +87,23 @@ func (c *Client) events(ctx context.Context, t *target, namespace, uid string) [
 }
 
 // tidy keeps the last lines, cuts long ones, drops control characters and
-// redacts.
+// hides secrets.
 func tidy(lines []string) []string {
 	lines = lines[max(0, len(lines)-logLines):]
-	tidied := make([]string, len(lines))
-	inKey := false
+	plain := make([]string, len(lines))
 	for i, line := range lines {
-		line = strings.ToValidUTF8(strings.Map(func(r rune) rune {
+		plain[i] = strings.ToValidUTF8(strings.Map(func(r rune) rune {
 			if r < ' ' && r != '\t' || r == 0x7f {
 				return -1
 			}
 			return r
 		}, line), "\uFFFD")
-		switch {
-		case strings.Contains(line, "-----BEGIN") && strings.Contains(line, "PRIVATE KEY"):
-			inKey = true
-			line = redacted
-		case inKey:
-			inKey = !strings.Contains(line, "-----END")
-			line = redacted
-		}
-		line = redact(line)
+	}
+	tidied := javaagent.RedactLines(plain)
+	for i, line := range tidied {
 		if runes := []rune(line); len(runes) > lineRunes {
-			line = string(runes[:lineRunes]) + "…"
+			tidied[i] = string(runes[:lineRunes]) + "…"
 		}
-		tidied[i] = line
 	}
 	return tidied
-}
-
-const redacted = "[redacted]"
-
-// What looks like a secret: assignments to secret-looking keys, credentials in
-// URLs, bearer and basic headers, tokens of well-known shapes.
-var (
-	secretPair   = regexp.MustCompile(`(?i)([\w.-]*(?:passw(?:or)?d|passwd|pwd|secret|token|api[_-]?key|access[_-]?key|private[_-]?key|credential|authentication)[\w.-]*["']?\s*[:=]\s*)("[^"]*"|'[^']*'|[^\s,;&"']+)`)
-	secretHeader = regexp.MustCompile(`(?i)\b((?:proxy-)?authorization["']?\s*[:=]\s*["']?(?:(?:bearer|basic|digest|token)\s+)?|bearer\s+)[A-Za-z0-9._~+/=-]{6,}`)
-	secretURL    = regexp.MustCompile(`([a-zA-Z][a-zA-Z0-9+.-]*://[^\s/:@]*:)[^\s/@]+@`)
-	secretShape  = regexp.MustCompile(`\b(?:eyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]*|gh[pousr]_[A-Za-z0-9]{20,}|github_pat_[A-Za-z0-9_]{20,}|glpat-[A-Za-z0-9_-]{20,}|AKIA[0-9A-Z]{16}|xox[abprs]-[A-Za-z0-9-]{10,})`)
-)
-
-// redact hides what looks like a secret.
-func redact(line string) string {
-	line = secretHeader.ReplaceAllString(line, "${1}"+redacted)
-	line = secretURL.ReplaceAllString(line, "${1}"+redacted+"@")
-	line = secretPair.ReplaceAllString(line, "${1}"+redacted)
-	return secretShape.ReplaceAllString(line, redacted)
 }

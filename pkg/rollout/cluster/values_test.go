@@ -12,14 +12,14 @@ import (
 
 func TestTidyRedactsWhatLooksLikeASecret(t *testing.T) {
 	tests := map[string]struct{ line, want string }{
-		"a password":                  {"spring.datasource.password=hunter2 user=app", "spring.datasource.password=[redacted] user=app"},
-		"a quoted password in JSON":   {`{"password": "a b", "user": "x"}`, `{"password": [redacted], "user": "x"}`},
-		"an environment variable":     {"DB_PASSWORD=x", "DB_PASSWORD=[redacted]"},
-		"a bearer header":             {"Authorization: Bearer abcdef123456", "Authorization: Bearer [redacted]"},
-		"a URL with credentials":      {"connecting to amqp://app:s3cret@mq:5672/v", "connecting to amqp://app:[redacted]@mq:5672/v"},
-		"a forge's token":             {"using ghp_" + strings.Repeat("a", 36), "using [redacted]"},
-		"a JWT":                       {"got eyJhbGciOiJI.eyJzdWIiOiIx.c2ln", "got [redacted]"},
-		"SkyWalking's authentication": {"-Dskywalking.agent.authentication=abc -jar x", "-Dskywalking.agent.authentication=[redacted] -jar x"},
+		"a password":                  {"spring.datasource.password=hunter2 user=app", "spring.datasource.password=*** user=app"},
+		"a quoted password in JSON":   {`{"password": "a b", "user": "x"}`, `{"password": ***, "user": "x"}`},
+		"an environment variable":     {"DB_PASSWORD=x", "DB_PASSWORD=***"},
+		"a bearer header":             {"Authorization: Bearer abcdef123456", "Authorization: Bearer ***"},
+		"a URL with credentials":      {"connecting to amqp://app:s3cret@mq:5672/v", "connecting to amqp://app:***@mq:5672/v"},
+		"a forge's token":             {"using ghp_" + strings.Repeat("a", 36), "using ***"},
+		"a JWT":                       {"got eyJhbGciOiJI.eyJzdWIiOiIx.c2ln", "got ***"},
+		"SkyWalking's authentication": {"-Dskywalking.agent.authentication=abc -jar x", "-Dskywalking.agent.authentication=*** -jar x"},
 		"a control character":         {"a\x1b[31mb", "a[31mb"},
 		"an ordinary line":            {"java.lang.NoClassDefFoundError: org/apache/skywalking/Tracer", "java.lang.NoClassDefFoundError: org/apache/skywalking/Tracer"},
 	}
@@ -42,7 +42,7 @@ func TestTidyKeepsTheLastLinesAndCutsLongOnes(t *testing.T) {
 		t.Errorf("tidy() = %d lines, last %d bytes", len(got), len(got[len(got)-1]))
 	}
 	key := tidy([]string{"-----BEGIN RSA PRIVATE KEY-----", "MIIB", "-----END RSA PRIVATE KEY-----", "after"})
-	if diff := cmp.Diff([]string{"[redacted]", "[redacted]", "[redacted]", "after"}, key); diff != "" {
+	if diff := cmp.Diff([]string{"***", "***", "***", "after"}, key); diff != "" {
 		t.Error(diff)
 	}
 }
