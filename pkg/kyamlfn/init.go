@@ -274,51 +274,43 @@ func operands[T any](words []T, text func(T) string) (from, to T, ok bool) {
 }
 
 // scriptCopy finds the copy in a script whose target lies in one of the
-// container's mounts.
+// container's mounts. Of several the one of a whole directory counts.
 func scriptCopy(c *fleet.Container, script fleet.Value) *fleet.AgentCopy {
-	for _, span := range commands(script.Text) {
-		words := strings.Fields(script.Text[span[0]:span[1]])
-		if len(words) < 3 || !copies(words[0]) {
+	list, ok := Commands(script.Text)
+	if !ok {
+		return nil
+	}
+	var found *fleet.AgentCopy
+	for _, command := range list {
+		at := slices.IndexFunc(command.Words, copies)
+		if at < 0 || slices.ContainsFunc(command.Words[:at], func(word string) bool { return !leads(word) }) {
 			continue
+		}
+		words := slices.Clone(command.Words[at:])
+		end := command.End
+		if i := slices.IndexFunc(words, func(word string) bool { return strings.ContainsAny(word, "<>") }); i >= 0 {
+			end = command.Offsets[at+i-1] + len(words[i-1]) // redirections stay
+			words = words[:i]
 		}
 		from, to, ok := operands(words, func(s string) string { return s })
 		if !ok {
 			continue
 		}
-		from, to = strings.Trim(from, `"'`), strings.Trim(to, `"'`)
-		if _, ok := mountOf(c.Mounts, expand(c, to)); ok {
-			return &fleet.AgentCopy{From: from, To: to, Script: script, Start: span[0], End: span[1]}
+		if _, ok := mountOf(c.Mounts, expand(c, to)); !ok {
+			continue
+		}
+		if found == nil || strings.HasSuffix(found.From, ".jar") && !strings.HasSuffix(from, ".jar") {
+			found = &fleet.AgentCopy{From: from, To: to, Script: script, Start: command.Offsets[at], End: end}
 		}
 	}
-	return nil
+	return found
 }
 
-// commands cuts a script at ";", "&", "|" and line ends outside quotes and
-// returns the byte spans of the parts, blanks around them excluded.
-func commands(script string) [][2]int {
-	var out [][2]int
-	start := 0
-	cut := func(end int) {
-		part := script[start:end]
-		left := len(part) - len(strings.TrimLeft(part, " \t\r"))
-		if trimmed := strings.TrimSpace(part); trimmed != "" {
-			out = append(out, [2]int{start + left, start + left + len(trimmed)})
-		}
+// leads reports a word that may stand before a command.
+func leads(word string) bool {
+	switch word {
+	case "then", "do", "else", "{", "exec", "sudo", "command":
+		return true
 	}
-	quote := byte(0)
-	for i := range len(script) {
-		switch b := script[i]; {
-		case quote != 0:
-			if b == quote {
-				quote = 0
-			}
-		case b == '\'' || b == '"':
-			quote = b
-		case b == ';' || b == '&' || b == '|' || b == '\n':
-			cut(i)
-			start = i + 1
-		}
-	}
-	cut(len(script))
-	return out
+	return false
 }

@@ -57,7 +57,7 @@ func (m *maker) initContainer(d *draft, a fleet.InitAgent) {
 		code, message := imageFailure(m.in.Failed[ref])
 		d.block(code, at, message)
 		return
-	case a.Volume == "" || a.Copy == nil:
+	case a.Volume == "" || a.Copy == nil && d.commanded(a):
 		d.block(fleet.CodeUnsupportedForm, at, fmt.Sprintf("how init container %s copies the agent is not understood: its command shows no plain cp into a shared volume", a.Container))
 		return
 	case !a.Image.Set():
@@ -92,9 +92,22 @@ func (m *maker) initContainer(d *draft, a fleet.InitAgent) {
 	}
 }
 
+// commanded reports an init container with words of its own.
+func (d *draft) commanded(a fleet.InitAgent) bool {
+	return slices.ContainsFunc(d.w.Containers, func(c fleet.Container) bool { return c.Init && c.Name == a.Container && len(c.Command)+len(c.Args) > 0 })
+}
+
 // copyAgent rewrites the copy command; false: it is blocked.
 func (d *draft) copyAgent(a fleet.InitAgent, jar string) bool {
 	to := path.Join(a.InitMount.Path, jarName)
+	if a.Copy == nil { // its image copies by itself
+		for _, c := range d.w.Containers {
+			if c.Name == a.Container && c.Init {
+				d.setCommand(c, []string{"cp", jar, to})
+			}
+		}
+		return true
+	}
 	refuse := func(why string) bool {
 		d.block(fleet.CodeUnsupportedForm, a.Image.Place, fmt.Sprintf("the copy command of init container %s is not understood: %s", a.Container, why))
 		return false
@@ -123,13 +136,20 @@ func (d *draft) copyAgent(a fleet.InitAgent, jar string) bool {
 	if slices.ContainsFunc(command[1:], targetFlag) {
 		return refuse("its options turn source and target round")
 	}
-	before, after := script[:a.Copy.Start], script[a.Copy.End:]
-	for _, rest := range []string{before, after} {
-		if word, found := mentions(rest, a.Copy.From); found {
-			return refuse("the script does more with the old agent: " + word)
+	from := oldDirectory(a.Copy.From)
+	if from == "." || from == "/" {
+		return refuse("it copies " + a.Copy.From)
+	}
+	text, why, plugins := agentScript{from: from, mount: path.Clean(a.InitMount.Path), jar: jar, to: to}.rewrite(script, a.Copy.Start, a.Copy.End)
+	if why != "" {
+		return refuse(why)
+	}
+	for _, name := range plugins {
+		if name = strings.TrimSuffix(name, ".jar"); !covered(name) {
+			d.warn(fleet.CodePlugin, a.Copy.Script.Place, fmt.Sprintf("the optional plugin %s that init container %s copies has no counterpart in the OpenTelemetry agent", name, a.Container))
 		}
 	}
-	d.change(fleet.OpReplace, a.Copy.Script, before+"cp "+jar+" "+to+after)
+	d.change(fleet.OpReplace, a.Copy.Script, text)
 	return true
 }
 
@@ -138,18 +158,4 @@ func (d *draft) copyAgent(a fleet.InitAgent, jar string) bool {
 func targetFlag(word string) bool {
 	return strings.HasPrefix(word, "--target-directory") ||
 		strings.HasPrefix(word, "-") && !strings.HasPrefix(word, "--") && strings.Contains(word, "t")
-}
-
-// mentions finds a word that is the path, or below it.
-func mentions(script, from string) (string, bool) {
-	from = strings.TrimSuffix(strings.TrimSuffix(path.Clean(from), "*"), "/")
-	if from == "" || from == "." {
-		return "", false
-	}
-	for _, word := range strings.FieldsFunc(script, func(r rune) bool { return strings.ContainsRune(" \t\r\n;|&()'\"=<>", r) }) {
-		if clean := path.Clean(word); clean == from || strings.HasPrefix(clean, from+"/") {
-			return word, true
-		}
-	}
-	return "", false
 }
