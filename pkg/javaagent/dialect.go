@@ -268,11 +268,23 @@ func blankAt(text string, at int, d Dialect) bool {
 	return false
 }
 
+// skipBlank skips what stands between arguments; in a script of several lines
+// these are comments too.
 func skipBlank(text string, at int, d Dialect) int {
-	for at < len(text) && blankAt(text, at, d) {
-		at++
+	for {
+		for at < len(text) && blankAt(text, at, d) {
+			at++
+		}
+		if d != DialectShell || at == len(text) || text[at] != '#' || !strings.Contains(text, "\n") ||
+			strings.TrimLeft(text[strings.LastIndexByte(text[:at], '\n')+1:at], " \t") != "" {
+			return at
+		}
+		end := strings.IndexByte(text[at:], '\n')
+		if end < 0 {
+			return len(text)
+		}
+		at += end
 	}
-	return at
 }
 
 // encode writes an argument so that the dialect's reader gets it back. The

@@ -118,3 +118,23 @@ func FuzzTokenize(f *testing.F) {
 		}
 	})
 }
+
+func TestCommentsOfAScriptLoadNothing(t *testing.T) {
+	const flag = "-javaagent:/sw/skywalking-agent.jar"
+	for _, row := range []struct {
+		name, text string
+		want       int
+	}{
+		{"a commented line", "export A=b\n# it's off: " + flag + "\nexec java\n", 0},
+		{"an indented one, and the real one below", "  # " + flag + "\n" + flag + "\n", 1},
+		{"the last line", "exec java\n#" + flag, 0},
+		{"one line is no script", "# " + flag, 1},
+		{"a # in the middle of a line", "java -Da=b#c " + flag + "\n", 1},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			if got := javaagent.Agents(row.text, javaagent.DialectShell); len(got) != row.want {
+				t.Errorf("Agents(%q) = %v, want %d", row.text, got, row.want)
+			}
+		})
+	}
+}

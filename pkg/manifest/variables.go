@@ -2,8 +2,10 @@ package manifest
 
 import (
 	"fmt"
+	"path"
 	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/otelshift/otelshift/pkg/fleet"
 	"github.com/otelshift/otelshift/pkg/javaagent"
@@ -174,7 +176,8 @@ func optionVariable(name string) bool {
 }
 
 // scripts finds mounted ConfigMaps whose start script (setenv.sh, say) loads
-// the agent.
+// the agent. A script that one container reads is edited like one behind
+// "sh -c"; files of other kinds are not.
 func (x *index) scripts(w *fleet.Workload, users map[int][]fleet.ID) {
 	for _, volume := range w.Volumes {
 		if volume.Kind != "configMap" || !mounted(w, volume.Name) {
@@ -183,23 +186,57 @@ func (x *index) scripts(w *fleet.Workload, users map[int][]fleet.ID) {
 		x.fromConfigMap(w, volume.Ref, func(m configMap) {
 			for _, key := range fleet.SortedKeys(m.data) {
 				v := x.decided(w, users, m, m.data[key], volume.Field)
+				readers := readersOf(w, volume.Name, key)
 				for _, flag := range javaagent.Agents(v.Text, javaagent.DialectShell) {
-					if flag.Kind == javaagent.Other {
+					if flag.Kind == javaagent.Other || len(readers) == 0 {
 						continue
 					}
-					w.Loads = append(w.Loads, fleet.Load{
-						Agent: flag.Kind, Via: fleet.ViaScript, Name: key, Place: v.Place, Field: v.Field, Jar: flag.Jar, Value: v,
-					})
-					if w.Blocked == nil && flag.Kind == javaagent.SkyWalking {
+					load := fleet.Load{Agent: flag.Kind, Via: fleet.ViaScript, Name: key, Place: v.Place, Field: v.Field, Jar: flag.Jar, Value: v}
+					why := ""
+					switch {
+					case len(readers) > 1:
+						why = "and several containers read it"
+					case !shellScript(key, v.Text):
+						why = "and it is no shell script"
+					case m.blocked != nil:
+						why = m.blocked.Message
+					case flag.Unresolved:
+						why = "and the agent's path cannot be resolved from it"
+					}
+					if len(readers) == 1 {
+						load.Container = readers[0]
+					}
+					w.Loads = append(w.Loads, load)
+					if w.Blocked == nil && flag.Kind == javaagent.SkyWalking && why != "" {
 						w.Blocked = &fleet.Reason{
 							Code: fleet.CodeScript, Place: v.Place,
-							Message: fmt.Sprintf("the script %s of ConfigMap %s loads SkyWalking: scripts are not edited", key, m.name),
+							Message: fmt.Sprintf("%s of ConfigMap %s loads SkyWalking, %s", key, m.name, why),
 						}
 					}
 				}
 			}
 		})
 	}
+}
+
+// readersOf are the containers that see a key of a volume: the whole of it, or
+// that file by subPath.
+func readersOf(w *fleet.Workload, volume, key string) []string {
+	var out []string
+	for _, c := range w.Containers {
+		if slices.ContainsFunc(c.Mounts, func(m fleet.Mount) bool {
+			return m.Volume == volume && (m.SubPath == "" || m.SubPath == key || path.Base(m.Path) == key)
+		}) {
+			out = append(out, c.Name)
+		}
+	}
+	return out
+}
+
+// shellScript reports a text that a shell reads.
+func shellScript(name, text string) bool {
+	first, _, _ := strings.Cut(text, "\n")
+	return strings.HasSuffix(name, ".sh") || strings.HasPrefix(first, "#!") && strings.HasSuffix(strings.TrimSpace(first), "sh")
 }
 
 func mounted(w *fleet.Workload, volume string) bool {

@@ -164,16 +164,21 @@ func (m *maker) container(d *draft, c fleet.Container, s situation, jar string, 
 			d.unreadable(l)
 			return
 		}
-		if l.Via == fleet.ViaArgs {
+		switch l.Via { //nolint:exhaustive // all others are one variable
+		case fleet.ViaArgs:
 			in.Args = in.Commands
 			in.Commands = nil
-		} else {
+		case fleet.ViaScript: // read as the shell reads it
+			in.Args = scriptWords(l.Value.Text)
+		default:
 			in.Variable, in.Text = l.Name, l.Value.Text
 		}
-		out, err = javaagent.Translate(in)
+		out, err = translate(in, scripts(c, l))
 		if err == nil && out.Block == nil {
 			if l.Via == fleet.ViaArgs {
 				d.editWords(c, out.Edits)
+			} else if l.Via == fleet.ViaScript {
+				d.editScript(l, out.Edits)
 			} else if m.byOperator() && strings.TrimSpace(out.Text) == "" && spreads(c, l.Name) {
 				d.block(fleet.CodeUnsupportedForm, l.Place, fmt.Sprintf("without the flag %s is empty, and the command passes $(%s) on as an empty argument", l.Name, l.Name))
 				return
