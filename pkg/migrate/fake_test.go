@@ -262,6 +262,11 @@ func (r *fakeRepo) Push(_ context.Context, updates []fleet.RefUpdate) ([]fleet.R
 			continue
 		}
 		r.branches[u.Branch] = u.New
+		for _, p := range r.f.forge.pulls {
+			if p.Branch == u.Branch && p.State == fleet.PullRequestOpen {
+				r.pulls[p.Number] = u.New // as the forge's refs/pull/N/head
+			}
+		}
 		results = append(results, fleet.RefResult{Branch: u.Branch})
 	}
 	return results, nil

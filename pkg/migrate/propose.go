@@ -57,7 +57,7 @@ func (m *Migration) Propose(ctx context.Context) (ProposeResult, error) {
 
 func (m *Migration) propose(ctx context.Context, w *world) (ProposeResult, error) {
 	result := ProposeResult{Proposed: []Proposal{}, Problems: []Problem{}}
-	result.Problems = append(result.Problems, m.withdraw(ctx, w)...)
+	result.Problems = append(append(result.Problems, m.withdraw(ctx, w)...), m.refresh(ctx, w)...)
 	room := min(w.ledger.Room(), m.spec.PullRequest.MaxPerRun)
 	if hold := w.ledger.Hold(); hold != nil || room <= 0 {
 		d, err := m.draft(ctx, w, trial{count: 0})

@@ -1,0 +1,159 @@
+package migrate
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"slices"
+
+	"github.com/otelshift/otelshift/pkg/fleet"
+	"github.com/otelshift/otelshift/pkg/ledger"
+	"github.com/otelshift/otelshift/pkg/manifest"
+)
+
+// refresh makes open pull requests of ours anew on the head of the base branch
+// where it has moved under a path that they touch: a line beside ours would make
+// them conflict, and a merge by text could mix two changes of one value. The
+// branch and the pull request stay, and so does what people said there.
+func (m *Migration) refresh(ctx context.Context, w *world) []Problem {
+	var problems []Problem
+	look := func(pull fleet.PullRequest, record fleet.Record) {
+		if pull.State != fleet.PullRequestOpen || record.Base == w.checkout.Revision || len(record.Workloads) == 0 {
+			return
+		}
+		if err := m.refreshOne(ctx, w, pull.Number, record); err != nil {
+			problems = append(problems, problem(pull, fmt.Errorf("bringing it up to the base branch: %w", err)))
+		}
+	}
+	for _, b := range w.ledger.Batches {
+		if b.Record.Target == w.target {
+			look(b.PullRequest, b.Record)
+		}
+	}
+	for _, r := range w.ledger.Reverts {
+		look(r.PullRequest, r.Record)
+	}
+	m.fold(w)
+	return problems
+}
+
+func (m *Migration) refreshOne(ctx context.Context, w *world, number int, record fleet.Record) error {
+	pull := w.pull(number)
+	if pull == nil {
+		return nil
+	}
+	head, err := m.ports.Manifests.PullRequestHead(ctx, number)
+	if err != nil {
+		return fmt.Errorf("reading refs/pull/%d/head: %w", number, err)
+	}
+	if head.Base == w.checkout.Revision {
+		return nil // a run that died has pushed it already
+	}
+	for _, c := range head.Commits {
+		if c.AuthorEmail != m.spec.Commit.Email || c.CommitterEmail != m.spec.Commit.Email {
+			m.log.DebugContext(ctx, "leaving a branch to its author", "pull_request", number, "author", c.AuthorEmail)
+			return nil
+		}
+	}
+	commit, err := m.ours(head)
+	if err != nil {
+		return err
+	}
+	path, err := movedPath(commit, head.Before, w.checkout.Files)
+	if path == "" || err != nil {
+		return err
+	}
+	// Taking the opposite back is doing it again, by identity and with the same
+	// care: what somebody changed since is not touched.
+	var ids []fleet.ID
+	for _, rw := range record.Workloads {
+		id, err := fleet.ParseID(rw.ID)
+		if err != nil {
+			return fmt.Errorf("reading the record: %w", err)
+		}
+		ids = append(ids, id)
+	}
+	again, err := manifest.Invert(ctx, manifest.Undo{
+		Before: head.After, After: head.Before, At: w.checkout.Files, IDs: ids, Declared: declared(record),
+	})
+	if err != nil {
+		return fmt.Errorf("making the change again: %w", err)
+	}
+	applied, err := w.scan.Apply(ctx, w.checkout.Files, again.Groups)
+	if err != nil {
+		return fmt.Errorf("editing manifests: %w", err)
+	}
+	if len(again.Groups) != len(ids) || len(applied.Refused) > 0 {
+		m.log.WarnContext(ctx, "an open pull request cannot be made again on the base branch: close it, and its workloads are planned anew after a retry",
+			"pull_request", number, "path", path)
+		return nil
+	}
+	return m.republish(ctx, w, pull, record, head.Revision, path, again.Groups, applied.Files)
+}
+
+// republish moves the branch to the change as it is on the base branch's head.
+func (m *Migration) republish(
+	ctx context.Context, w *world, pull *fleet.PullRequest, record fleet.Record, tip, path string, groups []manifest.Group, files map[string][]byte,
+) error {
+	changes := make(map[fleet.ID][]fleet.Change, len(groups))
+	for _, g := range groups {
+		changes[g.ID] = g.Changes
+	}
+	record.Base = w.checkout.Revision
+	body := ledger.ReplaceRecord(pull.Body, record)
+	if !m.opt.DryRun {
+		revision, err := m.ports.Manifests.Commit(ctx, fleet.CommitSpec{
+			Base: w.checkout.Revision, Files: files, Message: ledger.CommitMessage(record, changes, m.spec.Commit),
+		})
+		if err != nil {
+			return fmt.Errorf("committing: %w", err)
+		}
+		if _, err := m.push(ctx, pull.Branch, revision, tip); err != nil {
+			return err
+		}
+		if err := m.ports.PullRequests.Edit(ctx, pull.Number, fleet.PullRequestEdit{Body: &body}); err != nil {
+			return fmt.Errorf("writing down its new base: %w", err)
+		}
+	}
+	pull.Body = body
+	m.event(Event{Stage: StagePropose, Subject: pull.URL, Message: "made again: " + path + " has changed on the base branch"})
+	return nil
+}
+
+// movedPath is the first file of the commit whose bytes differ between the
+// commit's parent and now; empty: none.
+func movedPath(c ledger.Commit, before, now fs.FS) (string, error) {
+	var names []string
+	for _, change := range c.Changes {
+		names = append(names, change.File)
+	}
+	slices.Sort(names)
+	for _, name := range slices.Compact(names) {
+		old, err := read(before, name)
+		if err != nil {
+			return "", err
+		}
+		present, err := read(now, name)
+		if err != nil {
+			return "", err
+		}
+		if !bytes.Equal(old, present) {
+			return name, nil
+		}
+	}
+	return "", nil
+}
+
+// read is the file's bytes; nil where there is none.
+func read(files fs.FS, name string) ([]byte, error) {
+	data, err := fs.ReadFile(files, name)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("reading %s: %w", name, err)
+	}
+	return data, nil
+}
