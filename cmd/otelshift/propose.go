@@ -34,7 +34,7 @@ Examples:
 				}
 			}
 			if err != nil {
-				return e.explain(err)
+				return e.later(c.Context, err)
 			}
 			return e.problems(c.Context, result.Problems)
 		},
@@ -76,7 +76,7 @@ Examples:
 				}
 			}
 			if err != nil {
-				return e.explain(err)
+				return e.later(c.Context, err)
 			}
 			if err := e.outcome(c.Context, result.Problems, result.Failing); err != nil {
 				return err
@@ -115,7 +115,7 @@ Examples:
 				}
 			}
 			if err != nil {
-				return e.explain(err)
+				return e.later(c.Context, err)
 			}
 			return e.outcome(c.Context, result.Problems(), result.Verify.Failing)
 		},
@@ -180,9 +180,14 @@ func counted(n int, noun string) string {
 func verifyText(r migrate.VerifyResult) string {
 	var text strings.Builder
 	for _, a := range r.Answers {
-		if a.Taken {
+		switch {
+		case a.Text != "" && a.Taken:
+			fmt.Fprintf(&text, "heard %s by %s on #%d: %s\n", a.Label, a.By, a.PullRequest, a.Text)
+		case a.Text != "":
+			fmt.Fprintf(&text, "ignored %s by %s on #%d: %s\n", a.Label, a.By, a.PullRequest, strings.TrimPrefix(a.Text, "no effect: "))
+		case a.Taken:
 			fmt.Fprintf(&text, "heard %s by %s on #%d\n", a.Label, a.By, a.PullRequest)
-		} else {
+		default:
 			fmt.Fprintf(&text, "ignored %s by %s on #%d: no write access\n", a.Label, a.By, a.PullRequest)
 		}
 	}

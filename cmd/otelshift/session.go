@@ -5,12 +5,14 @@ import (
 	"errors"
 	"fmt"
 	"runtime/debug"
+	"slices"
 	"time"
 
 	"github.com/urfave/cli/v2"
 
 	"github.com/otelshift/otelshift/pkg/config"
 	"github.com/otelshift/otelshift/pkg/dashboard"
+	"github.com/otelshift/otelshift/pkg/fleet"
 	"github.com/otelshift/otelshift/pkg/migrate"
 )
 
@@ -152,6 +154,9 @@ func (e *env) printPage(page string, err error) error {
 
 // problems says each failure that did not stop the others, and fails.
 func (e *env) problems(ctx context.Context, problems []migrate.Problem) error {
+	problems = slices.DeleteFunc(slices.Clone(problems), func(p migrate.Problem) bool {
+		return errors.Is(p.Err, fleet.ErrLimited) && e.later(ctx, fmt.Errorf("%s: %w", p.Subject, p.Err)) == nil
+	})
 	if len(problems) == 0 {
 		return nil
 	}
@@ -166,4 +171,14 @@ func (e *env) problems(ctx context.Context, problems []migrate.Problem) error {
 		what = fmt.Sprintf("%d things failed", len(problems))
 	}
 	return withHint(errors.New(what), "everything else went on; the next run tries again")
+}
+
+// later lets a pass end well that a limit of requests cut short: it keeps no
+// state, so the next run continues. Any other error is explained.
+func (e *env) later(ctx context.Context, err error) error {
+	if !errors.Is(err, fleet.ErrLimited) {
+		return e.explain(err)
+	}
+	e.log.WarnContext(ctx, "the next run continues", "reason", err)
+	return nil
 }

@@ -118,3 +118,58 @@ func TestRevertThatAPersonClosesIsAccepted(t *testing.T) {
 		t.Errorf("%d reverts, want the closed one alone", len(reverts))
 	}
 }
+
+func TestControlIssueShowsTheFleetAndTakesCommands(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, shop(good), sandbox.Options{Config: quick()})
+	r.otelshift(t, "run").must(t, 0)
+	issue := func() forge.Pull {
+		t.Helper()
+		for _, p := range r.Forge.Pulls() {
+			if p.Issue {
+				return p
+			}
+		}
+		t.Fatal("there is no control issue")
+		return forge.Pull{}
+	}
+	tick := func(login, verb string) {
+		t.Helper()
+		body := issue().Body
+		mark := "- [ ] <!-- otelshift:do " + verb
+		if !strings.Contains(body, mark) {
+			t.Fatalf("no box for %s in:\n%s", verb, body)
+		}
+		if err := r.Forge.EditBody(issue().Number, login, strings.Replace(body, mark, "- [x] <!-- otelshift:do "+verb, 1)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if body := issue().Body; !strings.Contains(body, "**0 of 2 workloads** done") || !strings.Contains(body, "| 1 | open | 1 | [#1]") {
+		t.Errorf("control issue:\n%s", body)
+	}
+	r.mergeOpen(t, forge.Rebase)
+	tick(sandbox.Triager, "pause")
+	if res := r.otelshift(t, "run").must(t, 0); !strings.Contains(res.stdout, "ignored pause by "+sandbox.Triager) {
+		t.Errorf("run says:\n%s", res.stdout)
+	}
+	tick(sandbox.Reviewer, "pause")
+	if res := r.otelshift(t, "run").must(t, 0); !strings.Contains(res.stdout, "heard pause by "+sandbox.Reviewer) ||
+		!strings.Contains(res.stdout, "nothing new is proposed: "+sandbox.Reviewer+" paused in the control issue") {
+		t.Errorf("run says:\n%s", res.stdout)
+	}
+	r.until(t, "verified while paused", func(s map[string]fleet.State) bool { return s[cart] == fleet.StateVerified }, nil)
+	tick(sandbox.Reviewer, "resume")
+	tick(sandbox.Reviewer, "revert") // the only one that can go back
+	r.otelshift(t, "run").must(t, 0)
+	reverts := r.withLabel(fleet.LabelRevert)
+	if len(reverts) != 1 || !strings.Contains(reverts[0].Body, sandbox.Reviewer) {
+		t.Fatalf("reverts: %+v", reverts)
+	}
+	r.mergeOpen(t, forge.Squash)
+	r.until(t, "taken back, and on it goes", func(s map[string]fleet.State) bool {
+		return s[cart] == fleet.StateReverted && s[order] == fleet.StateProposed
+	}, nil)
+	if n := len(r.Forge.Pulls()); n != 4 {
+		t.Errorf("%d pull requests and issues, want two batches, a revert and one control issue", n)
+	}
+}

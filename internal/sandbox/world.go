@@ -262,7 +262,6 @@ spec:
     size: {{size}}
   pullRequest:
     pace: {{pace}}
-    dashboard: false
   verify:
     gate: {{gate}}
     soak: {{soak}}

@@ -304,7 +304,8 @@ type PullRequest struct {
 	// Pace is the time between two changes on the forge; GitHub asks for a
 	// second.
 	Pace Duration `json:"pace"`
-	// Dashboard keeps one issue that is rewritten on every run.
+	// Dashboard keeps one issue, rewritten on every run, that shows the fleet and
+	// whose checkboxes are commands for the next run.
 	Dashboard bool `json:"dashboard"`
 }
 

@@ -237,18 +237,38 @@ type RevertBodyInput struct {
 
 // RevertTitle is the revert's title.
 func RevertTitle(r fleet.Record) string {
+	if wishedBy(r) != "" {
+		return title(fmt.Sprintf("Revert %s of batch %d", count(len(r.Workloads), "workload"), r.Number))
+	}
 	if len(r.Workloads) == 1 {
 		return title(fmt.Sprintf("Revert %s: it fails with the OpenTelemetry agent (batch %d)", r.Workloads[0].ID, r.Number))
 	}
 	return fmt.Sprintf("Revert %s that fail with the OpenTelemetry agent (batch %d)", count(len(r.Workloads), "workload"), r.Number)
 }
 
+// wishedBy is who wants all of a revert's workloads back although nothing
+// failed.
+func wishedBy(r fleet.Record) string {
+	by := ""
+	for _, w := range r.Workloads {
+		if w.RevertBy == "" {
+			return ""
+		}
+		by = w.RevertBy
+	}
+	return by
+}
+
 // RevertBody is the revert's body: what failed and how it is known, what is
 // restored, what is not, and what comes next.
 func RevertBody(in RevertBodyInput) string {
 	var text strings.Builder
-	fmt.Fprintf(&text, "%s of #%d (merge commit %s) failed after the rollout. This restores exactly their old values; the batch's other workloads stay.\n\n",
-		count(len(in.Record.Workloads), "workload"), in.PullRequest.Number, code(shortRevision(in.PullRequest.MergeRevision)))
+	because := "failed after the rollout"
+	if by := wishedBy(in.Record); by != "" {
+		because = "shall go back, as " + code(by) + " said in the control issue"
+	}
+	fmt.Fprintf(&text, "%s of #%d (merge commit %s) %s. This restores exactly their old values; the batch's other workloads stay.\n\n",
+		count(len(in.Record.Workloads), "workload"), in.PullRequest.Number, code(shortRevision(in.PullRequest.MergeRevision)), because)
 	text.WriteString("| workload | reason | pod / container | exit code | restarts | when |\n|---|---|---|---|---|---|\n")
 	verdicts := verdictsOf(in.Batch)
 	for _, w := range in.Record.Workloads {

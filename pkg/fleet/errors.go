@@ -14,9 +14,14 @@ var (
 	ErrNotFound = errors.New("not found")
 	// ErrDenied: credentials are missing, wrong, or lack a right.
 	ErrDenied = errors.New("access denied")
+	// ErrUnsupported: the server does not have this at all.
+	ErrUnsupported = errors.New("not available here")
 	// ErrUnavailable: a server could not be reached, or asks to come back
 	// later; the next run continues.
 	ErrUnavailable = errors.New("unavailable")
+	// ErrLimited is ErrUnavailable for a limit of requests that asks for more
+	// patience than a run has: what is left is the next run's.
+	ErrLimited = fmt.Errorf("rate limit: %w", ErrUnavailable)
 )
 
 // RefusedError says why an image, file or workload is not touched: a decision,

@@ -125,6 +125,8 @@ type RecordWorkload struct {
 	Answered bool `json:"answered,omitempty"`
 	// Retried: a person asked for this workload again.
 	Retried bool `json:"retried,omitempty"`
+	// RevertBy is who wants this workload taken back although nothing failed.
+	RevertBy string `json:"revertBy,omitempty"`
 }
 
 // RecordEffect is an Effect by hash: the values themselves may be secret.
@@ -143,4 +145,11 @@ type Issue struct {
 	Body    string // line breaks are LF
 	Open    bool
 	Updated time.Time
+}
+
+// IssueEdit is the body of an issue as somebody left it.
+type IssueEdit struct {
+	By   string // login
+	At   time.Time
+	Body string // empty where the forge does not keep it
 }

@@ -63,6 +63,8 @@ type Input struct {
 	// History are commits of ours on the base branch, newest first, for what is
 	// older than the pull requests that were listed.
 	History []Commit
+	// Control is what people said in the control issue.
+	Control Control
 }
 
 // Ledger is what the pull requests say. Its zero value is the ledger of a
@@ -142,6 +144,8 @@ type Workload struct {
 	Retried bool
 	// Newest: no later batch names the workload, so this is where it stands.
 	Newest bool
+	// Skipped: a person wants it in no batch, until a retry.
+	Skipped bool
 
 	holds string // why it holds the next batch; empty: it does not
 }
@@ -176,6 +180,7 @@ func Fold(in Input) Ledger {
 	}
 	l.foldTargets()
 	l.foldHistory()
+	l.skip()
 	return l
 }
 
@@ -289,11 +294,11 @@ func (l Ledger) merged(w *Workload, b Batch) {
 		switch r.PullRequest.State {
 		case fleet.PullRequestOpen:
 			w.State, w.Since = fleet.StateReverting, r.PullRequest.Created
-			w.holds = fmt.Sprintf("%s failed and its revert #%d is not merged", w.ID, r.PullRequest.Number)
+			w.holds = fmt.Sprintf("%s and its revert #%d is not merged", w.why(), r.PullRequest.Number)
 			return
 		case fleet.PullRequestMerged:
 			w.State, w.Since = fleet.StateReverted, r.PullRequest.Merged
-			w.Reason = fmt.Sprintf("it failed in pull request #%d and was taken back by #%d", b.PullRequest.Number, r.PullRequest.Number)
+			w.Reason = fmt.Sprintf("%s in pull request #%d and was taken back by #%d", strings.TrimPrefix(w.why(), w.ID+" "), b.PullRequest.Number, r.PullRequest.Number)
 			w.holds = l.revertHolds(*w, r)
 			return
 		case fleet.PullRequestClosed:
@@ -318,6 +323,17 @@ func (l Ledger) merged(w *Workload, b Batch) {
 		w.Reason = fmt.Sprintf("a person took back what pull request #%d changed", b.PullRequest.Number)
 	}
 	w.holds = l.verdictHolds(w.ID, *v)
+}
+
+// why says why a revert names the workload.
+func (w Workload) why() string {
+	switch {
+	case w.Record.RevertBy != "":
+		return w.ID + " was not wanted by " + w.Record.RevertBy
+	case w.Record.Verdict != nil && w.Record.Verdict.State != fleet.VerdictFailed:
+		return w.ID + " went with a batch that failed"
+	}
+	return w.ID + " failed"
 }
 
 // ReasonRevertedByOther is the reason of a superseded verdict whose workload
@@ -560,14 +576,18 @@ func (l Ledger) remembered(c Commit, change CommitChange) Workload {
 		Newest: true, Record: fleet.RecordWorkload{ID: change.Workload, Action: change.Action, File: change.File},
 	}
 	if c.Kind != fleet.RecordRevert {
+		if l.in.Control.Retried[change.Workload].Target == l.in.TargetHash {
+			w.State, w.Retried = fleet.StatePending, true
+		}
 		return w
 	}
 	w.State, w.PullRequest = fleet.StateReverted, fleet.PullRequestLink{Number: c.Of}
+	w.Retried = l.in.Control.Retried[change.Workload].Target == l.in.TargetHash
 	w.Reason = fmt.Sprintf("it failed in pull request #%d and was taken back", c.Of)
 	// The revert's own pull request may be younger than its batch's.
 	if r, ok := l.revertOf(c.Of, change.Workload); ok {
 		back, _ := r.member(change.Workload)
-		w.Retried, w.Revert = retried(r.Record, back), r.link()
+		w.Retried, w.Revert = w.Retried || retried(r.Record, back), r.link()
 	}
 	return l.standing(w)
 }

@@ -107,7 +107,7 @@ func (l Ledger) Room() int {
 	switch {
 	case l.Hold() != nil:
 		return 0
-	case !l.Started():
+	case !l.Started(), l.Forced():
 		return 1
 	}
 	return max(l.in.MaxOpen, 1) - l.Open()
@@ -116,7 +116,7 @@ func (l Ledger) Room() int {
 // Hold says why no new batch may be proposed, the gravest reason first; nil:
 // nothing holds. VERDICTS section 6, last paragraph.
 func (l Ledger) Hold() *fleet.Pause {
-	for _, hold := range []func() *fleet.Pause{l.paused, l.lost, l.held, l.canary, l.full} {
+	for _, hold := range []func() *fleet.Pause{l.stopped, l.paused, l.lost, l.held, l.canary, l.full} {
 		if p := hold(); p != nil {
 			return p
 		}
@@ -169,7 +169,7 @@ func (l Ledger) held() *fleet.Pause {
 	count := 0
 	for _, b := range l.Batches {
 		for _, w := range b.Workloads {
-			if !w.Newest || w.Answered || w.holds == "" {
+			if !w.Newest || w.Answered || w.holds == "" || l.Forced() && w.waits() {
 				continue
 			}
 			count++
@@ -188,6 +188,11 @@ func (l Ledger) held() *fleet.Pause {
 	return &fleet.Pause{Since: worst.Since, Reason: reason, Batch: worst.Batch}
 }
 
+// waits: only time holds the workload, no failure and no question.
+func (w Workload) waits() bool {
+	return w.State == fleet.StateMerged || w.State == fleet.StateSoaking || w.State == fleet.StateInconclusive
+}
+
 // canary: the first batch of a target has to be merged, and so to pass its
 // gate, before a second one is opened, whatever maxOpen says.
 func (l Ledger) canary() *fleet.Pause {
@@ -204,7 +209,7 @@ func (l Ledger) canary() *fleet.Pause {
 			open = &l.Batches[i]
 		}
 	}
-	if open == nil || slices.ContainsFunc(l.in.History, func(c Commit) bool { return c.Target == l.in.TargetHash }) {
+	if open == nil || l.Forced() || slices.ContainsFunc(l.in.History, func(c Commit) bool { return c.Target == l.in.TargetHash }) {
 		return nil
 	}
 	return &fleet.Pause{Since: open.PullRequest.Created, Batch: open.Record.Number, Reason: fmt.Sprintf(
@@ -215,7 +220,7 @@ func (l Ledger) canary() *fleet.Pause {
 // full: maxOpen batches are open.
 func (l Ledger) full() *fleet.Pause {
 	limit := max(l.in.MaxOpen, 1)
-	if l.Open() < limit {
+	if l.Open() < limit || l.Forced() {
 		return nil
 	}
 	var numbers []string
@@ -274,15 +279,17 @@ func (l Ledger) Pending() []Task {
 	return tasks
 }
 
-// ToRevert is what to take back: failed workloads that nobody has answered and
-// no revert names, by batch, oldest first. A run killed between verdict and
+// ToRevert is what to take back: failed workloads that nobody has answered, and
+// those that a person wants back, if no revert names them; by batch, oldest
+// first. A run killed between verdict and
 // revert is continued here.
 func (l Ledger) ToRevert() []Task {
 	var tasks []Task
 	for _, b := range l.Batches {
 		task := Task{PullRequest: b.PullRequest, Record: b.Record}
 		for _, w := range b.Workloads {
-			if w.State == fleet.StateFailed && w.Newest && !w.Answered && w.Revert == nil {
+			failed := w.State == fleet.StateFailed && !w.Answered
+			if w.Newest && w.Revert == nil && (failed || w.Record.RevertBy != "" && b.PullRequest.State == fleet.PullRequestMerged) {
 				task.Workloads = append(task.Workloads, w.ID)
 			}
 		}
@@ -475,6 +482,9 @@ func open(w fleet.RecordWorkload) bool {
 // WaveOpen says why the wave is not finished: a batch of it that is open or
 // not verified. Empty: all of its batches have soaked.
 func (l Ledger) WaveOpen(wave string) string {
+	if l.Forced() {
+		return ""
+	}
 	for _, b := range l.Batches {
 		if b.Record.Wave != wave {
 			continue

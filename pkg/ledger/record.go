@@ -52,8 +52,11 @@ func Encode(r fleet.Record) string {
 	return block
 }
 
-func encode(r fleet.Record) string {
-	data, err := json.Marshal(r)
+func encode(r fleet.Record) string { return recordStart + pack(r) + recordEnd }
+
+// pack is a value for a hidden block.
+func pack(v any) string {
+	data, err := json.Marshal(v)
 	if err != nil {
 		panic(fmt.Sprintf("encoding record: %v", err)) // only strings, numbers and times: a bug of ours
 	}
@@ -66,7 +69,7 @@ func encode(r fleet.Record) string {
 	_, _ = zip.Write(data)
 	_ = zip.Close()
 	text := base64.StdEncoding.EncodeToString(packed.Bytes())
-	return recordStart + checksum(text) + " " + text + recordEnd
+	return checksum(text) + " " + text
 }
 
 func checksum(text string) string {
@@ -128,33 +131,9 @@ func Decode(body string) (fleet.Record, error) {
 }
 
 func decode(block string) (fleet.Record, error) {
-	sum, text, found := strings.Cut(block, " ")
-	if !found {
-		return fleet.Record{}, errors.New("it has no checksum")
-	}
-	// A mail client or an editor may wrap the line.
-	text = strings.Join(strings.Fields(text), "")
-	if checksum(text) != sum {
-		return fleet.Record{}, errors.New("its checksum is wrong: somebody edited it")
-	}
-	packed, err := base64.StdEncoding.DecodeString(text)
-	if err != nil {
-		return fleet.Record{}, fmt.Errorf("decoding base64: %w", err)
-	}
-	zip, err := gzip.NewReader(bytes.NewReader(packed))
-	if err != nil {
-		return fleet.Record{}, fmt.Errorf("unpacking: %w", err)
-	}
-	data, err := io.ReadAll(io.LimitReader(zip, maxDecoded+1))
-	if err != nil {
-		return fleet.Record{}, fmt.Errorf("unpacking: %w", err)
-	}
-	if len(data) > maxDecoded {
-		return fleet.Record{}, fmt.Errorf("it unpacks to more than %d bytes", maxDecoded)
-	}
 	var r fleet.Record
-	if err := json.Unmarshal(data, &r); err != nil {
-		return fleet.Record{}, fmt.Errorf("decoding: %w", err)
+	if err := unpack(block, &r); err != nil {
+		return fleet.Record{}, err
 	}
 	if r.Schema != Schema {
 		return fleet.Record{}, fmt.Errorf("its schema is %d, this otelshift reads %d", r.Schema, Schema)
@@ -163,6 +142,38 @@ func decode(block string) (fleet.Record, error) {
 		return fleet.Record{}, errors.New("it names no batch")
 	}
 	return r, nil
+}
+
+// unpack reads what pack wrote.
+func unpack(block string, into any) error {
+	sum, text, found := strings.Cut(block, " ")
+	if !found {
+		return errors.New("it has no checksum")
+	}
+	// A mail client or an editor may wrap the line.
+	text = strings.Join(strings.Fields(text), "")
+	if checksum(text) != sum {
+		return errors.New("its checksum is wrong: somebody edited it")
+	}
+	packed, err := base64.StdEncoding.DecodeString(text)
+	if err != nil {
+		return fmt.Errorf("decoding base64: %w", err)
+	}
+	zip, err := gzip.NewReader(bytes.NewReader(packed))
+	if err != nil {
+		return fmt.Errorf("unpacking: %w", err)
+	}
+	data, err := io.ReadAll(io.LimitReader(zip, maxDecoded+1))
+	if err != nil {
+		return fmt.Errorf("unpacking: %w", err)
+	}
+	if len(data) > maxDecoded {
+		return fmt.Errorf("it unpacks to more than %d bytes", maxDecoded)
+	}
+	if err := json.Unmarshal(data, into); err != nil {
+		return fmt.Errorf("decoding: %w", err)
+	}
+	return nil
 }
 
 // ReplaceRecord returns the body with its hidden records replaced by the one

@@ -8,12 +8,22 @@ import (
 	"github.com/otelshift/otelshift/pkg/ledger"
 )
 
-// Answer is a person's word that this run has heard.
+// Answer is a person's word that this run has heard: a label on a pull request,
+// or a box of the control issue, whose number is then in PullRequest.
 type Answer struct {
 	PullRequest int    `json:"pullRequest"`
 	Label       string `json:"label"`
 	By          string `json:"by"`
-	Taken       bool   `json:"taken"` // false: the person may not write, and nothing came of it
+	Taken       bool   `json:"taken"` // false: nothing came of it
+	// Text says what came of it; empty for a label by somebody who may not write.
+	Text string `json:"text,omitempty"`
+}
+
+// listen hears the control issue, then the labels.
+func (m *Migration) listen(ctx context.Context, w *world) ([]Answer, []Problem) {
+	ticked, untold := m.command(ctx, w)
+	answers, unheard := m.answer(ctx, w)
+	return append(ticked, answers...), append(untold, unheard...)
 }
 
 // answer hears the labels that people set: accept, retry, pause. Each is kept

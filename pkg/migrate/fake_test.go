@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"github.com/otelshift/otelshift/pkg/config"
+	"github.com/otelshift/otelshift/pkg/dashboard"
 	"github.com/otelshift/otelshift/pkg/fleet"
 	"github.com/otelshift/otelshift/pkg/manifest"
 	"github.com/otelshift/otelshift/pkg/rollout"
@@ -57,6 +58,7 @@ func newFakes(t *testing.T, names ...string) *fakes {
 	s.Repository.URL = "https://git.example/acme/deployments.git"
 	s.Options.Endpoint = "http://otel-collector.observability:4318"
 	s.Batch.First, s.Batch.Size = 2, 2
+	s.PullRequest.Dashboard = false // control_test.go has it
 	f.cluster.sync()
 	return f
 }
@@ -429,6 +431,11 @@ type fakeForge struct {
 	by    map[string]string // label -> who set it
 	fail  map[string]error  // by call: "open", "edit", "label", "comment"
 	reads int
+
+	issue       fleet.Issue
+	edits       []fleet.IssueEdit
+	issueErr    error
+	beforeIssue func() // what a person does right before it is written
 }
 
 func (g *fakeForge) failing(call string) error { return g.fail[call] }
@@ -512,6 +519,60 @@ func (g *fakeForge) Comment(_ context.Context, number int, topic, body string) e
 func (g *fakeForge) Labelled(_ context.Context, _ int, label string) (string, bool, error) {
 	login := cmp.Or(g.by[label], "dana")
 	return login, g.may[login], nil
+}
+
+func (g *fakeForge) Issue(context.Context, string) (fleet.Issue, error) {
+	g.reads++
+	if g.issueErr != nil {
+		return fleet.Issue{}, g.issueErr
+	}
+	if g.issue.Number == 0 {
+		return fleet.Issue{}, fmt.Errorf("looking for the issue: %w", fleet.ErrNotFound)
+	}
+	return g.issue, nil
+}
+
+func (g *fakeForge) UpsertIssue(_ context.Context, title string, render func(string) string) (fleet.Issue, error) {
+	if g.beforeIssue != nil {
+		g.beforeIssue()
+	}
+	body := render(g.issue.Body)
+	if err := g.failing("issue"); err != nil {
+		return fleet.Issue{}, err
+	}
+	if body == g.issue.Body && g.issue.Open {
+		return g.issue, nil
+	}
+	g.f.wrote("issue")
+	g.issue.Number, g.issue.Title, g.issue.Open = 900, title, true
+	g.setIssue(us, body)
+	return g.issue, nil
+}
+
+func (g *fakeForge) setIssue(by, body string) {
+	g.issue.Body = body
+	g.edits = append(g.edits, fleet.IssueEdit{By: by, At: g.f.clock.now, Body: body})
+}
+
+func (g *fakeForge) IssueEdits(context.Context, int) ([]fleet.IssueEdit, error) {
+	g.reads++
+	return g.edits, nil
+}
+
+func (g *fakeForge) MayWrite(_ context.Context, login string) (bool, error) { return g.may[login], nil }
+
+// tick is a person ticking a box of the control issue.
+func (g *fakeForge) tick(login, verb, id string) {
+	g.f.t.Helper()
+	mark := "- [ ] <!-- otelshift:do " + verb
+	if id != "" {
+		mark += " " + dashboard.BoxArg(id)
+	}
+	mark += " -->"
+	if !strings.Contains(g.issue.Body, mark) {
+		g.f.t.Fatalf("there is no box for %s %s:\n%s", verb, id, g.issue.Body)
+	}
+	g.setIssue(login, strings.Replace(g.issue.Body, mark, strings.Replace(mark, "[ ]", "[x]", 1), 1))
 }
 
 // say is a person setting a label.

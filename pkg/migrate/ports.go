@@ -73,6 +73,10 @@ type ControlIssue interface {
 	// UpsertIssue writes it. render gets the body as it is right before writing,
 	// "" for a new issue, so that boxes ticked meanwhile are not lost.
 	UpsertIssue(ctx context.Context, title string, render func(current string) string) (fleet.Issue, error)
+	// IssueEdits returns the latest edits of its body, oldest first.
+	IssueEdits(ctx context.Context, number int) ([]fleet.IssueEdit, error)
+	// MayWrite reports whether a person may write to the repository.
+	MayWrite(ctx context.Context, login string) (bool, error)
 }
 
 // Cluster observes workloads, read-only. With several clusters configured it

@@ -48,10 +48,13 @@ func (m *Migration) Propose(ctx context.Context) (ProposeResult, error) {
 		return ProposeResult{}, err
 	}
 	problems := m.mendRecords(ctx, w)
-	answers, unheard := m.answer(ctx, w)
+	answers, unheard := m.listen(ctx, w)
 	problems = append(append(problems, unheard...), m.mendLabels(ctx, w)...)
 	result, err := m.propose(ctx, w)
 	result.Answers, result.Problems = answers, append(problems, result.Problems...)
+	if err == nil {
+		result.Problems = append(result.Problems, m.show(ctx, w, result.Plan)...)
+	}
 	return result, err
 }
 
@@ -134,20 +137,25 @@ func (m *Migration) withdraw(ctx context.Context, w *world) []Problem {
 	for _, b := range w.ledger.Obsolete() {
 		problems = append(problems, m.withdrawOne(ctx, w, b, target)...)
 	}
+	unwanted := w.ledger.Unwanted()
 	for _, b := range w.ledger.Batches {
 		if b.PullRequest.State != fleet.PullRequestOpen || b.Record.Target != w.target {
 			continue
 		}
-		changed := m.moved(w, b)
-		if changed == "" {
+		why := ""
+		if skipped, found := unwanted[b.PullRequest.Number]; found {
+			why = "`" + skipped + "` is skipped in the control issue. The rest comes again without it."
+		} else if changed := m.moved(w, b); changed != "" {
+			why = "`" + changed + "` has changed on the base branch since this was proposed. Its workloads come again, from what is there now."
+		}
+		if why == "" {
 			continue
 		}
 		if by := m.foreign(ctx, b.PullRequest.Branch); by != "" {
 			m.log.WarnContext(ctx, "leaving an outdated pull request to its author", "pull_request", b.PullRequest.Number, "author", by)
 			continue
 		}
-		problems = append(problems, m.withdrawOne(ctx, w, b,
-			"`"+changed+"` has changed on the base branch since this was proposed. Its workloads come again, from what is there now.")...)
+		problems = append(problems, m.withdrawOne(ctx, w, b, why)...)
 	}
 	m.fold(w)
 	return problems

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 
 	"github.com/otelshift/otelshift/pkg/dashboard"
 	"github.com/otelshift/otelshift/pkg/fleet"
@@ -18,10 +19,10 @@ import (
 func (m *Migration) reverts(ctx context.Context, w *world) ([]Proposal, []Problem) {
 	var proposals []Proposal
 	var problems []Problem
-	if m.spec.Verify.Revert == "none" {
-		return nil, nil
-	}
 	for _, task := range w.ledger.ToRevert() {
+		if task = m.allowed(task); len(task.Workloads) == 0 {
+			continue
+		}
 		proposal, err := m.revert(ctx, w, task)
 		if err != nil {
 			problems = append(problems, problem(task.PullRequest, fmt.Errorf("reverting: %w", err)))
@@ -70,15 +71,37 @@ func (m *Migration) revert(ctx context.Context, w *world, task ledger.Task) (*Pr
 	return m.openRevert(ctx, w, task, record, applied, inverted)
 }
 
-// toRevert are the workloads to take back, and all of the batch.
+// allowed leaves what verify.revert lets go back by itself, and what a person
+// wants back.
+func (m *Migration) allowed(task ledger.Task) ledger.Task {
+	if m.spec.Verify.Revert == "none" {
+		task.Workloads = slices.DeleteFunc(slices.Clone(task.Workloads), func(id string) bool { return wisher(task.Record, id) == "" })
+	}
+	return task
+}
+
+// wisher is who wants the workload back although nothing failed.
+func wisher(r fleet.Record, id string) string {
+	for _, rw := range r.Workloads {
+		if rw.ID == id {
+			return rw.RevertBy
+		}
+	}
+	return ""
+}
+
+// toRevert are the workloads to take back, and all of the batch. With
+// verify.revert: batch one that failed takes all of them along; one that a
+// person wants back does not.
 func (m *Migration) toRevert(task ledger.Task) (ids, batch []fleet.ID) {
+	whole := m.spec.Verify.Revert == "batch" && slices.ContainsFunc(task.Workloads, func(id string) bool { return wisher(task.Record, id) == "" })
 	for _, rw := range task.Record.Workloads {
 		id, err := fleet.ParseID(rw.ID)
 		if err != nil {
 			continue
 		}
 		batch = append(batch, id)
-		if m.spec.Verify.Revert == "batch" || slices.Contains(task.Workloads, rw.ID) {
+		if whole || slices.Contains(task.Workloads, rw.ID) {
 			ids = append(ids, id)
 		}
 	}
@@ -101,13 +124,29 @@ func declared(r fleet.Record) map[fleet.ID]string {
 func (m *Migration) untouched(ctx context.Context, w *world, task ledger.Task, reasons map[fleet.ID]fleet.Reason, done []fleet.ID) error {
 	t := &matter{pull: task.PullRequest, record: task.Record, verdict: map[int]fleet.Verdict{}}
 	t.record.Workloads = slices.Clone(t.record.Workloads)
+	var wished []string
 	for i, rw := range t.record.Workloads {
 		id, err := fleet.ParseID(rw.ID)
-		if err != nil || rw.Verdict == nil || !slices.Contains(task.Workloads, rw.ID) {
+		if err != nil || !slices.Contains(task.Workloads, rw.ID) {
+			continue
+		}
+		reason, refused := reasons[id]
+		if rw.RevertBy != "" && (refused || slices.Contains(done, id)) {
+			// The wish is over, and the rollout is judged as before.
+			text := "its old values are back already"
+			if refused {
+				text = reason.Message
+			}
+			wished = append(wished, fmt.Sprintf("@%s wanted `%s` taken back. It is not: %s.", rw.RevertBy, rw.ID, strings.TrimSuffix(text, ".")))
+			t.record.Workloads[i].RevertBy, t.unwritten = "", true
+			if rw.Verdict == nil || rw.Verdict.State != fleet.VerdictFailed {
+				continue
+			}
+		}
+		if rw.Verdict == nil {
 			continue
 		}
 		v := *rw.Verdict
-		reason, refused := reasons[id]
 		switch {
 		case refused:
 			v.State, v.Reason = fleet.VerdictNeedsHuman, "Changed"
@@ -119,6 +158,11 @@ func (m *Migration) untouched(ctx context.Context, w *world, task ledger.Task, r
 		}
 		v.Since, v.At = m.now(), m.now()
 		t.cases, t.verdict[i] = append(t.cases, i), v
+	}
+	if len(wished) > 0 && !m.opt.DryRun {
+		if err := m.ports.PullRequests.Comment(ctx, task.PullRequest.Number, "Taking back", strings.Join(wished, "\n\n")); err != nil {
+			return fmt.Errorf("commenting: %w", err)
+		}
 	}
 	return m.write(ctx, w, t)
 }
@@ -140,7 +184,7 @@ func revertRecord(w *world, t ledger.Task, applied manifest.Applied, groups []ma
 				continue
 			}
 			ids = append(ids, g.ID)
-			back := fleet.RecordWorkload{ID: rw.ID, Action: rw.Action, File: rw.File, Baseline: rw.Baseline}
+			back := fleet.RecordWorkload{ID: rw.ID, Action: rw.Action, File: rw.File, Baseline: rw.Baseline, RevertBy: rw.RevertBy}
 			if rw.Image != nil {
 				back.Image = &fleet.ImageChange{From: rw.Image.To, To: rw.Image.From}
 			}

@@ -24,6 +24,9 @@ func (m *Migration) Run(ctx context.Context) (RunResult, error) {
 		return result, err
 	}
 	result.Propose, err = m.propose(ctx, w)
+	if err == nil {
+		result.Propose.Problems = append(result.Propose.Problems, m.show(ctx, w, result.Propose.Plan)...)
+	}
 	return result, err
 }
 

@@ -49,14 +49,23 @@ func (m *Migration) Verify(ctx context.Context, wait Wait) (VerifyResult, error)
 	if err != nil {
 		return VerifyResult{}, err
 	}
-	return m.verify(ctx, w, wait)
+	result, err := m.verify(ctx, w, wait)
+	if err != nil || w.control == nil || m.opt.DryRun {
+		return result, err
+	}
+	d, err := m.draft(ctx, w, trial{})
+	if err != nil {
+		return result, err
+	}
+	result.Problems = append(result.Problems, m.show(ctx, w, d.plan)...)
+	return result, nil
 }
 
 func (m *Migration) verify(ctx context.Context, w *world, wait Wait) (VerifyResult, error) {
 	result := VerifyResult{Judged: []Judged{}, Reverts: []Proposal{}, Answers: []Answer{}, Problems: []Problem{}}
 	for {
 		problems := m.mendRecords(ctx, w)
-		answers, unheard := m.answer(ctx, w)
+		answers, unheard := m.listen(ctx, w)
 		result.Answers = append(result.Answers, answers...)
 		round, err := m.verifyOnce(ctx, w)
 		result.Problems = joinProblems(result.Problems, problems, unheard, round.Problems)
@@ -101,7 +110,7 @@ func (m *Migration) failing(w *world, judged []Judged) bool {
 	}
 	for _, b := range w.ledger.Batches {
 		for _, member := range b.Workloads {
-			if !member.Newest || member.Answered {
+			if !member.Newest || member.Answered || member.State == fleet.StateReverting && member.Record.RevertBy != "" {
 				continue
 			}
 			switch member.State { //nolint:exhaustive // the others wait for nobody
@@ -196,6 +205,10 @@ func (m *Migration) matters(w *world) []*matter {
 		// A failure that a dead run wrote down is looked at again before it is
 		// taken back: it may have healed, or be too old.
 		for _, task := range w.ledger.ToRevert() {
+			task.Workloads = slices.DeleteFunc(slices.Clone(task.Workloads), func(id string) bool { return !failedBefore(task.Record, id) })
+			if len(task.Workloads) == 0 {
+				continue // a person wants it back, however it does
+			}
 			i := slices.IndexFunc(tasks, func(o ledger.Task) bool { return o.PullRequest.Number == task.PullRequest.Number })
 			if i < 0 {
 				tasks = append(tasks, task)
@@ -215,6 +228,12 @@ func (m *Migration) matters(w *world) []*matter {
 		matters = append(matters, t)
 	}
 	return matters
+}
+
+func failedBefore(r fleet.Record, id string) bool {
+	return slices.ContainsFunc(r.Workloads, func(rw fleet.RecordWorkload) bool {
+		return rw.ID == id && rw.Verdict != nil && rw.Verdict.State == fleet.VerdictFailed
+	})
 }
 
 // trust holds the record against the pull request's own commit, read once in a

@@ -34,6 +34,8 @@ type world struct {
 	identity string
 	pulls    []fleet.PullRequest // ours, newest first
 	older    bool                // there were more of ours before those
+	control  *control            // nil: there is no control issue
+	unread   error               // why the control issue could not be read, until it is said
 	history  []ledger.Commit     // ours on the base branch, newest first; read only if older
 	ledger   ledger.Ledger
 	restored map[int]fleet.Record // by pull request: recomputed from its commit
@@ -126,7 +128,10 @@ func (m *Migration) list(ctx context.Context, w *world) error {
 		return fmt.Errorf("listing pull requests: %w", err)
 	}
 	w.identity, w.pulls, w.older = identity, listing.PullRequests, listing.Older
-	return nil
+	if w.control == nil {
+		m.readControl(ctx, w)
+	}
+	return ctx.Err()
 }
 
 // remember reads from our commits on the base branch what is older than the
@@ -161,7 +166,12 @@ func (m *Migration) remember(ctx context.Context, w *world) error {
 
 // fold derives the ledger anew; call it after w.pulls changed.
 func (m *Migration) fold(w *world) {
+	said := ledger.Control{}
+	if w.control != nil {
+		said = w.control.state
+	}
 	w.ledger = ledger.Fold(ledger.Input{
+		Control:      said,
 		PullRequests: w.pulls, Identity: w.identity, BranchPrefix: m.spec.PullRequest.BranchPrefix,
 		TargetHash: w.target, Now: m.now(), Wait: m.spec.Batch.Wait, Gate: m.spec.Verify.Gate.Std(), MaxOpen: m.spec.Batch.MaxOpen,
 		Restored: w.restored, History: w.history,

@@ -307,6 +307,9 @@ func (m *maker) policy(d *draft) {
 		return
 	}
 	retry := fmt.Sprintf("the label %s on pull request #%d proposes it again", fleet.LabelRetry, was.PullRequest.Number)
+	if was.Skipped || was.PullRequest.Number == 0 {
+		retry = "its box in the control issue proposes it again"
+	}
 	switch was.State {
 	case fleet.StateReverted:
 		d.block(fleet.CodeQuarantined, d.w.Place, was.Reason+"; "+retry)
@@ -315,7 +318,7 @@ func (m *maker) policy(d *draft) {
 	case fleet.StatePending, fleet.StateProposed, fleet.StateSkipped, fleet.StateBlocked, fleet.StateUnread:
 	case fleet.StateCurrent:
 		if d.plan.Action != fleet.ActionRebuild && was.Record.Action == d.plan.Action {
-			d.block(fleet.CodeDeclined, d.w.Place, fmt.Sprintf("batch %d brought it to this target, and somebody changed it back since", was.Batch))
+			d.block(fleet.CodeDeclined, d.w.Place, fmt.Sprintf("batch %d brought it to this target, and somebody changed it back since; %s", was.Batch, retry))
 		}
 	case fleet.StateMerged, fleet.StateSoaking, fleet.StateVerified, fleet.StateFailed, fleet.StateReverting, fleet.StateNotCausedByUs,
 		fleet.StateInconclusive, fleet.StateNeedsHuman, fleet.StateUnknown:

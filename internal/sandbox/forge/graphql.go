@@ -34,6 +34,9 @@ func (f *Forge) graphql(c *call) reply {
 	if !strings.Contains(query, "enablePullRequestAutoMerge") {
 		return problem("INVALID", "The forge of the sandbox does not know this query")
 	}
+	if c.user.Role.rank() < Write.rank() || contains(c.user.Denied, "pull_requests=write") {
+		return problem("FORBIDDEN", "Resource not accessible by personal access token")
+	}
 	variables, _ := c.body["variables"].(map[string]any)
 	find := func(names ...string) string {
 		for _, name := range names {
@@ -178,7 +181,9 @@ func (f *Forge) queryEdits(c *call) reply {
 		}
 		nodes = append(nodes, object{"editedAt": stamp(e.when), "diff": e.body, "editor": object{"__typename": kind, "login": login}})
 	}
-	r := ok(object{"data": object{"repository": object{"issue": object{"userContentEdits": object{"nodes": nodes[:min(len(nodes), 100)]}}}}})
+	r := ok(object{"data": object{"repository": object{"issue": object{
+		"one": object{"nodes": nodes[:min(len(nodes), 50)]}, "other": object{"nodes": nodes[max(0, len(nodes)-50):]},
+	}}}})
 	r.quiet = true
 	return r
 }

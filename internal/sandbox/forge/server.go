@@ -84,7 +84,7 @@ func (f *Forge) routes(git *cgi.Handler) http.Handler {
 		mux.HandleFunc(method+" "+path, f.rest(e))
 	}
 	mux.HandleFunc("/api/", f.rest(endpoint{operation: "unknown", handle: func(*call) reply { return notFound() }}))
-	mux.HandleFunc("POST /api/graphql", f.rest(endpoint{operation: "graphql", need: Write, permission: "pull_requests=write", handle: f.graphql}))
+	mux.HandleFunc("POST /api/graphql", f.rest(endpoint{operation: "graphql", need: Read, handle: f.graphql}))
 	web.HandleFunc("GET /{owner}/{repo}/info/refs", f.git(git, "git/info-refs"))
 	web.HandleFunc("POST /{owner}/{repo}/git-upload-pack", f.git(git, "git/upload-pack"))
 	web.HandleFunc("POST /{owner}/{repo}/git-receive-pack", f.git(git, "git/receive-pack"))

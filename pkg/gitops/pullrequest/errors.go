@@ -40,7 +40,7 @@ func explain(doing string, err error) error {
 	case errors.As(err, &known):
 		return fmt.Errorf("%s: %w", doing, err)
 	case errors.As(err, &waiting):
-		return &apiError{text: doing + ": " + waiting.text, kind: fleet.ErrUnavailable}
+		return &apiError{text: doing + ": " + waiting.text, kind: fleet.ErrLimited}
 	case errors.As(err, &response):
 		return fromResponse(doing, response)
 	case errors.As(err, &network):

@@ -3,7 +3,10 @@ package pullrequest
 import (
 	"context"
 	"fmt"
+	"net/http"
+	"slices"
 	"strings"
+	"time"
 
 	"github.com/google/go-github/v60/github"
 
@@ -15,8 +18,7 @@ import (
 const labelDashboard = "otelshift/dashboard"
 
 // Issue reads the control issue with the title; fleet.ErrNotFound when there is
-// none yet. GitHub lets only people with write access edit an issue that we
-// opened, so boxes that are ticked in it are ticked by them.
+// none yet; IssueEdits tells who ticked what in it.
 func (c *Client) Issue(ctx context.Context, title string) (fleet.Issue, error) {
 	issue, _, err := c.findIssue(ctx, title)
 	if err != nil {
@@ -88,6 +90,9 @@ func (c *Client) findIssue(ctx context.Context, title string) (issue *github.Iss
 	}
 	for {
 		list, res, err := c.client.Issues.ListByRepo(ctx, c.owner, c.repo, o)
+		if statusOf(err) == http.StatusGone {
+			return nil, nil, fmt.Errorf("listing issues of %s/%s: the repository has none: %w", c.owner, c.repo, fleet.ErrUnsupported)
+		}
 		if err != nil {
 			return nil, nil, c.fail("listing issues", err)
 		}
@@ -112,4 +117,60 @@ func convertIssue(i *github.Issue) fleet.Issue {
 		Number: i.GetNumber(), URL: i.GetHTMLURL(), Title: i.GetTitle(), Body: strings.ReplaceAll(i.GetBody(), "\r\n", "\n"),
 		Open: i.GetState() == "open", Updated: i.GetUpdatedAt().Time,
 	}
+}
+
+// editsQuery reads who left an issue's body how. Their order is not documented,
+// so both ends are asked for: of an issue that is rewritten on every run only
+// the newest edits matter.
+const editsQuery = `query($owner: String!, $repo: String!, $number: Int!) {
+  repository(owner: $owner, name: $repo) {
+    issue(number: $number) {
+      one: userContentEdits(first: 50) { ...edits }
+      other: userContentEdits(last: 50) { ...edits }
+    }
+  }
+}
+fragment edits on UserContentEditConnection { nodes { editedAt diff editor { __typename login } } }`
+
+// IssueEdits returns the latest edits of the issue's body, oldest first.
+func (c *Client) IssueEdits(ctx context.Context, number int) ([]fleet.IssueEdit, error) {
+	type edits struct {
+		Nodes []struct {
+			EditedAt time.Time
+			Diff     string
+			Editor   actor
+		}
+	}
+	var answer struct {
+		Repository struct {
+			Issue struct{ One, Other edits }
+		}
+	}
+	variables := map[string]any{"owner": c.owner, "repo": c.repo, "number": number}
+	if err := c.graphql(ctx, editsQuery, variables, &answer); err != nil {
+		return nil, c.fail(fmt.Sprintf("reading who edited issue #%d", number), err)
+	}
+	var list []fleet.IssueEdit
+	for _, n := range append(answer.Repository.Issue.One.Nodes, answer.Repository.Issue.Other.Nodes...) {
+		e := fleet.IssueEdit{By: n.Editor.name(), At: n.EditedAt, Body: strings.ReplaceAll(n.Diff, "\r\n", "\n")}
+		if !slices.Contains(list, e) {
+			list = append(list, e)
+		}
+	}
+	slices.SortStableFunc(list, func(a, b fleet.IssueEdit) int { return a.At.Compare(b.At) })
+	return list, nil
+}
+
+// actor is somebody as GraphQL names them: a bot without the "[bot]" that REST
+// has behind it.
+type actor struct {
+	Typename string `json:"__typename"`
+	Login    string
+}
+
+func (a actor) name() string {
+	if a.Typename == "Bot" {
+		return strings.TrimSuffix(a.Login, "[bot]") + "[bot]"
+	}
+	return a.Login
 }

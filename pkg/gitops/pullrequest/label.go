@@ -127,12 +127,12 @@ func (c *Client) Labelled(ctx context.Context, number int, label string) (login 
 	if login == "" {
 		return "", false, fmt.Errorf("looking for who set %s on #%d: %w", label, number, fleet.ErrNotFound)
 	}
-	mayWrite, err = c.writer(ctx, login)
+	mayWrite, err = c.MayWrite(ctx, login)
 	return login, mayWrite, err
 }
 
-// writer reports whether a person may write to the repository.
-func (c *Client) writer(ctx context.Context, login string) (bool, error) {
+// MayWrite reports whether a person may write to the repository.
+func (c *Client) MayWrite(ctx context.Context, login string) (bool, error) {
 	c.mu.Lock()
 	may, known := c.mayWrite[login]
 	c.mu.Unlock()

@@ -3,7 +3,6 @@ package pullrequest
 import (
 	"context"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/otelshift/otelshift/pkg/fleet"
@@ -49,23 +48,16 @@ type olderNode struct {
 	BaseRefName                                      string
 	IsDraft, IsCrossRepository                       bool
 	CreatedAt, UpdatedAt, ClosedAt, MergedAt         time.Time
-	Author                                           struct {
-		Typename string `json:"__typename"`
-		Login    string
-	}
-	MergeCommit struct{ Oid string }
-	Labels      struct{ Nodes []struct{ Name string } }
+	Author                                           actor
+	MergeCommit                                      struct{ Oid string }
+	Labels                                           struct{ Nodes []struct{ Name string } }
 }
 
 func (n olderNode) convert() fleet.PullRequest {
 	p := fleet.PullRequest{
 		Number: n.Number, URL: n.URL, Title: n.Title, Body: n.Body, Branch: n.HeadRefName, HeadRevision: n.HeadRefOid, Base: n.BaseRefName,
-		Author: n.Author.Login, Draft: n.IsDraft, FromBase: !n.IsCrossRepository,
+		Author: n.Author.name(), Draft: n.IsDraft, FromBase: !n.IsCrossRepository,
 		Created: n.CreatedAt, Updated: n.UpdatedAt, Closed: n.ClosedAt, Merged: n.MergedAt,
-	}
-	// REST calls a bot by its name with this behind it, GraphQL without.
-	if n.Author.Typename == "Bot" {
-		p.Author = strings.TrimSuffix(p.Author, "[bot]") + "[bot]"
 	}
 	switch n.State {
 	case "MERGED":

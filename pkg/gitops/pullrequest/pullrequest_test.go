@@ -518,6 +518,40 @@ func TestControlIssue(t *testing.T) {
 	}
 }
 
+func TestWhoEditedTheControlIssue(t *testing.T) {
+	f := start(t, nil)
+	f.SetRole("eve", forge.Triage)
+	g, _ := connect(t, f, nil)
+	issue, err := g.UpsertIssue(t.Context(), "otelshift", func(string) string { return "- [ ] pause" })
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range 60 { // runs that rewrite it
+		if _, err := g.UpsertIssue(t.Context(), "otelshift", func(string) string { return fmt.Sprint("- [ ] pause ", i) }); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := f.EditBody(issue.Number, "bob", "- [x] pause\r\n"); err != nil {
+		t.Fatal(err)
+	}
+	f.ResetRequests()
+	edits, err := g.IssueEdits(t.Context(), issue.Number)
+	if err != nil || len(edits) != 62 || f.Requests()["graphql"] != 1 {
+		t.Fatalf("%d edits in %v requests (%v), want all in one", len(edits), f.Requests(), err)
+	}
+	if last := edits[61]; last.By != "bob" || last.Body != "- [x] pause\n" || edits[0].By != "otelshift-bot" {
+		t.Errorf("edits go from %+v to %+v", edits[0], last)
+	}
+	for login, want := range map[string]bool{"ada": true, "bob": true, "eve": false, "nobody": false} {
+		if may, err := g.MayWrite(t.Context(), login); err != nil || may != want {
+			t.Errorf("MayWrite(%s) = %v, %v", login, may, err)
+		}
+	}
+	if _, err := g.IssueEdits(t.Context(), 999); err == nil {
+		t.Error("an issue that is not there has edits")
+	}
+}
+
 func TestIdentity(t *testing.T) {
 	key, err := rsa.GenerateKey(rand.Reader, 2048)
 	if err != nil {

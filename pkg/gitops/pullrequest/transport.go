@@ -51,7 +51,7 @@ const attempts = 6
 type waitError struct{ text string }
 
 func (e *waitError) Error() string { return e.text }
-func (e *waitError) Unwrap() error { return fleet.ErrUnavailable }
+func (e *waitError) Unwrap() error { return fleet.ErrLimited }
 
 // RoundTrip implements http.RoundTripper.
 func (t *transport) RoundTrip(q *http.Request) (*http.Response, error) {
