@@ -50,6 +50,15 @@ func planned(name string) fleet.Planned {
 		Containers: []fleet.PlannedContainer{{
 			Name:  name,
 			Image: &fleet.ImageChange{From: "registry.example/shop/" + name + ":1.4", To: "registry.example/shop/" + name + ":1.4-otel-3f9c2a17@sha256:" + strings.Repeat("ab", 32)},
+			Loads: []fleet.Load{{Container: name, Agent: javaagent.SkyWalking, Via: fleet.ViaEnv, Name: "CATALINA_OPTS", Place: place}},
+			Effective: []fleet.EffectiveSetting{
+				{Key: "agent.service_name", Value: name, From: "-Dskywalking.agent.service_name=" + name, Shadowed: []string{"SW_AGENT_NAME=other"}},
+				{Key: "agent.authentication", From: "-Dskywalking.agent.authentication=***"},
+			},
+			Plugins: []javaagent.PluginUse{
+				{Name: "jedis-4.x", Excluded: true, Instrumentations: []string{"jedis"}},
+				{Name: "caffeine-3.x", Instrumentations: []string{}, Note: "a cache | no calls"},
+			},
 			Options: []fleet.Option{
 				{From: "-Dskywalking.agent.service_name=" + name, To: "-Dotel.service.name=" + name, Grade: javaagent.Exact},
 				{From: "-Dskywalking.agent.sample_n_per_3_secs=10", To: "-Dotel.traces.sampler=parentbased_traceidratio", Grade: javaagent.Approximate, Note: "a rate | not a ratio"},
@@ -75,6 +84,8 @@ func somePlan() fleet.Plan {
 		Batches:   []fleet.BatchPlan{{Number: 1, Key: "k1", Workloads: []string{"shop/Deployment/cart"}}, {Number: 2, Key: "k2", Workloads: []string{"shop/Deployment/order"}}},
 		Files:     []fleet.FileReason{{File: "charts/x.yaml", Line: 4, Reason: fleet.Reason{Code: fleet.CodeUnparsable, Message: "mapping values are not allowed"}}},
 		Warnings:  []fleet.Warning{{Code: fleet.CodeLostOption, Message: "traces break at every boundary"}},
+		Notes:     []string{"SQL is sanitised"},
+		Collector: "# a remark\nprocessors:\n  filter/skywalking:\n    traces:\n      span:\n        - 'attributes[\"url.path\"] == \"```\"'\n",
 		Summary:   fleet.PlanSummary{Workloads: 4, Migrate: 2, Skip: 1, Blocked: 1, Batches: 2},
 	}
 }

@@ -75,6 +75,13 @@ func PlanText(p fleet.Plan, style Style) string {
 	for _, w := range p.Warnings {
 		text.WriteString(style.paint(yellow, "warning") + "  " + plain(w.Message) + "\n")
 	}
+	if p.Collector != "" {
+		text.WriteString(style.paint(yellow, "collector") + style.paint(dim, "  what SkyWalking's agents kept back; merge it into the Collector's configuration") + "\n")
+		for line := range strings.Lines(p.Collector) {
+			text.WriteString("  " + plain(strings.TrimRight(line, "\n")) + "\n")
+		}
+		text.WriteString("\n")
+	}
 	text.WriteString(planSummary(p, style))
 	return text.String()
 }
@@ -201,6 +208,7 @@ func PlanMarkdown(p fleet.Plan) string {
 			fmt.Fprintf(&text, "| %s | %s | %s |\n", code(row[0]), code(row[1]), cell(row[2]))
 		}
 	}
+	text.WriteString(everyWorkload(p))
 	text.WriteString(readiness(p))
 	if len(p.Files) > 0 {
 		text.WriteString("\n## Files that could not be read\n\n| file | reason |\n|---|---|\n")

@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"github.com/otelshift/otelshift/pkg/fleet"
+	"github.com/otelshift/otelshift/pkg/javaagent"
 )
 
 // readiness is the plan workload by workload: where SkyWalking is loaded, what
@@ -18,7 +19,8 @@ func readiness(p fleet.Plan) string {
 			continue
 		}
 		if text.Len() == 0 {
-			text.WriteString("\n## Readiness\n")
+			text.WriteString("\n## Readiness\n\nGrades and plugins are those of the mapping, docs/mapping.md; plugins are compared by name ([SkyWalking's](" + javaagent.PluginsSource +
+				"), [OpenTelemetry's](" + javaagent.InstrumentationsSource + ")).\n")
 		}
 		fmt.Fprintf(&text, "\n### %s\n%s", code(w.ID.String()), detail)
 	}
@@ -35,8 +37,11 @@ func workloadDetail(w fleet.Planned) string {
 			fmt.Fprintf(&text, "\n- %s loads %s by %s %s at %s", code(c.Name), l.Agent, l.Via, code(l.Name), code(l.String()))
 		}
 	}
+	if w.Reason != nil {
+		fmt.Fprintf(&text, "\n- **%s** %s: %s%s", w.Action, w.Reason.Code, cell(w.Reason.Message), where(w.Reason.Place))
+	}
 	for _, warning := range w.Warnings {
-		fmt.Fprintf(&text, "\n- %s: %s", warning.Code, cell(warning.Message))
+		fmt.Fprintf(&text, "\n- %s: %s%s", warning.Code, cell(warning.Message), where(warning.Place))
 	}
 	if text.Len() > 0 {
 		text.WriteString("\n")
@@ -51,9 +56,68 @@ func workloadDetail(w fleet.Planned) string {
 		if len(c.Options) > 0 {
 			fmt.Fprintf(&text, "\nOptions of %s:\n\n| from | to | grade | note |\n|---|---|---|---|\n", code(c.Name))
 			for _, o := range c.Options {
-				fmt.Fprintf(&text, "| %s | %s | %s | %s |\n", code(o.From), code(o.To), o.Grade, cell(o.Note))
+				fmt.Fprintf(&text, "| %s | %s | %s | %s |\n", code(o.From), code(o.To), gradeOf(o), cell(o.Note))
 			}
 		}
+		if len(c.Plugins) > 0 {
+			fmt.Fprintf(&text, "\nSkyWalking's plugins that %s names:\n\n| plugin | use | instrumentation | note |\n|---|---|---|---|\n", code(c.Name))
+			for _, use := range c.Plugins {
+				fmt.Fprintf(&text, "| %s | %s | %s | %s |\n", code(use.Name), pluginUse(use), counterpart(use), cell(use.Note))
+			}
+		}
+	}
+	return text.String()
+}
+
+// where is a place as the end of a sentence; empty where there is none.
+func where(p fleet.Place) string {
+	if p.File == "" {
+		return ""
+	}
+	return " (" + code(p.String()) + ")"
+}
+
+// gradeOf is the grade, with what came of it.
+func gradeOf(o fleet.Option) string {
+	switch {
+	case o.Blocks:
+		return string(o.Grade) + ", blocks"
+	case o.Inert:
+		return string(o.Grade) + ", inert"
+	}
+	return string(o.Grade)
+}
+
+func pluginUse(use javaagent.PluginUse) string {
+	if use.Excluded {
+		return "switched off"
+	}
+	return "copied to the agent"
+}
+
+func counterpart(use javaagent.PluginUse) string {
+	if !use.HasCounterpart() {
+		return "none"
+	}
+	return code(strings.Join(use.Instrumentations, ", "))
+}
+
+// everyWorkload is what holds for the whole plan: what ends with SkyWalking,
+// what is different, and what the Collector takes over.
+func everyWorkload(p fleet.Plan) string {
+	var text strings.Builder
+	if len(p.Warnings)+len(p.Notes) > 0 {
+		text.WriteString("\n## For every workload\n\n")
+		for _, warning := range p.Warnings {
+			fmt.Fprintf(&text, "- **%s**: %s\n", warning.Code, cell(warning.Message))
+		}
+		for _, note := range p.Notes {
+			text.WriteString("- " + cell(note) + "\n")
+		}
+	}
+	if p.Collector != "" {
+		text.WriteString("\n## For the Collector\n\nWhat SkyWalking's agents kept back, as processors to merge into the Collector's configuration:\n\n" +
+			fence("yaml", strings.Split(strings.TrimSuffix(p.Collector, "\n"), "\n")))
 	}
 	return text.String()
 }

@@ -101,6 +101,8 @@ type PlannedContainer struct {
 	// Effective is SkyWalking's configuration after precedence, sorted by key,
 	// secrets redacted.
 	Effective []EffectiveSetting `json:"effective,omitempty"`
+	// Plugins of SkyWalking's that the configuration names.
+	Plugins []javaagent.PluginUse `json:"plugins,omitempty"`
 }
 
 // EffectiveSetting is one key of SkyWalking's effective configuration.
@@ -208,7 +210,12 @@ type Plan struct {
 	Batches    []BatchPlan        `json:"batches"`
 	Files      []FileReason       `json:"files"`
 	Warnings   []Warning          `json:"warnings,omitempty"` // about the run, not one workload
-	Summary    PlanSummary        `json:"summary"`
+	// Notes hold for every workload that migrates.
+	Notes []string `json:"notes,omitempty"`
+	// Collector is a configuration snippet in YAML: the processors that do what
+	// SkyWalking's agents did before they sent anything. Empty: nothing to do.
+	Collector string      `json:"collector,omitempty"`
+	Summary   PlanSummary `json:"summary"`
 }
 
 // Workload returns the planned workload with the id.

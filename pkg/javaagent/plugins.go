@@ -1,5 +1,65 @@
 package javaagent
 
+import "strings"
+
+// PluginUse is a plugin that a container switches off, or has copied to its
+// agent, and what the OpenTelemetry agent has for the same library.
+type PluginUse struct {
+	Name     string `json:"name"` // as it is written
+	Excluded bool   `json:"excluded"`
+	// Instrumentations are names for otel.instrumentation.<name>.enabled; empty:
+	// no counterpart.
+	Instrumentations []string `json:"instrumentations"`
+	Note             string   `json:"note,omitempty"`
+}
+
+// PluginUses lists what plugin.exclude_plugins names, and the patterns by which
+// SWCK copies optional plugins.
+func PluginUses(c Config, copied []string) []PluginUse {
+	var uses []PluginUse
+	add := func(name string, excluded bool) {
+		use := PluginUse{Name: name, Excluded: excluded, Instrumentations: []string{}, Note: "not in the table of plugins"}
+		plugin, known := PluginOf(name)
+		if !known && !excluded {
+			plugin, known = copiedPlugin(name)
+		}
+		if known {
+			use.Instrumentations, use.Note = append(use.Instrumentations, plugin.Instrumentations...), plugin.Note
+		}
+		uses = append(uses, use)
+	}
+	if excluded, ok := c.Get("plugin.exclude_plugins"); ok {
+		for _, name := range known(excluded) {
+			add(name, true)
+		}
+	}
+	for _, name := range copied {
+		if name = strings.TrimSpace(name); name != "" {
+			add(name, false)
+		}
+	}
+	return uses
+}
+
+// copiedPlugin finds a plugin by a part of its jar's name, which is how SWCK
+// picks them: one with a counterpart first.
+func copiedPlugin(pattern string) (Plugin, bool) {
+	name := strings.TrimRight(pattern, "-.*x0123456789")
+	if name == "" {
+		return Plugin{}, false
+	}
+	found := Plugin{}
+	for _, p := range pluginTable {
+		if strings.Contains(p.Name, name) && (found.Name == "" || len(found.Instrumentations) == 0 && len(p.Instrumentations) > 0) {
+			found = p
+		}
+	}
+	return found, found.Name != ""
+}
+
+// HasCounterpart reports that the OpenTelemetry agent instruments the library.
+func (p PluginUse) HasCounterpart() bool { return len(p.Instrumentations) > 0 }
+
 //nolint:gochecknoglobals // lookup table
 var pluginTable = []Plugin{
 	{Name: "activemq", Instrumentations: []string{"jms"}},

@@ -139,7 +139,7 @@ func writeDead(b *strings.Builder) {
 }
 
 func writePlugins(b *strings.Builder) {
-	fmt.Fprintf(b, "\n## Plugins and instrumentations\n\nFor `plugin.exclude_plugins`, and to see what is not traced any more. Compared by name ([SkyWalking's list](%s), [OpenTelemetry's](%s)), not run. A plugin's version is left out: `jedis-4.x` is `jedis`.\n\n", swPlugins, otelPlugins)
+	fmt.Fprintf(b, "\n## Plugins and instrumentations\n\nFor `plugin.exclude_plugins`, and to see what is not traced any more. Compared by name ([SkyWalking's list](%s), [OpenTelemetry's](%s)), not run. A plugin's version is left out: `jedis-4.x` is `jedis`.\n\n", PluginsSource, InstrumentationsSource)
 	b.WriteString("| SkyWalking plugin | `otel.instrumentation.<name>.enabled` | remarks |\n|---|---|---|\n")
 	for _, p := range Plugins() {
 		names := "–"

@@ -148,11 +148,11 @@ type Plugin struct {
 	Note  string
 }
 
-// Source of the names: SkyWalking's list of plugins and OpenTelemetry's of
-// suppressible instrumentations.
+// Sources of the plugins' table: SkyWalking's list of plugins and
+// OpenTelemetry's of suppressible instrumentations.
 const (
-	swPlugins   = "https://skywalking.apache.org/docs/skywalking-java/latest/en/setup/service-agent/java-agent/plugin-list/"
-	otelPlugins = "https://opentelemetry.io/docs/zero-code/java/agent/disable/#suppressing-specific-agent-instrumentation"
+	PluginsSource          = "https://skywalking.apache.org/docs/skywalking-java/latest/en/setup/service-agent/java-agent/plugin-list/"
+	InstrumentationsSource = "https://opentelemetry.io/docs/zero-code/java/agent/disable/#suppressing-specific-agent-instrumentation"
 )
 
 // Plugins returns the known plugins; names in plugin.exclude_plugins that carry

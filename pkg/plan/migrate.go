@@ -213,7 +213,8 @@ func (m *maker) container(d *draft, c fleet.Container, s situation, jar string, 
 	if out.Options != nil {
 		planned.Options = out.Options
 	}
-	planned.Effective = effective(out.Config)
+	planned.Effective, planned.Plugins = effective(out.Config), javaagent.PluginUses(out.Config, s.swck.copied())
+	d.sampled = append(d.sampled, javaagent.Sampled{Workload: d.plan.ID.String(), Service: out.ServiceName, Instances: max(d.w.Replicas, 0), Config: out.Config})
 	for _, w := range out.Warnings {
 		d.warn(fleet.Code(w.Code), at, w.Message)
 	}

@@ -83,7 +83,8 @@ func Make(in Input) fleet.Plan {
 		p.Workloads = append(p.Workloads, d.finish())
 	}
 	p.Batches = m.batches(units)
-	p.Warnings = append(p.Warnings, m.fleetWarnings(drafts)...)
+	warnings, notes := m.fleetNotes(drafts)
+	p.Warnings, p.Notes, p.Collector = slices.Concat(p.Warnings, warnings, m.unverified(drafts)), notes, collector(drafts)
 	p.Summary = summarize(p)
 	p.Summary.Workloads = len(in.Scan.Workloads) + in.Scan.Others
 	return p
@@ -113,19 +114,27 @@ func summarize(p fleet.Plan) fleet.PlanSummary {
 	return s
 }
 
-// fleetWarnings are said once, not for each workload.
-func (m *maker) fleetWarnings(drafts []*draft) []fleet.Warning {
-	var warnings []fleet.Warning
-	migrates := slices.ContainsFunc(drafts, func(d *draft) bool { return d.plan.Action == fleet.ActionMigrate })
-	if migrates {
-		warnings = append(warnings, fleet.Warning{Code: fleet.CodeLostOption, Message: "SkyWalking's sw8 header and W3C trace context do not join: " +
-			"traces break at every boundary between a migrated and an unmigrated workload until both sides have moved"})
+// fleetNotes hold for every workload that migrates and are said once.
+func (m *maker) fleetNotes(drafts []*draft) (warnings []fleet.Warning, notes []string) {
+	if !slices.ContainsFunc(drafts, func(d *draft) bool { return d.plan.Action == fleet.ActionMigrate }) {
+		return nil, nil
 	}
-	off := func(option string) bool { return slices.Contains(m.spec.Options.Add, option) }
-	if migrates && off("-Dotel.metrics.exporter=none") {
-		warnings = append(warnings, fleet.Warning{Code: fleet.CodeLostOption, Message: "options.add switches metric export off, so SkyWalking's JVM metrics end with the migration"})
+	ends, notes := javaagent.Notes(javaagent.Target{Add: m.spec.Options.Add})
+	for _, message := range ends {
+		warnings = append(warnings, fleet.Warning{Code: fleet.CodeLostOption, Message: message})
 	}
-	return append(warnings, m.unverified(drafts)...)
+	return warnings, notes
+}
+
+// collector is what a Collector has to do in the place of the agents that go.
+func collector(drafts []*draft) string {
+	var services []javaagent.Sampled
+	for _, d := range drafts {
+		if d.plan.Action == fleet.ActionMigrate || d.blocked() && d.plan.Reason.Code == fleet.CodeCollectorOption {
+			services = append(services, d.sampled...)
+		}
+	}
+	return javaagent.CollectorConfig(services)
 }
 
 // version is what tells versions of one app apart in their names.
@@ -175,6 +184,7 @@ type draft struct {
 	order       []string // names of planned containers
 	base        string   // for the batch key of a rebuild
 	removed     map[string]bool
+	sampled     []javaagent.Sampled
 	deferred    bool // it stays planned, and out of this run's batches
 }
 

@@ -7,6 +7,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/otelshift/otelshift/pkg/fleet"
+	"github.com/otelshift/otelshift/pkg/javaagent"
 )
 
 func TestReadinessWarnsWithTheManifestsNumbers(t *testing.T) {
@@ -87,5 +88,35 @@ func TestThePlanShowsTheEffectiveConfiguration(t *testing.T) {
 	}
 	if diff := cmp.Diff(map[string]string{"agent.service_name": "cart", "agent.authentication": "", "agent.instance_name": ""}, values); diff != "" {
 		t.Errorf("effective (-want +got):\n%s", diff)
+	}
+}
+
+func TestThePlanSaysWhatTheCollectorTakesOver(t *testing.T) {
+	text := strings.Replace(plainApp, "value: ", "value: -Dskywalking.agent.sample_n_per_3_secs=9 -Dskywalking.plugin.exclude_plugins=jedis-4.x,caffeine-3.x ", 1)
+	text = strings.Replace(text, "spec:\n", "spec:\n  replicas: 4\n", 1)
+	scanned, _ := scan(t, map[string]string{"cart.yaml": text})
+	p := Make(Input{Config: settings(), Scan: scanned, Payload: payload, Offline: true})
+	if p.Summary.Migrate != 1 || !strings.Contains(p.Collector, "agent.sample_n_per_3_secs=9 in 4 instances: 12.0 traces a second") {
+		t.Errorf("%+v: the snippet is\n%s", p.Summary, p.Collector)
+	}
+	if len(p.Warnings) != 2 || len(p.Notes) == 0 {
+		t.Errorf("warnings %+v, notes %q", p.Warnings, p.Notes)
+	}
+	want := []javaagent.PluginUse{
+		{Name: "jedis-4.x", Excluded: true, Instrumentations: []string{"jedis"}},
+		{Name: "caffeine-3.x", Excluded: true, Instrumentations: []string{}},
+	}
+	if diff := cmp.Diff(want, p.Workloads[0].Containers[0].Plugins); diff != "" {
+		t.Errorf("plugins (-want +got):\n%s", diff)
+	}
+
+	blocking := settings()
+	blocking.Spec.Options.Collector = "block"
+	if p = Make(Input{Config: blocking, Scan: scanned, Payload: payload, Offline: true}); p.Summary.Blocked != 1 || p.Collector == "" || p.Notes != nil {
+		t.Errorf("blocked for it: %+v %q %q", p.Summary, p.Collector, p.Notes)
+	}
+	lost, _ := scan(t, map[string]string{"cart.yaml": strings.Replace(text, "value: ", "value: -Dskywalking.agent.span_limit_per_segment=1 ", 1)})
+	if p = Make(Input{Config: settings(), Scan: lost, Payload: payload, Offline: true}); p.Summary.Blocked != 1 || p.Collector != "" {
+		t.Errorf("blocked for something else: %+v %q", p.Summary, p.Collector)
 	}
 }

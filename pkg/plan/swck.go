@@ -162,10 +162,10 @@ func (k *swck) translate(c fleet.Container, in javaagent.Input) (javaagent.Outpu
 	out.Warnings = slices.DeleteFunc(out.Warnings, func(w javaagent.Warning) bool {
 		return w.Code == javaagent.CodeLeftover && strings.Contains(w.Message, "SwAgent "+k.agent)
 	})
-	for _, name := range k.plugins {
-		if name = strings.TrimSpace(name); name != "" && !covered(name) {
+	for _, use := range javaagent.PluginUses(javaagent.Config{}, k.plugins) {
+		if !use.HasCounterpart() {
 			out.Warnings = append(out.Warnings, javaagent.Warning{
-				Code: string(fleet.CodePlugin), Message: fmt.Sprintf("the optional plugin %s that SWCK copies has no counterpart in the OpenTelemetry agent", name),
+				Code: string(fleet.CodePlugin), Message: fmt.Sprintf("the optional plugin %s that SWCK copies has no counterpart in the OpenTelemetry agent", use.Name),
 			})
 		}
 	}
@@ -175,16 +175,12 @@ func (k *swck) translate(c fleet.Container, in javaagent.Input) (javaagent.Outpu
 	return out, nil
 }
 
-// pluginVersion ends the pattern by which SWCK picks a plugin's jar.
-var pluginVersion = regexp.MustCompile(`[-.*]*(\d[\dx.*]*)?$`)
-
-// covered reports that the OpenTelemetry agent does what a plugin does; SWCK
-// knows plugins by parts of their jars' names.
-func covered(pattern string) bool {
-	name := pluginVersion.ReplaceAllString(pattern, "")
-	return slices.ContainsFunc(javaagent.Plugins(), func(p javaagent.Plugin) bool {
-		return len(p.Instrumentations) > 0 && (p.Name == name || strings.Contains(p.Name, name))
-	})
+// copied are the patterns of the optional plugins that SWCK copies.
+func (k *swck) copied() []string {
+	if k == nil {
+		return nil
+	}
+	return k.plugins
 }
 
 // withoutSWCK removes the label, the annotations and the words that only SWCK
