@@ -13,9 +13,10 @@ func planCommand(e *env) *cli.Command {
 		Usage: "Find workloads, translate options, name images, form batches. Writes nothing.",
 		Description: `Examples:
   otelshift plan --dir .
-  otelshift plan --dir . --offline -o diff`,
+  otelshift plan --dir . --offline -o diff
+  otelshift plan -o html > readiness.html`,
 		Flags: []cli.Flag{
-			dirFlag(), offlineFlag(), cacheDirFlag(), onlyFlag(), workloadFlag(), outputFlag("text", "json", "diff", "markdown"),
+			dirFlag(), offlineFlag(), cacheDirFlag(), onlyFlag(), workloadFlag(), outputFlag("text", "json", "diff", "markdown", "html"),
 		},
 		Action: func(c *cli.Context) error {
 			filter, err := filterOf(c)
@@ -40,6 +41,8 @@ func planCommand(e *env) *cli.Command {
 				err = e.print(dashboard.Diff(result.Before, result.After))
 			case "markdown":
 				err = e.print(dashboard.PlanMarkdown(shown))
+			case "html":
+				err = e.printPage(dashboard.PlanHTML(shown, e.page()))
 			default:
 				err = e.print(dashboard.PlanText(shown, e.style()))
 			}

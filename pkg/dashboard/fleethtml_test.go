@@ -143,9 +143,13 @@ func TestPageAsksNoNetwork(t *testing.T) {
 // element that is opened is closed, in order, and ids are unique.
 func TestPageIsWellFormed(t *testing.T) {
 	t.Parallel()
+	pages := map[string]string{"a plan": planPageOf(t, somePlan()), "an empty plan": planPageOf(t, fleet.Plan{})}
 	for name, f := range map[string]fleet.Fleet{"a fleet": someFleet(), "a large fleet": largeFleet(300), "nothing": {}} {
+		pages[name] = fleetPageOf(t, f)
+	}
+	for name, page := range pages {
 		t.Run(name, func(t *testing.T) {
-			page := inlined.ReplaceAllString(fleetPageOf(t, f), "")
+			page := inlined.ReplaceAllString(page, "")
 			page = regexp.MustCompile(`<(meta|input|col)( [^>]*)?>`).ReplaceAllString(page, "<$1$2/>")
 			page = regexp.MustCompile(` (open|hidden|data-sort)([ >])`).ReplaceAllString(page, ` $1=""$2`)
 			page = strings.Replace(page, "<!doctype html>", "", 1)
