@@ -245,8 +245,6 @@ func suffixPattern(suffixes []string) string {
 
 // method is how SkyWalking's names of HTTP operations begin: "GET:/a" since
 // 8.5, "{GET}/a" in Spring's before.
-//
-//nolint:gochecknoglobals // compiled once
 var method = regexp.MustCompile(`^(?:([A-Z]+):|\{([A-Z]+)\})`)
 
 // pathCondition turns a pattern of the trace-ignore plugin into a condition on
