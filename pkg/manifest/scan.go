@@ -126,11 +126,23 @@ func isYAML(name string) bool {
 // walk lists the files and reads them with as many workers as there are
 // processors.
 func (s *scanner) walk(ctx context.Context) error {
-	names := make(chan string, 256)
+	// Names go in lots: handing over each costs more than screening a file.
+	const lot = 32
+	lots := make(chan []string, 16)
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error {
-		defer close(names)
-		return fs.WalkDir(s.files, ".", func(name string, entry fs.DirEntry, err error) error {
+		defer close(lots)
+		var names []string
+		send := func() error {
+			select {
+			case lots <- names:
+				names = make([]string, 0, lot)
+				return nil
+			case <-ctx.Done():
+				return ctx.Err()
+			}
+		}
+		err := fs.WalkDir(s.files, ".", func(name string, entry fs.DirEntry, err error) error {
 			if err != nil {
 				return fmt.Errorf("listing %s: %w", name, err)
 			}
@@ -143,21 +155,25 @@ func (s *scanner) walk(ctx context.Context) error {
 			case !s.look(name, entry):
 				return nil
 			}
-			select {
-			case names <- name:
-				return nil
-			case <-ctx.Done():
-				return ctx.Err()
+			if names = append(names, name); len(names) == lot {
+				return send()
 			}
+			return nil
 		})
+		if err != nil || len(names) == 0 {
+			return err
+		}
+		return send()
 	})
 	for range workers() {
 		group.Go(func() error {
 			var buffer []byte
-			for name := range names {
-				var err error
-				if buffer, err = s.read(name, buffer); err != nil {
-					return err
+			for names := range lots {
+				for _, name := range names {
+					var err error
+					if buffer, err = s.read(name, buffer); err != nil {
+						return err
+					}
 				}
 			}
 			return nil
@@ -203,9 +219,10 @@ func (s *scanner) read(name string, buffer []byte) ([]byte, error) {
 	case err != nil:
 		return buffer, err
 	}
-	if !s.matters(name, data) {
-		user := containsAny(data, references)
-		count := countWorkloads(data)
+	needle := needled(data) || s.encodes(data)
+	count, other := kinds(data)
+	if !needle && !other && !utf16(data) && !isKustomization(name) {
+		user := refers(data)
 		s.mutex.Lock()
 		defer s.mutex.Unlock()
 		s.index.others += count
@@ -215,7 +232,7 @@ func (s *scanner) read(name string, buffer []byte) ([]byte, error) {
 		return buffer, nil
 	}
 	facts := s.parse(name, data)
-	facts.seed = containsAny(data, needles) || containsAny(data, s.encoded)
+	facts.seed = needle
 	s.mutex.Lock()
 	defer s.mutex.Unlock()
 	s.index.add(facts)
@@ -226,12 +243,9 @@ func (s *scanner) parse(name string, data []byte) facts {
 	return parseFacts(name, data, yamledit.Limits{MaxSize: s.options.MaxFileSize})
 }
 
-// matters screens a file's bytes.
-func (s *scanner) matters(name string, data []byte) bool {
-	return containsAny(data, needles) || bytes.Contains(data, []byte("kind: Namespace")) || bytes.Contains(data, []byte("kind: Application\n")) ||
-		bytes.Contains(data, []byte("kind: Instrumentation")) || bytes.Contains(data, []byte("kind: SwAgent")) ||
-		bytes.Contains(data, []byte("kind: Application\r")) ||
-		containsAny(data, s.encoded) || utf16(data) || isKustomization(name)
+// encodes reports a Secret that holds a flag.
+func (s *scanner) encodes(data []byte) bool {
+	return contains(data, 'S', "Secret") && containsAny(data, s.encoded)
 }
 
 func utf16(data []byte) bool {

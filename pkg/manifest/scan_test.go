@@ -1,8 +1,6 @@
 package manifest_test
 
 import (
-	"bytes"
-	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -10,7 +8,6 @@ import (
 	"testing/fstest"
 
 	"github.com/google/go-cmp/cmp"
-	"sigs.k8s.io/kustomize/kyaml/kio"
 
 	"github.com/otelshift/otelshift/pkg/fleet"
 	"github.com/otelshift/otelshift/pkg/manifest"
@@ -118,92 +115,6 @@ func TestOwnersFollowTheLastRule(t *testing.T) {
 	} {
 		if got := owners.Of(file); got != want {
 			t.Errorf("Of(%s) = %q, want %q", file, got, want)
-		}
-	}
-}
-
-// generated writes a tree of n files, one in twenty of them with a hit.
-func generated(b *testing.B, n int) string {
-	b.Helper()
-	dir := b.TempDir()
-	plain := strings.Replace(loading, "-javaagent:/skywalking/skywalking-agent.jar", "-Xmx1g", 1) + strings.Repeat("# filler of a usual length, to make the file larger\n", 40)
-	hit := loading + strings.Repeat("# filler of a usual length, to make the file larger\n", 40)
-	for i := range n {
-		folder := filepath.Join(dir, fmt.Sprintf("team%03d", i%200))
-		if err := os.MkdirAll(folder, 0o750); err != nil {
-			b.Fatal(err)
-		}
-		text := plain
-		if i%20 == 0 {
-			text = hit
-		}
-		if err := os.WriteFile(filepath.Join(folder, fmt.Sprintf("app%05d.yaml", i)), []byte(strings.ReplaceAll(text, "name: app", fmt.Sprintf("name: app%05d", i))), 0o600); err != nil {
-			b.Fatal(err)
-		}
-	}
-	return dir
-}
-
-const generatedFiles = 20_000
-
-func BenchmarkScan(b *testing.B) {
-	files := os.DirFS(generated(b, generatedFiles))
-	b.ReportAllocs()
-	for b.Loop() {
-		result, err := manifest.Scan(b.Context(), files, manifest.Options{})
-		if err != nil || len(result.Workloads) != generatedFiles/20 {
-			b.Fatalf("%d workloads, %v", len(result.Workloads), err)
-		}
-	}
-}
-
-// BenchmarkGrep reads the same tree for one needle and does nothing else.
-func BenchmarkGrep(b *testing.B) {
-	dir := generated(b, generatedFiles)
-	for b.Loop() {
-		found := 0
-		err := filepath.WalkDir(dir, func(name string, entry os.DirEntry, err error) error {
-			if err != nil || entry.IsDir() {
-				return err
-			}
-			data, err := os.ReadFile(name)
-			if bytes.Contains(data, []byte("skywalking")) {
-				found++
-			}
-			return err
-		})
-		if err != nil || found != generatedFiles/20 {
-			b.Fatalf("%d files, %v", found, err)
-		}
-	}
-}
-
-// BenchmarkLocalPackageReader is what kyaml's own reader costs on the tree.
-func BenchmarkLocalPackageReader(b *testing.B) {
-	dir := generated(b, generatedFiles)
-	for b.Loop() {
-		nodes, err := kio.LocalPackageReader{PackagePath: dir}.Read()
-		if err != nil || len(nodes) != generatedFiles {
-			b.Fatalf("%d objects, %v", len(nodes), err)
-		}
-	}
-}
-
-// BenchmarkOverlays scans 500 overlays over one base, tracing included.
-func BenchmarkOverlays(b *testing.B) {
-	files := fstest.MapFS{
-		"base/kustomization.yaml": {Data: []byte("resources: [deployment.yaml]\n")},
-		"base/deployment.yaml":    {Data: []byte(loading)},
-	}
-	for i := range 500 {
-		files[fmt.Sprintf("overlays/o%03d/kustomization.yaml", i)] = &fstest.MapFile{
-			Data: fmt.Appendf(nil, "resources: [../../base]\nnamespace: n%03d\nimages: [{name: registry.example/app, newTag: v%d}]\n", i, i),
-		}
-	}
-	for b.Loop() {
-		result, err := manifest.Scan(b.Context(), files, manifest.Options{})
-		if err != nil || len(result.Workloads) != 500 {
-			b.Fatalf("%d workloads, %v", len(result.Workloads), err)
 		}
 	}
 }

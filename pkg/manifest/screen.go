@@ -6,14 +6,8 @@ import (
 	"strings"
 )
 
-// needles are the byte strings of which every file that matters holds one.
-// They are short enough that no fold of a YAML scalar splits them.
-//
-//nolint:gochecknoglobals // lookup table
-var needles = [][]byte{
-	[]byte("kywalking"), []byte("kyWalking"), []byte("KYWALKING"), []byte("SW_"), []byte("javaagent"), []byte("swck"),
-	[]byte("inject-java"),
-}
+// Every file that matters holds one of a few byte strings, the needles. They are
+// short enough that no fold of a YAML scalar splits them.
 
 // markers are the needles that speak of SkyWalking and nothing else.
 //
@@ -22,10 +16,35 @@ var markers = [][]byte{
 	[]byte("kywalking"), []byte("kyWalking"), []byte("KYWALKING"), []byte("SW_AGENT_"), []byte("swck"),
 }
 
-// references are what a workload needs to take variables from another object.
-//
-//nolint:gochecknoglobals // lookup table
-var references = [][]byte{[]byte("onfigMap"), []byte("ecretRef"), []byte("ecretKeyRef")}
+// contains reports one of the words. All hold the anchor, a byte that is rare
+// in manifests: looking for it is much faster than for each word.
+func contains(data []byte, anchor byte, words ...string) bool {
+	for from := 0; ; {
+		i := bytes.IndexByte(data[from:], anchor)
+		if i < 0 {
+			return false
+		}
+		i += from
+		from = i + 1
+		for _, word := range words {
+			start := i - strings.IndexByte(word, anchor)
+			if start >= 0 && len(data)-start >= len(word) && string(data[start:start+len(word)]) == word {
+				return true
+			}
+		}
+	}
+}
+
+// needled reports one of the needles.
+func needled(data []byte) bool {
+	return contains(data, 'W', "SW_", "kyWalking", "KYWALKING") || contains(data, 'j', "javaagent", "inject-java") ||
+		contains(data, 'w', "kywalking", "swck")
+}
+
+// refers reports what a workload needs to take variables from another object.
+func refers(data []byte) bool {
+	return contains(data, 'M', "onfigMap") || contains(data, 'R', "ecretRef", "ecretKeyRef")
+}
 
 func containsAny(data []byte, needles [][]byte) bool {
 	for _, n := range needles {
@@ -86,23 +105,34 @@ func commentStart(line []byte) int {
 
 // countWorkloads counts the lines that declare a common kind of workload.
 func countWorkloads(data []byte) int {
-	count := 0
+	count, _ := kinds(data)
+	return count
+}
+
+// kinds counts the lines that declare a common kind of workload, and reports an
+// object that bears on workloads of other files.
+func kinds(data []byte) (workloads int, other bool) {
 	for rest := data; ; {
 		i := bytes.Index(rest, []byte("kind: "))
 		if i < 0 {
-			return count
+			return workloads, other
 		}
 		start := len(data) - len(rest) + i
 		rest = rest[i+len("kind: "):]
 		if start > 0 && data[start-1] != '\n' && data[start-1] != ' ' {
 			continue
 		}
-		for _, kind := range workloadKinds {
-			if after, ok := bytes.CutPrefix(rest, kind); ok && (len(after) == 0 || after[0] == '\n' || after[0] == '\r' || after[0] == ' ') &&
-				!ownedBy(data, start) {
-				count++
-				break
+		end := 0
+		for end < len(rest) && (rest[end]|0x20 >= 'a' && rest[end]|0x20 <= 'z') {
+			end++
+		}
+		switch string(rest[:end]) {
+		case "Deployment", "StatefulSet", "DaemonSet", "Rollout", "CloneSet":
+			if !ownedBy(data, start) {
+				workloads++
 			}
+		case "Namespace", "Application", "Instrumentation", "SwAgent":
+			other = true
 		}
 	}
 }
@@ -119,9 +149,4 @@ func ownedBy(data []byte, start int) bool {
 		before = before[i+1:]
 	}
 	return bytes.Contains(before, []byte("Ref"))
-}
-
-//nolint:gochecknoglobals // lookup table
-var workloadKinds = [][]byte{
-	[]byte("Deployment"), []byte("StatefulSet"), []byte("DaemonSet"), []byte("Rollout"), []byte("CloneSet"),
 }

@@ -2,6 +2,7 @@ package yamledit
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"io/fs"
 	"os"
@@ -13,8 +14,8 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// corpus is a collection of real manifests beside the repository.
-const corpus = "../../../shared/corpus"
+// corpusFolder holds a collection of real manifests beside the repository.
+func corpusFolder() string { return cmp.Or(os.Getenv("OTELSHIFT_CORPUS"), "../../../shared/corpus") }
 
 // hostile are values that are hard to write in some style.
 func hostile() []string {
@@ -25,6 +26,7 @@ func hostile() []string {
 }
 
 func TestSoak(t *testing.T) {
+	corpus := corpusFolder()
 	if _, err := os.Stat(corpus); err != nil {
 		t.Skipf("needs the corpus of real manifests beside the repository: %v", err)
 	}
