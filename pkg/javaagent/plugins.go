@@ -1,6 +1,9 @@
 package javaagent
 
-import "strings"
+import (
+	"regexp"
+	"strings"
+)
 
 // PluginUse is a plugin that a container switches off, or has copied to its
 // agent, and what the OpenTelemetry agent has for the same library.
@@ -41,10 +44,17 @@ func PluginUses(c Config, copied []string) []PluginUse {
 	return uses
 }
 
-// copiedPlugin finds a plugin by a part of its jar's name, which is how SWCK
-// picks them: one with a counterpart first.
+// jarName is a plugin's jar, or the pattern by which SWCK picks it:
+// "apm-spring-webflux-5.x-webclient-plugin-8.13.0.jar", "webflux-5.x".
+var jarName = regexp.MustCompile(`^(?:apm-)?(.*?)(?:-plugin)?[-.*]*(?:\d[\dx.*]*)?(?:\.jar)?$`)
+
+// copiedPlugin finds a plugin by its jar's name or a part of that: one with a
+// counterpart first.
 func copiedPlugin(pattern string) (Plugin, bool) {
-	name := strings.TrimRight(pattern, "-.*x0123456789")
+	name := jarName.FindStringSubmatch(pattern)[1]
+	if plugin, ok := PluginOf(name); ok {
+		return plugin, true
+	}
 	if name == "" {
 		return Plugin{}, false
 	}

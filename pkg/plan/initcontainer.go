@@ -8,6 +8,7 @@ import (
 
 	"github.com/otelshift/otelshift/pkg/config"
 	"github.com/otelshift/otelshift/pkg/fleet"
+	"github.com/otelshift/otelshift/pkg/javaagent"
 )
 
 // InitImage is the image that init containers copy the agent from: agent.initImage,
@@ -144,9 +145,9 @@ func (d *draft) copyAgent(a fleet.InitAgent, jar string) bool {
 	if why != "" {
 		return refuse(why)
 	}
-	for _, name := range plugins {
-		if name = strings.TrimSuffix(name, ".jar"); !covered(name) {
-			d.warn(fleet.CodePlugin, a.Copy.Script.Place, fmt.Sprintf("the optional plugin %s that init container %s copies has no counterpart in the OpenTelemetry agent", name, a.Container))
+	for _, use := range javaagent.PluginUses(javaagent.Config{}, plugins) {
+		if !use.HasCounterpart() {
+			d.warn(fleet.CodePlugin, a.Copy.Script.Place, fmt.Sprintf("the optional plugin %s that init container %s copies has no counterpart in the OpenTelemetry agent", use.Name, a.Container))
 		}
 	}
 	d.change(fleet.OpReplace, a.Copy.Script, text)
