@@ -11,7 +11,7 @@ work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 cd "$work"
 
-for dir in fleet javaagent yamledit config plan rollout rollout/cluster ledger dashboard kyamlfn helmchart manifest imagebuild gitops \
+for dir in fleet javaagent yamledit config plan rollout rollout/cluster rollout/telemetry ledger dashboard kyamlfn helmchart manifest imagebuild gitops \
 	gitops/pullrequest migrate survey; do
 	mkdir -p "pkg/$dir"
 	echo "package $(basename "$dir")" >"pkg/$dir/stub.go"
@@ -77,6 +77,8 @@ import_case effects pkg/gitops pkg/config
 import_case effects pkg/gitops/pullrequest pkg/gitops
 import_case effects pkg/rollout/cluster pkg/migrate
 import_case effects pkg/gitops pkg/rollout/cluster
+import_case effects pkg/rollout/telemetry pkg/migrate
+import_case effects pkg/rollout/telemetry pkg/rollout/cluster
 import_case - pkg/rollout/cluster pkg/rollout
 import_case - pkg/gitops net/http
 import_case - pkg/gitops pkg/config probe_test.go
@@ -84,6 +86,7 @@ import_case conductor pkg/migrate pkg/gitops
 import_case conductor pkg/migrate pkg/gitops/pullrequest
 import_case conductor pkg/migrate pkg/imagebuild
 import_case conductor pkg/migrate pkg/rollout/cluster
+import_case conductor pkg/migrate pkg/rollout/telemetry
 import_case - pkg/migrate pkg/rollout
 import_case - pkg/migrate log/slog
 import_case product pkg/migrate internal/sandbox

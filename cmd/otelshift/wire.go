@@ -22,6 +22,7 @@ import (
 	"github.com/otelshift/otelshift/pkg/imagebuild"
 	"github.com/otelshift/otelshift/pkg/migrate"
 	"github.com/otelshift/otelshift/pkg/rollout/cluster"
+	"github.com/otelshift/otelshift/pkg/rollout/telemetry"
 )
 
 // installation is a GitHub App's.
@@ -64,6 +65,12 @@ func (e *env) ports(cfg config.Config, w wiring) (migrate.Ports, error) {
 		}
 		if client != nil {
 			ports.Cluster = client
+		}
+		if p := cfg.Spec.Verify.Telemetry.Prometheus; p != nil {
+			ports.Telemetry, err = telemetry.New(telemetry.Options{URL: p.URL, Query: p.Query, Token: e.Getenv("OTELSHIFT_PROMETHEUS_TOKEN"), Transport: transport()})
+			if err != nil {
+				return ports, usageError("spec.verify.telemetry.prometheus says where and what to ask", "%w", err)
+			}
 		}
 	}
 	return ports, nil

@@ -386,7 +386,8 @@ type Deadlines struct {
 type Telemetry struct {
 	// Prometheus is asked for the workload's service name.
 	Prometheus *Prometheus `json:"prometheus,omitempty"`
-	// Require makes absent telemetry a failure instead of a warning.
+	// Require makes telemetry that is absent at the end of the soak a failure
+	// instead of a warning.
 	Require bool `json:"require"`
 }
 
@@ -394,6 +395,8 @@ type Telemetry struct {
 type Prometheus struct {
 	// URL of the server.
 	URL string `json:"url"`
-	// Query is a template over {{.Service}}; any result is proof.
+	// Query is a template over {{.Service}}, {{.Namespace}} and {{.Name}}; a
+	// result that is not zero is proof. A bearer token comes from
+	// OTELSHIFT_PROMETHEUS_TOKEN.
 	Query string `json:"query"`
 }

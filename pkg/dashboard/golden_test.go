@@ -141,6 +141,19 @@ func someFleet() fleet.Fleet {
 	}
 }
 
+func TestARevertSaysWhichPodsToDelete(t *testing.T) {
+	in := revertInput()
+	bad := failed()
+	bad.Stuck = []string{"shop/order-1", "shop/order-2; rm -rf /"}
+	in.Batch.Workloads[1].Verdict = &bad
+	body := RevertBody(in)
+	for _, part := range []string{"kubectl -n shop delete pod order-1\n", "kubectl -n shop delete pod 'order-2; rm -rf /'"} {
+		if !strings.Contains(body, part) {
+			t.Errorf("the body lacks %q:\n%s", part, body)
+		}
+	}
+}
+
 // revertInput reverts order of someRecord's batch.
 func revertInput() RevertBodyInput {
 	batch := someRecord()

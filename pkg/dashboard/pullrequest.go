@@ -388,23 +388,15 @@ func restored(r fleet.Record) string {
 func statefulHint(r fleet.Record, verdicts map[string]fleet.Verdict) string {
 	var text strings.Builder
 	for _, w := range r.Workloads {
-		id, err := fleet.ParseID(w.ID)
-		if err != nil || id.Kind != "StatefulSet" {
+		var commands []string
+		for _, stuck := range verdicts[w.ID].Stuck {
+			namespace, pod, _ := strings.Cut(stuck, "/")
+			commands = append(commands, "kubectl -n "+shell(namespace)+" delete pod "+shell(pod))
+		}
+		if len(commands) == 0 {
 			continue
 		}
-		fmt.Fprintf(&text, "\n%s is a StatefulSet: its controller may stay on the bad revision after this is merged. Once it is synced, run for each stuck pod:\n\n", code(w.ID))
-		var pods, commands []string
-		for _, e := range verdicts[w.ID].Evidence {
-			if !slices.Contains(pods, e.Pod) {
-				pods = append(pods, e.Pod)
-			}
-		}
-		if len(pods) == 0 {
-			pods = []string{id.Name + "-0"}
-		}
-		for _, pod := range pods {
-			commands = append(commands, "kubectl -n "+shell(id.Namespace)+" delete pod "+shell(pod))
-		}
+		fmt.Fprintf(&text, "\n%s is a StatefulSet: after this is merged its controller waits for its broken pods for ever. Once it is synced, run for each that is still stuck:\n\n", code(w.ID))
 		text.WriteString(fence("sh", commands))
 	}
 	return text.String()

@@ -128,6 +128,7 @@ type Planned struct {
 
 	Effects  []Effect  `json:"-"`
 	Written  []string  `json:"-"` // options that the configuration decides, in OptionHash's form, sorted
+	Services []string  `json:"-"` // service names that its containers report as, where they are known
 	Rebuilds []Rebuild `json:"-"` // images that must exist before Changes are complete
 	Owner    string    `json:"-"` // CODEOWNERS entry of File, as written
 	Wave     string    `json:"-"`

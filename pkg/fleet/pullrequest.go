@@ -120,6 +120,8 @@ type RecordWorkload struct {
 	Options []string `json:"options,omitempty"`
 	// Grades counts the options that were translated, by grade.
 	Grades map[string]int `json:"grades,omitempty"`
+	// Services are the service names that it is to report as; nil: not known.
+	Services []string `json:"services,omitempty"`
 	// Answered: a person accepted or retried this workload's failure or open
 	// question; it holds nothing any more.
 	Answered bool `json:"answered,omitempty"`

@@ -37,21 +37,38 @@ type Verdict struct {
 	// Row is the row of the verdict table that matched, 1 to 20; 0: none.
 	Row int `json:"row,omitempty"`
 	// Revision is the hash of the revision whose pods were judged.
-	Revision string     `json:"revision,omitempty"`
+	Revision string `json:"revision,omitempty"`
+	// Telemetry is "received" or "absent" once it was asked for.
+	Telemetry string `json:"telemetry,omitempty"`
+	// Stuck are pods, "namespace/name", that a person has to delete once a revert
+	// is synced: the revert alone does not heal the workload.
+	Stuck    []string   `json:"stuck,omitempty"`
 	Evidence []Evidence `json:"evidence,omitempty"`
 }
 
-// ReasonCapacity is the reason of a not-caused-by-us that is still waited for:
-// no node has room for the new pods yet.
+// ReasonCapacity is the reason of a not-caused-by-us that is waited for: no node
+// has room for the new pods yet.
 const ReasonCapacity = "Capacity"
 
-// Settled reports that no later run judges the workload again.
+// ReasonAlreadyFailing is the reason of a not-caused-by-us that is final: the
+// change ran, and the workload does as badly as before.
+const ReasonAlreadyFailing = "AlreadyFailing"
+
+// What is known of a workload's telemetry.
+const (
+	TelemetryReceived = "received"
+	TelemetryAbsent   = "absent"
+)
+
+// Settled reports that no later run judges the workload again. What keeps the
+// change from running at all (quota, capacity, another object's sync) may go
+// away, so it is looked at until GatePassed says that it has lasted too long.
 func (v Verdict) Settled() bool {
 	switch v.State {
 	case VerdictVerified, VerdictFailed, VerdictSuperseded:
 		return true
 	case VerdictNotCausedByUs:
-		return v.Reason != ReasonCapacity
+		return v.Reason == ReasonAlreadyFailing || v.GatePassed
 	case VerdictInconclusive:
 		return v.GatePassed
 	case VerdictWaiting, VerdictProgressing, VerdictSoaking, VerdictNeedsHuman, VerdictUnknown:

@@ -25,17 +25,19 @@ import (
 
 // world of fakes: stateful, in memory, with every writing call written down.
 type fakes struct {
-	t        *testing.T
-	clock    *fakeClock
-	repo     *fakeRepo
-	images   *fakeImages
-	forge    *fakeForge
-	cluster  *fakeCluster
-	config   config.Config
-	events   []Event
-	writes   []string // writing calls, in their order
-	nocloud  bool     // no cluster is configured
-	identity string
+	t       *testing.T
+	clock   *fakeClock
+	repo    *fakeRepo
+	images  *fakeImages
+	forge   *fakeForge
+	cluster *fakeCluster
+	config  config.Config
+	events  []Event
+	// telemetry answers whether a service's has arrived; nil: nobody is asked.
+	telemetry Telemetry
+	writes    []string // writing calls, in their order
+	nocloud   bool     // no cluster is configured
+	identity  string
 }
 
 const us = "otelshift-bot"
@@ -93,7 +95,7 @@ func (f *fakes) migration(edits ...func(*Options)) *Migration {
 	for _, edit := range edits {
 		edit(&o)
 	}
-	ports := Ports{Manifests: f.repo, Images: f.images, PullRequests: f.forge, Cluster: f.cluster, Clock: f.clock}
+	ports := Ports{Telemetry: f.telemetry, Manifests: f.repo, Images: f.images, PullRequests: f.forge, Cluster: f.cluster, Clock: f.clock}
 	if f.nocloud {
 		ports.Cluster = nil
 	}
@@ -631,6 +633,7 @@ type fakeCluster struct {
 	how       map[string]health // by workload name, of changed templates
 	deployed  map[string]deployed
 	drift     map[string]string // workload name -> live image
+	ailing    map[string]bool   // workloads whose first template crash-loops
 	looks     int
 	evidences int
 }
@@ -669,6 +672,8 @@ func (c *fakeCluster) observe(s rollout.Subject) rollout.Observation {
 	case how == missing || !known:
 		o.Missing = true
 		return o
+	case d.first && c.ailing[name]:
+		how = crashing
 	case d.first || how == unsynced:
 		how = healthy
 	}
@@ -723,3 +728,15 @@ func (c *fakeCluster) Evidence(_ context.Context, _ rollout.Observation, failing
 var errDown = fmt.Errorf("asking registry.example: %w", fleet.ErrUnavailable)
 
 var errBroken = errors.New("reading layer 3: unexpected EOF")
+
+// fakeTelemetry knows services that send, and those that were asked for.
+type fakeTelemetry struct {
+	sends map[string]bool
+	err   error
+	asked []string
+}
+
+func (t *fakeTelemetry) Received(_ context.Context, service string, workload fleet.ID) (bool, error) {
+	t.asked = append(t.asked, workload.Name+" as "+service)
+	return t.sends[service], t.err
+}

@@ -22,7 +22,9 @@ type Ports struct {
 	Images       Images
 	PullRequests PullRequests
 	Cluster      Cluster
-	Clock        Clock
+	// Telemetry may be nil: then nobody asks whether any arrives.
+	Telemetry Telemetry
+	Clock     Clock
 }
 
 // Options of one run.

@@ -91,6 +91,13 @@ type Cluster interface {
 	Evidence(ctx context.Context, o rollout.Observation, failing []fleet.Evidence) []fleet.Evidence
 }
 
+// Telemetry asks where telemetry arrives, read-only.
+type Telemetry interface {
+	// Received reports whether telemetry of a service, which the workload reports
+	// as, has arrived.
+	Received(ctx context.Context, service string, workload fleet.ID) (bool, error)
+}
+
 // Clock is time, so that the conductor's waiting can be tested.
 type Clock interface {
 	Now() time.Time

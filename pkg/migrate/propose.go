@@ -336,7 +336,7 @@ func (m *Migration) record(w *world, d *draft, batch fleet.BatchPlan, members []
 		Attempt: w.ledger.Attempt(idsOf(members)),
 	}
 	for _, p := range members {
-		rw := fleet.RecordWorkload{ID: p.ID.String(), Action: p.Action, File: p.File, Effects: ledger.Hashed(p.Effects), Options: p.Written, Grades: p.Grades()}
+		rw := fleet.RecordWorkload{ID: p.ID.String(), Action: p.Action, File: p.File, Effects: ledger.Hashed(p.Effects), Options: p.Written, Grades: p.Grades(), Services: p.Services}
 		for _, c := range p.Containers {
 			if c.Image != nil {
 				rw.Image = c.Image

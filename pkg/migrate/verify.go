@@ -401,12 +401,18 @@ func (m *Migration) observe(ctx context.Context, w *world, matters []*matter, ma
 		t, i := places[k].t, places[k].i
 		rw := &t.record.Workloads[i]
 		e := m.expectation(ctx, w, t, *rw, o)
-		if rw.Baseline == nil && undeployed(o, rw.Effects) {
+		// The pull request may have waited for weeks: what counts is how it did
+		// right before.
+		if undeployed(o, rw.Effects) && (rw.Baseline == nil || rw.Baseline.Taken.Before(t.pull.Merged)) {
 			baseline := rollout.BaselineOf(o, m.spec.Workloads.IgnoreContainers)
 			rw.Baseline, t.unwritten = &baseline, true
 		}
 		t.seen[i] = o
 		t.verdict[i] = rollout.Judge(o, e, rw.Baseline, now)
+		if m.ports.Telemetry != nil && rollout.WantsProof(t.verdict[i], e) {
+			e.Telemetry = m.proof(ctx, *rw)
+			t.verdict[i] = rollout.Judge(o, e, rw.Baseline, now)
+		}
 		m.event(Event{Stage: StageVerify, Subject: rw.ID, Message: verdictWord(t.verdict[i])})
 	}
 	return nil
@@ -426,6 +432,8 @@ func (m *Migration) expectation(ctx context.Context, w *world, t *matter, rw fle
 		Merge: t.pull.MergeRevision, Merged: t.pull.Merged, Effects: rw.Effects,
 		Contains: map[string]bool{}, Rebuild: rw.Action == fleet.ActionRebuild, Delivery: fleet.Delivery(m.spec.Delivery),
 		IgnoreContainers: m.spec.Workloads.IgnoreContainers, Revert: t.record.Kind == fleet.RecordRevert, Previous: rw.Verdict,
+		RequireTelemetry: v.Telemetry.Require,
+		ResourcesChanged: rollout.ResourcesChanged(rw.Effects), Quiet: v.Evidence == "none",
 		Settings: rollout.Settings{
 			Gate: v.Gate.Std(), Soak: v.Soak.Std(), MaxRestarts: v.MaxRestarts, Deploy: v.Deadlines.Deploy.Std(),
 			Rollout: v.Deadlines.Rollout.Std(), Unschedulable: v.Deadlines.Unschedulable.Std(),
@@ -451,6 +459,26 @@ func (m *Migration) expectation(ctx context.Context, w *world, t *matter, rw fle
 		e.Contains[revision] = contains
 	}
 	return e
+}
+
+// proof asks for the telemetry of a workload, service by service.
+func (m *Migration) proof(ctx context.Context, rw fleet.RecordWorkload) *rollout.Proof {
+	p := &rollout.Proof{Services: rw.Services}
+	id, err := fleet.ParseID(rw.ID)
+	for _, service := range rw.Services {
+		received := false
+		if err == nil {
+			received, err = m.ports.Telemetry.Received(ctx, service, id)
+		}
+		switch {
+		case err != nil:
+			p.Err = err.Error()
+			return p
+		case !received:
+			p.Absent = append(p.Absent, service)
+		}
+	}
+	return p
 }
 
 // head compares the base branch's head with the workload's change, and returns
@@ -562,6 +590,9 @@ func (t *matter) incident() {
 func (m *Migration) evidence(ctx context.Context, t *matter) {
 	for _, i := range t.cases {
 		v, judged := t.verdict[i]
+		if judged && v.State == fleet.VerdictFailed {
+			v.Stuck = rollout.Stuck(t.seen[i])
+		}
 		switch {
 		case !judged || m.ports.Cluster == nil:
 			continue
@@ -613,6 +644,6 @@ func (m *Migration) write(ctx context.Context, w *world, t *matter) error {
 
 // same reports whether writing v down would tell nothing new.
 func same(old, v fleet.Verdict) bool {
-	return old.State == v.State && old.Reason == v.Reason && old.GatePassed == v.GatePassed &&
+	return old.State == v.State && old.Reason == v.Reason && old.Telemetry == v.Telemetry && old.GatePassed == v.GatePassed &&
 		old.SoakUntil.Equal(v.SoakUntil) && old.Started.Equal(v.Started)
 }

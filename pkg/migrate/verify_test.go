@@ -208,6 +208,59 @@ func TestVerify(t *testing.T) {
 	}
 }
 
+func TestTheBaselineIsTakenAgainAtTheMerge(t *testing.T) {
+	t.Parallel()
+	f := newFakes(t, names(4)...)
+	f.propose()
+	f.clock.pass(24 * time.Hour)
+	f.cluster.how["app00"], f.cluster.ailing = unsynced, map[string]bool{"app00": true} // since the pull request was opened
+	f.forge.merge(1)
+	f.clock.pass(time.Minute)
+	f.verify()
+	if b := f.record(1).Workloads[0].Baseline; b == nil || b.Taken.Before(f.forge.at(1).Merged) || b.Containers[0].Waiting != "CrashLoopBackOff" {
+		t.Fatalf("baseline = %+v, want one from after the merge at %s", b, f.forge.at(1).Merged)
+	}
+	f.cluster.how["app00"] = crashing
+	f.cluster.sync()
+	f.clock.pass(time.Minute)
+	result := f.verify()
+	if v := result.Judged[0].Verdict; v.Reason != fleet.ReasonAlreadyFailing || len(result.Reverts) > 0 {
+		t.Errorf("verdict = %+v, reverts %v: it crashed before the change reached the cluster", v, result.Reverts)
+	}
+}
+
+func TestTelemetryIsAskedByServiceName(t *testing.T) {
+	t.Parallel()
+	telemetry := &fakeTelemetry{sends: map[string]bool{"app00": true}}
+	f := merged(t, nil, func(f *fakes) { f.telemetry, f.config.Spec.Verify.Telemetry.Require = telemetry, true })
+	if result := f.verify(); len(result.Reverts) > 0 || result.Failing {
+		t.Errorf("in the soak absent telemetry fails: %+v", result)
+	}
+	f.clock.pass(2 * time.Hour)
+	result := f.verify()
+	want := map[string]fleet.VerdictState{"app00": fleet.VerdictVerified, "app01": fleet.VerdictFailed}
+	if diff := cmp.Diff(want, verdicts(result)); diff != "" || len(result.Reverts) != 1 {
+		t.Errorf("(-want +got):\n%s\nreverts %v", diff, result.Reverts)
+	}
+	// app00 has proved itself at the first look; app01 is asked for until two looks agree.
+	if diff := cmp.Diff([]string{"app00 as app00", "app01 as app01", "app01 as app01", "app01 as app01"}, telemetry.asked); diff != "" {
+		t.Errorf("asked (-want +got):\n%s", diff)
+	}
+}
+
+func TestASilentPrometheusRevertsNothing(t *testing.T) {
+	t.Parallel()
+	f := merged(t, nil, func(f *fakes) {
+		f.telemetry, f.config.Spec.Verify.Telemetry.Require = &fakeTelemetry{err: errDown}, true
+	})
+	f.clock.pass(2 * time.Hour)
+	result := f.verify()
+	want := map[string]fleet.VerdictState{"app00": fleet.VerdictUnknown, "app01": fleet.VerdictUnknown}
+	if diff := cmp.Diff(want, verdicts(result)); diff != "" || len(result.Reverts) > 0 {
+		t.Errorf("(-want +got):\n%s\nreverts %v", diff, result.Reverts)
+	}
+}
+
 func TestAMajorityThatFailsAlikeIsAnIncident(t *testing.T) {
 	t.Parallel()
 	f := newFakes(t, names(4)...)

@@ -227,6 +227,9 @@ func (m *maker) container(d *draft, c fleet.Container, s situation, jar string, 
 		return
 	}
 	d.serviceName = out.ServiceName
+	if out.ServiceName != "" && !slices.Contains(d.plan.Services, out.ServiceName) {
+		d.plan.Services = append(d.plan.Services, out.ServiceName)
+	}
 	d.written(out)
 	d.ready(c, in)
 	d.apply(c, in, out)

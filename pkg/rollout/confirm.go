@@ -77,19 +77,19 @@ func AsIncident(v Verdict) Verdict {
 	return v
 }
 
-// Heal lists the commands that a person has to run once the revert is synced:
-// a StatefulSet with OrderedReady stays on a broken pod for ever (kubernetes
-// issue 67250). Empty for every other kind, and for Parallel.
-func Heal(o Observation) []string {
+// Stuck lists the pods, "namespace/name", that a person has to delete once the
+// revert is synced: a StatefulSet with OrderedReady waits for a broken pod for
+// ever (kubernetes issue 67250). Empty for every other kind, and for Parallel.
+func Stuck(o Observation) []string {
 	if o.ID.Kind != "StatefulSet" || o.Parallel {
 		return nil
 	}
-	var commands []string
+	var pods []string
 	for _, p := range o.Pods {
 		if ready, _ := readyOf(p); !ready && p.Deleted.IsZero() {
-			commands = append(commands, "kubectl -n "+cmp.Or(o.ID.Namespace, o.Namespace)+" delete pod "+p.Name)
+			pods = append(pods, cmp.Or(o.ID.Namespace, o.Namespace)+"/"+p.Name)
 		}
 	}
-	slices.Sort(commands)
-	return commands
+	slices.Sort(pods)
+	return pods
 }

@@ -234,3 +234,20 @@ func hasWord(text, word string) bool {
 		at = i + 1
 	}
 }
+
+// ResourcesChanged reports that a change may need more room or another node: it
+// touches requests, limits or where pods go, or adds a container.
+func ResourcesChanged(effects []fleet.RecordEffect) bool {
+	return slices.ContainsFunc(effects, func(e fleet.RecordEffect) bool {
+		if e.Old == e.New {
+			return false
+		}
+		for _, part := range []string{".resources", ".nodeSelector", ".affinity", ".tolerations", ".topologySpreadConstraints", ".nodeName"} {
+			if strings.Contains(e.Field, part) {
+				return true
+			}
+		}
+		_, rest, container := strings.Cut(e.Field, "ontainers[name=")
+		return container && strings.HasSuffix(rest, "]") && !strings.Contains(rest, ".") && e.Old == fleet.HashAbsent
+	})
+}

@@ -1,6 +1,7 @@
 package rollout
 
 import (
+	"cmp"
 	"math"
 	"slices"
 	"strings"
@@ -73,18 +74,32 @@ func (j *judge) failing() (Verdict, bool) {
 		return no()
 	}
 	slices.SortStableFunc(faults, func(a, b fault) int { return a.row - b.row })
-	var v Verdict
-	if node := j.badNode(faults); node != "" {
-		v, _ = is(10, fleet.VerdictInconclusive, ReasonNode, "every failing pod is on node %s, and pods elsewhere are fine", node)
-		v.GatePassed = j.countersComplete() && !j.soakEnd.IsZero() && !j.now.Before(j.soakEnd)
-	} else {
-		v = j.blame(faults)
+	v := j.control(faults)
+	if v == nil {
+		blamed := j.blame(faults)
+		v = &blamed
 	}
 	for _, f := range faults {
 		v.Evidence = append(v.Evidence, j.evidence(f.pod, f.c, f.reason))
 	}
 	v.Evidence = limited(v.Evidence)
-	return v, true
+	return *v, true
+}
+
+// control is the verdict where what fails is not the workload alone; nil where
+// it is.
+func (j *judge) control(faults []fault) *Verdict {
+	var v Verdict
+	switch node := j.badNode(faults); {
+	case node != "":
+		v, _ = is(10, fleet.VerdictInconclusive, ReasonNode, "every failing pod is on node %s, and pods elsewhere are fine", node)
+	case j.badNeighbours(""):
+		v, _ = is(10, fleet.VerdictInconclusive, ReasonNamespace, "most of namespace %s, which the change did not touch, fails since then too", cmp.Or(j.o.ID.Namespace, j.o.Namespace))
+	default:
+		return nil
+	}
+	v.GatePassed = j.countersComplete() && !j.soakEnd.IsZero() && !j.now.Before(j.soakEnd)
+	return &v
 }
 
 // badNode is the node that all failing pods share while others of the new
@@ -106,21 +121,45 @@ func (j *judge) badNode(faults []fault) string {
 			return node
 		}
 	}
-	bad, all := 0, 0
-	for _, p := range j.o.Neighbours {
-		if p.Node != node || ignored(p, time.Time{}) {
-			continue
-		}
-		all++
-		if ready, since := readyOf(p); !ready && !since.Before(j.started) && p.Phase != "Succeeded" {
-			bad++
-		}
-	}
-	if bad >= 3 && 2*bad > all {
+	if j.badNeighbours(node) {
 		return node
 	}
 	return ""
 }
+
+// badNeighbours reports that three of the neighbours and more than half of them
+// have failed since the change: on one node, or anywhere.
+func (j *judge) badNeighbours(node string) bool {
+	bad, all := 0, 0
+	for _, p := range j.o.Neighbours {
+		if node != "" && p.Node != node || ignored(p, time.Time{}) || p.Phase == "Succeeded" {
+			continue
+		}
+		all++
+		if j.wentBad(p) {
+			bad++
+		}
+	}
+	return bad >= 3 && 2*bad > all
+}
+
+// wentBad reports a pod that lost its readiness since the change, or of which a
+// container died lately.
+func (j *judge) wentBad(p Pod) bool {
+	if j.started.IsZero() {
+		return false
+	}
+	if ready, since := readyOf(p); !ready && !since.Before(j.started) {
+		return true
+	}
+	return slices.ContainsFunc(p.Containers, func(c Container) bool {
+		return !c.Sidecar && slices.ContainsFunc(j.ends(c), func(t Termination) bool { return j.now.Sub(t.Finished) < lately })
+	})
+}
+
+// lately is how long a kubelet remembers a crash: without another one its
+// back-off is forgotten.
+const lately = 10 * time.Minute
 
 func (j *judge) unharmed(p Pod) bool {
 	for _, c := range j.counts(p) {
@@ -154,7 +193,7 @@ func (j *judge) blameOne(f fault) Verdict {
 	}
 	where := "container " + f.c.Name + " of pod " + f.pod.Name
 	if f.row == 11 && !j.touched(f) {
-		v, _ := is(11, fleet.VerdictNotCausedByUs, ReasonNotOurs, "%s: %s, and the change did not touch it: %s", where, what, f.c.WaitingMessage)
+		v, _ := is(11, fleet.VerdictNotCausedByUs, ReasonNotOurs, "%s: %s, and the change did not touch it%s", where, what, j.said(f.c.WaitingMessage))
 		return v
 	}
 	until := j.soakEnd
@@ -165,11 +204,15 @@ func (j *judge) blameOne(f fault) Verdict {
 		v, _ := is(f.row, fleet.VerdictNeedsHuman, ReasonAfterSoak, "%s: %s, first seen after the soak", where, what)
 		return v
 	}
+	if f.row == 12 && j.oldPodsToo(f) {
+		v, _ := is(f.row, fleet.VerdictNotCausedByUs, fleet.ReasonAlreadyFailing, "%s: %s, as in the pods of the template before", where, what)
+		return v
+	}
 	reason := f.reason
 	if before := j.before(f.c.Name); before != nil {
 		switch j.compare(f, *before) {
 		case sameAsBefore:
-			v, _ := is(f.row, fleet.VerdictNotCausedByUs, ReasonAlreadyFailing, "%s: %s, as before the change", where, what)
+			v, _ := is(f.row, fleet.VerdictNotCausedByUs, fleet.ReasonAlreadyFailing, "%s: %s, as before the change", where, what)
 			return v
 		case worseThanBefore:
 			reason = ReasonWorse
@@ -177,11 +220,32 @@ func (j *judge) blameOne(f fault) Verdict {
 		}
 	}
 	message := where + ": " + what
-	if f.row == 11 && f.c.WaitingMessage != "" {
-		message += ": " + f.c.WaitingMessage
+	if f.row == 11 {
+		message += j.said(f.c.WaitingMessage)
 	}
 	v, _ := is(f.row, fleet.VerdictFailed, reason, "%s", message)
 	return v
+}
+
+// oldPodsToo reports that the pods of the template before, while the rollout is
+// stalled, are in the same crash loop now: what kills them is not the change.
+func (j *judge) oldPodsToo(f fault) bool {
+	same, all := 0, 0
+	for _, p := range j.o.Pods {
+		if p.New || ignored(p, time.Time{}) || !p.Created.Before(j.started) {
+			continue
+		}
+		for _, c := range p.Containers {
+			if c.Name != f.c.Name {
+				continue
+			}
+			all++
+			if c.Waiting == "CrashLoopBackOff" && c.Last != nil && f.end != nil && c.Last.ExitCode == f.end.ExitCode && c.Last.Reason == f.end.Reason {
+				same++
+			}
+		}
+	}
+	return same > 0 && 2*same > all
 }
 
 // touched reports whether a row 11 fault can be the change's: an image that is
@@ -334,12 +398,14 @@ func (j *judge) notReady() (Verdict, bool) {
 	}
 	var v Verdict
 	switch {
+	case len(blamed) > 0 && j.badNeighbours(""):
+		v, _ = is(10, fleet.VerdictInconclusive, ReasonNamespace, "most of namespace %s, which the change did not touch, fails since then too", cmp.Or(j.o.ID.Namespace, j.o.Namespace))
 	case len(blamed) > 0 && (lapsed || hasDeadline && !exceeded):
 		v, _ = is(15, fleet.VerdictNeedsHuman, ReasonNotReady, "container %s of pod %s was ready once and no longer is: its dependencies may be away", blamed[0].Container, blamed[0].Pod)
 	case len(blamed) > 0:
 		v, _ = is(15, fleet.VerdictFailed, ReasonNotReady, "container %s of pod %s does not become ready", blamed[0].Container, blamed[0].Pod)
 	case len(alike) > 0:
-		v, _ = is(15, fleet.VerdictNotCausedByUs, ReasonAlreadyFailing, "container %s of pod %s is not ready, as before the change", alike[0].Container, alike[0].Pod)
+		v, _ = is(15, fleet.VerdictNotCausedByUs, fleet.ReasonAlreadyFailing, "container %s of pod %s is not ready, as before the change", alike[0].Container, alike[0].Pod)
 	case sidecar != "":
 		v, _ = is(15, fleet.VerdictNeedsHuman, ReasonSidecar, "container %s is not ready, and it is not the workload's own", sidecar)
 	default:

@@ -1,7 +1,9 @@
 package rollout
 
 import (
+	"cmp"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -11,45 +13,47 @@ import (
 
 // Reasons of verdicts that are not a container's own reason.
 const (
-	ReasonAPIError       = "APIError"
-	ReasonHeadUnknown    = "HeadUnknown"
-	ReasonChanged        = "Changed"
-	ReasonReverted       = "RevertedByOther"
-	ReasonSyncFailed     = "SyncFailed"
-	ReasonMissing        = "Missing"
-	ReasonNotSynced      = "NotSynced"
-	ReasonNotDeployed    = "NotDeployed"
-	ReasonDrift          = "Drift"
-	ReasonPaused         = "Paused"
-	ReasonNotObserved    = "NotObserved"
-	ReasonNotExercised   = "NotExercised"
-	ReasonNoJob          = "NoJob"
-	ReasonJobFailed      = "JobFailed"
-	ReasonOnDelete       = "OnDelete"
-	ReasonNotInjected    = "NotInjected"
-	ReasonNode           = "Node"
-	ReasonNotOurs        = "NotOurs"
-	ReasonAlreadyFailing = "AlreadyFailing"
-	ReasonWorse          = "Worse"
-	ReasonRestarted      = "Restarted"
-	ReasonFailedCreate   = "FailedCreate"
-	ReasonQuota          = "Quota"
-	ReasonUnschedulable  = "Unschedulable"
-	ReasonNotReady       = "NotReady"
-	ReasonNotStarted     = "NotStarted"
-	ReasonSidecar        = "SidecarNotReady"
-	ReasonAborted        = "Aborted"
-	ReasonNoPods         = "NoPods"
-	ReasonRollingOut     = "RollingOut"
-	ReasonUnproven       = "Unproven"
-	ReasonNoBaseline     = "NoBaseline"
-	ReasonTooOld         = "TooOld"
-	ReasonAfterSoak      = "AfterSoak"
-	ReasonNewerChange    = "NewerChange"
-	ReasonNotHealed      = "NotHealed"
-	ReasonUnconfirmed    = "Unconfirmed"
-	ReasonIncident       = "Incident"
-	ReasonRebuild        = "Rebuild"
+	ReasonAPIError      = "APIError"
+	ReasonHeadUnknown   = "HeadUnknown"
+	ReasonChanged       = "Changed"
+	ReasonReverted      = "RevertedByOther"
+	ReasonSyncFailed    = "SyncFailed"
+	ReasonMissing       = "Missing"
+	ReasonNotSynced     = "NotSynced"
+	ReasonNotDeployed   = "NotDeployed"
+	ReasonDrift         = "Drift"
+	ReasonPaused        = "Paused"
+	ReasonNotObserved   = "NotObserved"
+	ReasonNotExercised  = "NotExercised"
+	ReasonNoJob         = "NoJob"
+	ReasonJobFailed     = "JobFailed"
+	ReasonOnDelete      = "OnDelete"
+	ReasonNotInjected   = "NotInjected"
+	ReasonNode          = "Node"
+	ReasonNamespace     = "Namespace"
+	ReasonStuck         = "StuckPods"
+	ReasonNotOurs       = "NotOurs"
+	ReasonWorse         = "Worse"
+	ReasonRestarted     = "Restarted"
+	ReasonFailedCreate  = "FailedCreate"
+	ReasonQuota         = "Quota"
+	ReasonUnschedulable = "Unschedulable"
+	ReasonNotReady      = "NotReady"
+	ReasonNotStarted    = "NotStarted"
+	ReasonSidecar       = "SidecarNotReady"
+	ReasonAborted       = "Aborted"
+	ReasonNoPods        = "NoPods"
+	ReasonRollingOut    = "RollingOut"
+	ReasonNoBaseline    = "NoBaseline"
+	ReasonTooOld        = "TooOld"
+	ReasonAfterSoak     = "AfterSoak"
+	ReasonNewerChange   = "NewerChange"
+	ReasonNotHealed     = "NotHealed"
+	ReasonUnconfirmed   = "Unconfirmed"
+	ReasonNoTelemetry   = "NoTelemetry"
+	ReasonTelemetry     = "TelemetryUnknown"
+	ReasonIncident      = "Incident"
+	ReasonRebuild       = "Rebuild"
 )
 
 // Judge applies the verdict table of VERDICTS.md section 6; the first row that
@@ -121,22 +125,44 @@ func (j *judge) superseded() (Verdict, bool) {
 	return no()
 }
 
-// Row 3. A failing sync shows phase Running with a retry count.
+// Row 3. A failing sync shows phase Running with a retry count. A server or a
+// webhook that did not answer is no word on the change: row 4 waits.
 func (j *judge) syncFailed() (Verdict, bool) {
 	s := j.sync()
 	if s == nil || !j.containsAny(s.Operation) {
 		return no()
 	}
 	failed := s.Phase == "Failed" || s.Phase == "Error" || s.Phase == "Running" && s.RetryCount >= 2
+	message := cmp.Or(s.ObjectMessage, s.Message)
 	switch {
-	case !failed:
+	case !failed || passing(message):
 		return no()
+	case s.FailedObject && (slices.Contains(s.Operation, j.e.Merge) || j.named(message) != ""):
+		return is(3, fleet.VerdictFailed, ReasonSyncFailed, "Argo CD cannot apply the workload%s", j.said(message))
 	case s.FailedObject:
-		return is(3, fleet.VerdictFailed, ReasonSyncFailed, "Argo CD cannot apply the workload: %s", s.Message)
+		return is(3, fleet.VerdictNeedsHuman, ReasonSyncFailed, "Argo CD cannot apply the workload at a later commit, which may be to blame%s", j.said(message))
 	case s.FailedOther:
-		return is(3, fleet.VerdictNotCausedByUs, ReasonSyncFailed, "Argo CD cannot apply another object of Application %s: %s", s.Application, s.Message)
+		return is(3, fleet.VerdictNotCausedByUs, ReasonSyncFailed, "Argo CD cannot apply another object of Application %s%s", s.Application, j.said(s.Message))
 	}
-	return is(3, fleet.VerdictNeedsHuman, ReasonSyncFailed, "Argo CD cannot sync Application %s: %s", s.Application, s.Message)
+	return is(3, fleet.VerdictNeedsHuman, ReasonSyncFailed, "Argo CD cannot sync Application %s%s", s.Application, j.said(s.Message))
+}
+
+// passing reports a message of something that did not answer, which says
+// nothing of what was asked.
+func passing(message string) bool {
+	return slices.ContainsFunc([]string{
+		"failed calling webhook", "failed to call webhook", "connection refused", "connection reset", "context deadline exceeded", "i/o timeout",
+		"Client.Timeout", "etcdserver:", "no endpoints available", "TLS handshake", "the server is currently unable", "Too many requests", "no such host",
+		"the object has been modified",
+	}, func(sign string) bool { return strings.Contains(message, sign) })
+}
+
+// said adds what somebody said to a message, unless that is not wanted.
+func (j *judge) said(text string) string {
+	if j.e.Quiet || text == "" {
+		return ""
+	}
+	return ": " + text
 }
 
 // Row 4.
@@ -196,7 +222,7 @@ func (j *judge) notExercised() (Verdict, bool) {
 		return is(8, fleet.VerdictVerified, "", "deployed; no replica runs")
 	}
 	v, _ := is(8, fleet.VerdictInconclusive, ReasonNotExercised, "no replica runs, so nothing has run the change")
-	v.GatePassed = j.gateOver()
+	v.GatePassed = j.gateOver() && !j.now.Before(j.started.Add(j.e.Settings.Soak)) // somebody may scale it up again
 	return v, true
 }
 
@@ -272,13 +298,13 @@ func (j *judge) failedCreate() (Verdict, bool) {
 	}
 	for _, sign := range []string{"exceeded quota", "failed quota", "forbidden: maximum", "forbidden: minimum"} {
 		if strings.Contains(c.Message, sign) {
-			return is(13, fleet.VerdictNotCausedByUs, ReasonQuota, "pods cannot be created: %s", c.Message)
+			return is(13, fleet.VerdictNotCausedByUs, ReasonQuota, "pods cannot be created%s", j.said(c.Message))
 		}
 	}
 	if field := j.named(c.Message); field != "" {
-		return is(13, fleet.VerdictFailed, ReasonFailedCreate, "pods cannot be created, because of the changed %s: %s", field, c.Message)
+		return is(13, fleet.VerdictFailed, ReasonFailedCreate, "pods cannot be created, because of the changed %s%s", field, j.said(c.Message))
 	}
-	return is(13, fleet.VerdictNeedsHuman, ReasonFailedCreate, "pods cannot be created: %s", c.Message)
+	return is(13, fleet.VerdictNeedsHuman, ReasonFailedCreate, "pods cannot be created%s", j.said(c.Message))
 }
 
 // Row 14.
@@ -289,9 +315,9 @@ func (j *judge) unschedulable() (Verdict, bool) {
 			continue
 		}
 		if j.e.ResourcesChanged {
-			return is(14, fleet.VerdictFailed, ReasonUnschedulable, "pod %s finds no node with the changed requests or selectors: %s", p.Name, c.Message)
+			return is(14, fleet.VerdictFailed, ReasonUnschedulable, "pod %s finds no node with the changed requests or selectors%s", p.Name, j.said(c.Message))
 		}
-		return is(14, fleet.VerdictNotCausedByUs, fleet.ReasonCapacity, "pod %s finds no node: %s", p.Name, c.Message)
+		return is(14, fleet.VerdictNotCausedByUs, fleet.ReasonCapacity, "pod %s finds no node%s", p.Name, j.said(c.Message))
 	}
 	return no()
 }
@@ -309,8 +335,30 @@ func (j *judge) incomplete() (Verdict, bool) {
 	if j.countersComplete() {
 		return no()
 	}
+	if pods := Stuck(j.o); j.e.Revert && len(pods) > 0 && j.stuck() {
+		v, _ := is(17, fleet.VerdictNeedsHuman, ReasonStuck, "the revert is synced, and the StatefulSet's controller waits for pods of the reverted revision: delete %s", strings.Join(pods, ", "))
+		v.Stuck = pods
+		return v, true
+	}
 	c := j.o.Counters
 	return is(17, fleet.VerdictProgressing, ReasonRollingOut, "%d of %d updated, %d available", c.Updated, j.o.Replicas, c.Available)
+}
+
+// stuck reports that all pods which are not ready have the old template and
+// have been so for a while: OrderedReady waits for them for ever.
+func (j *judge) stuck() bool {
+	found := false
+	for _, p := range j.o.Pods {
+		ready, since := readyOf(p)
+		switch {
+		case ready || !p.Deleted.IsZero():
+		case p.New || j.now.Sub(later(since, j.started)) < j.e.Settings.FailedCreate:
+			return false
+		default:
+			found = true
+		}
+	}
+	return found
 }
 
 // complete is rows 18 to 20.
@@ -332,15 +380,12 @@ func (j *judge) complete() Verdict {
 		if restarts == 0 {
 			v.Row = 19
 		}
-		return v
+		return j.proven(v)
 	case !v.GatePassed: // a soak that is shorter than the gate
 		v.State = fleet.VerdictSoaking
 		return v
-	case j.o.ID.Kind == "CloneSet":
-		v.State, v.Reason = fleet.VerdictNeedsHuman, ReasonUnproven
-		v.Message = "the CloneSet looks healthy; how OpenKruise rolls out has not been tried, so a person confirms it"
 	}
-	return v
+	return j.proven(v)
 }
 
 // finish turns failed into needs-human where nothing may be reverted, and
@@ -365,6 +410,9 @@ func (j *judge) finish(v Verdict) Verdict {
 		case j.e.Settings.TooOld > 0 && j.now.Sub(j.e.Merged) > j.e.Settings.TooOld:
 			human(ReasonTooOld, "merged "+age(j.now.Sub(j.e.Merged))+" ago, too long for a revert")
 		}
+	}
+	if v.State == fleet.VerdictNotCausedByUs && v.Reason != fleet.ReasonAlreadyFailing {
+		v.GatePassed = j.e.Settings.TooOld > 0 && j.now.Sub(j.e.Merged) > j.e.Settings.TooOld
 	}
 	v.At, v.Since, v.Started = j.now, j.now, j.started
 	if p := j.previous(); p != nil {

@@ -149,6 +149,17 @@ func TestVerdictTable(t *testing.T) {
 		{"a sync that retries is failing while it is Running", func(w *world) { w.o.Sync.Phase, w.o.Sync.RetryCount, w.o.Sync.FailedObject = "Running", 2, true }, 3, fleet.VerdictFailed, ReasonSyncFailed},
 		{"a sync that cannot apply another object is not ours", func(w *world) { w.o.Sync.Phase, w.o.Sync.FailedOther = "Error", true }, 3, fleet.VerdictNotCausedByUs, ReasonSyncFailed},
 		{"a sync that fails without naming an object is for a person", func(w *world) { w.o.Sync.Phase = "Error" }, 3, fleet.VerdictNeedsHuman, ReasonSyncFailed},
+		{"a sync that no webhook answered says nothing of the change", func(w *world) {
+			w.o.Sync.Phase, w.o.Sync.FailedObject, w.o.Sync.Status = "Failed", true, "OutOfSync"
+			w.o.Sync.ObjectMessage = `Internal error occurred: failed calling webhook "policy": connect: connection refused`
+		}, 4, fleet.VerdictWaiting, ReasonNotSynced},
+		{"a later commit may be why our object is refused", func(w *world) {
+			w.o.Sync.Phase, w.o.Sync.FailedObject, w.o.Sync.Operation = "Failed", true, []string{"later"}
+		}, 3, fleet.VerdictNeedsHuman, ReasonSyncFailed},
+		{"a refusal that names what we changed is ours at any commit", func(w *world) {
+			w.o.Sync.Phase, w.o.Sync.FailedObject, w.o.Sync.Operation = "Failed", true, []string{"later"}
+			w.o.Sync.ObjectMessage = `admission webhook "policy" denied the request: image reg/cart:1-otel-1 is not signed`
+		}, 3, fleet.VerdictFailed, ReasonSyncFailed},
 		{"a failed sync of an older revision is history", func(w *world) { w.o.Sync.Phase, w.o.Sync.Operation = "Failed", []string{"before"} }, 19, fleet.VerdictSoaking, ""},
 		{"a workload that is missing is waited for", func(w *world) { w.o.Missing = true }, 4, fleet.VerdictWaiting, ReasonMissing},
 		{"a revision without the merge is waited for", func(w *world) { w.o.Sync.Revisions = []string{"before"} }, 4, fleet.VerdictWaiting, ReasonNotSynced},
@@ -184,6 +195,55 @@ func TestVerdictTable(t *testing.T) {
 				w.o.Neighbours = append(w.o.Neighbours, Pod{Node: "n1", Conditions: []Condition{{Type: "Ready", Status: "False", LastTransition: zero().Add(2 * time.Minute)}}})
 			}
 		}, 10, fleet.VerdictInconclusive, ReasonNode},
+		{"a node that came back with every pod on it restarted is to blame", func(w *world) {
+			w.o.Pods = w.o.Pods[:1]
+			w.c(0, "cart").Restarts, w.c(0, "cart").Last = 2, &Termination{Reason: "Unknown", ExitCode: 255, Finished: w.at(5 * time.Minute)}
+			w.neighbours(3, "n1", true)
+		}, 10, fleet.VerdictInconclusive, ReasonNode},
+		{"a namespace that fails without a change is to blame", func(w *world) {
+			w.rolling()
+			w.crash("cart", 1, "Error", 2*time.Minute)
+			w.neighbours(3, "n3", false)
+		}, 10, fleet.VerdictInconclusive, ReasonNamespace},
+		{"a namespace of which half is well is not to blame", func(w *world) {
+			w.rolling()
+			w.crash("cart", 1, "Error", 2*time.Minute)
+			w.neighbours(3, "n3", false)
+			for range 3 {
+				w.o.Neighbours = append(w.o.Neighbours, Pod{Node: "n3", Conditions: []Condition{{Type: "Ready", Status: "True"}}})
+			}
+		}, 12, fleet.VerdictFailed, "CrashLoopBackOff"},
+		{"neighbours that failed before the change excuse nothing", func(w *world) {
+			w.rolling()
+			w.crash("cart", 1, "Error", 2*time.Minute)
+			w.neighbours(3, "n3", false)
+			for i := range w.o.Neighbours {
+				w.o.Neighbours[i].Conditions[0].LastTransition = zero().Add(-time.Hour)
+			}
+		}, 12, fleet.VerdictFailed, "CrashLoopBackOff"},
+		{"a namespace that is not ready without a change is to blame", func(w *world) {
+			w.rolling()
+			w.exceeded()
+			w.neighbours(4, "n3", false)
+		}, 10, fleet.VerdictInconclusive, ReasonNamespace},
+		{"a crash that the pods of the old template share is not ours", func(w *world) {
+			w.rolling()
+			w.crash("cart", 1, "Error", 2*time.Minute)
+			old := w.o.Pods[0]
+			old.Name, old.New, old.Created = "cart-old", false, zero().Add(-time.Hour)
+			w.o.Pods = append(w.o.Pods, old)
+		}, 12, fleet.VerdictNotCausedByUs, fleet.ReasonAlreadyFailing},
+		{"another crash of the old template's pods excuses nothing", func(w *world) {
+			w.rolling()
+			w.crash("cart", 1, "Error", 2*time.Minute)
+			old := w.o.Pods[0]
+			old.Name, old.New, old.Created = "cart-old", false, zero().Add(-time.Hour)
+			old.Containers = slices.Clone(old.Containers)
+			for i := range old.Containers {
+				old.Containers[i].Last = &Termination{Reason: "OOMKilled", ExitCode: 137, Finished: w.at(time.Minute)}
+			}
+			w.o.Pods = append(w.o.Pods, old)
+		}, 12, fleet.VerdictFailed, "CrashLoopBackOff"},
 		{"one failing pod without another to compare is ours", func(w *world) {
 			w.rolling()
 			w.o.Pods = w.o.Pods[:1]
@@ -254,7 +314,7 @@ func TestVerdictTable(t *testing.T) {
 			}
 		}, 15, fleet.VerdictNeedsHuman, ReasonNotStarted},
 		{"a deadline that passed without a pod is for a person", func(w *world) { w.rolling(); w.exceeded(); w.o.Pods = nil }, 15, fleet.VerdictNeedsHuman, ReasonNotReady},
-		{"a workload that was not ready before is not ours", func(w *world) { w.rolling(); w.exceeded(); w.b.Containers[0].Ready = false }, 15, fleet.VerdictNotCausedByUs, ReasonAlreadyFailing},
+		{"a workload that was not ready before is not ours", func(w *world) { w.rolling(); w.exceeded(); w.b.Containers[0].Ready = false }, 15, fleet.VerdictNotCausedByUs, fleet.ReasonAlreadyFailing},
 		{"a kind without a deadline has ten minutes", func(w *world) { w.statefulSet(); w.rolling(); w.o.Conditions = nil; w.now = 12 * time.Minute }, 15, fleet.VerdictFailed, ReasonNotReady},
 		{"before ten minutes it progresses", func(w *world) { w.statefulSet(); w.rolling(); w.o.Conditions = nil }, 17, fleet.VerdictProgressing, ReasonRollingOut},
 		{"a pod that lost its readiness after the rollout is for a person", func(w *world) {
@@ -288,8 +348,35 @@ func (w *world) pending(since time.Duration) {
 	w.o.Pods[0].Conditions = []Condition{{Type: "PodScheduled", Status: "False", Reason: "Unschedulable", LastTransition: w.at(since)}}
 }
 
+// neighbours adds pods of others that failed at the change: they lost their
+// readiness or, where they came back, died.
+func (w *world) neighbours(n int, node string, cameBack bool) {
+	for i := range n {
+		p := Pod{
+			Name: "other-" + string(rune('a'+i)), Node: node, Phase: "Running", Created: w.at(-time.Hour),
+			Conditions: []Condition{{Type: "Ready", Status: "False", LastTransition: w.at(2 * time.Minute)}},
+		}
+		if cameBack {
+			p.Conditions[0].Status = "True"
+			p.Containers = []Container{{Name: "c", Ready: true, Restarts: 1, Last: &Termination{Reason: "Unknown", ExitCode: 255, Finished: w.at(5 * time.Minute)}}}
+		}
+		w.o.Neighbours = append(w.o.Neighbours, p)
+	}
+}
+
 func (w *world) exceeded() {
 	w.o.Conditions = []Condition{{Type: "Progressing", Status: "False", Reason: "ProgressDeadlineExceeded"}}
+}
+
+// stuck is a StatefulSet after its revert: the pod of the reverted revision
+// crash-loops, and OrderedReady waits for it.
+func (w *world) stuck() {
+	w.statefulSet()
+	w.e.Revert = true
+	w.o.Counters = Counters{Replicas: 2, Updated: 0, Ready: 1}
+	w.crash("cart", 1, "Error", time.Minute)
+	w.o.Pods[0].New = false
+	w.o.Pods = w.o.Pods[:1]
 }
 
 func (w *world) once() {
@@ -341,7 +428,7 @@ func TestWhatCounts(t *testing.T) {
 			w.o.ID.Kind, w.o.Conditions, w.o.Counters = "DaemonSet", nil, Counters{Updated: 2, Available: 2}
 		}, 19, fleet.VerdictSoaking, ""},
 		{"a stable Rollout soaks", func(w *world) { w.o.ID.Kind, w.o.RolloutStable = "Rollout", true }, 19, fleet.VerdictSoaking, ""},
-		{"a CloneSet is confirmed by a person", func(w *world) { w.o.ID.Kind, w.o.Conditions, w.now = "CloneSet", nil, 2*time.Hour }, 20, fleet.VerdictNeedsHuman, ReasonUnproven},
+		{"a CloneSet is verified like a StatefulSet", func(w *world) { w.o.ID.Kind, w.o.Conditions, w.now = "CloneSet", nil, 2*time.Hour }, 20, fleet.VerdictVerified, ""},
 		{"a pod without the injected agent is for a person", func(w *world) { w.e.Delivery = fleet.DeliveryOperator }, 0, fleet.VerdictNeedsHuman, ReasonNotInjected},
 		{"pods with the injected agent soak", func(w *world) {
 			w.e.Delivery = fleet.DeliveryOperator
@@ -412,14 +499,14 @@ func TestBaselineDecidesWhoseFailureItIs(t *testing.T) {
 	}
 	hour := 10 * time.Hour
 	run(t, []row{
-		{"the same crash loop as before is not ours", crash(fleet.ContainerBaseline{Waiting: "CrashLoopBackOff", Reason: "Error", ExitCode: 1, Restarts: 9, Age: hour}), 12, fleet.VerdictNotCausedByUs, ReasonAlreadyFailing},
-		{"a fresh back-off restarts faster and is still the same", crash(fleet.ContainerBaseline{Waiting: "CrashLoopBackOff", Reason: "Error", ExitCode: 1, Restarts: 1, Age: 100 * hour}), 12, fleet.VerdictNotCausedByUs, ReasonAlreadyFailing},
+		{"the same crash loop as before is not ours", crash(fleet.ContainerBaseline{Waiting: "CrashLoopBackOff", Reason: "Error", ExitCode: 1, Restarts: 9, Age: hour}), 12, fleet.VerdictNotCausedByUs, fleet.ReasonAlreadyFailing},
+		{"a fresh back-off restarts faster and is still the same", crash(fleet.ContainerBaseline{Waiting: "CrashLoopBackOff", Reason: "Error", ExitCode: 1, Restarts: 1, Age: 100 * hour}), 12, fleet.VerdictNotCausedByUs, fleet.ReasonAlreadyFailing},
 		{"another exit code is worse", crash(fleet.ContainerBaseline{Waiting: "CrashLoopBackOff", Reason: "Error", ExitCode: 143, Restarts: 9, Age: hour}), 12, fleet.VerdictFailed, ReasonWorse},
 		{"a container that could not be pulled before and crashes now is worse", crash(fleet.ContainerBaseline{Waiting: "ImagePullBackOff"}), 12, fleet.VerdictFailed, ReasonWorse},
 		{"a restart long ago excuses nothing", crash(fleet.ContainerBaseline{Ready: true, Reason: "Error", ExitCode: 1, Restarts: 1, Age: 100 * hour}), 12, fleet.VerdictFailed, "CrashLoopBackOff"},
-		{"one that always restarted as often is not ours", crash(fleet.ContainerBaseline{Ready: true, Reason: "Error", ExitCode: 1, Restarts: 600, Age: hour}), 12, fleet.VerdictNotCausedByUs, ReasonAlreadyFailing},
+		{"one that always restarted as often is not ours", crash(fleet.ContainerBaseline{Ready: true, Reason: "Error", ExitCode: 1, Restarts: 600, Age: hour}), 12, fleet.VerdictNotCausedByUs, fleet.ReasonAlreadyFailing},
 		{"an unready one that restarts three times as often is worse", crash(fleet.ContainerBaseline{Reason: "Error", ExitCode: 1, Restarts: 2, Age: hour}), 12, fleet.VerdictFailed, ReasonWorse},
-		{"a pull that failed before is not ours", func(w *world) { w.pull("cart", "ErrImagePull"); w.b.Containers[0].Waiting = "ImagePullBackOff" }, 11, fleet.VerdictNotCausedByUs, ReasonAlreadyFailing},
+		{"a pull that failed before is not ours", func(w *world) { w.pull("cart", "ErrImagePull"); w.b.Containers[0].Waiting = "ImagePullBackOff" }, 11, fleet.VerdictNotCausedByUs, fleet.ReasonAlreadyFailing},
 		{"without a baseline a failure is for a person", func(w *world) { w.rolling(); w.crash("cart", 1, "Error", 2*time.Minute); w.b = nil }, 12, fleet.VerdictNeedsHuman, ReasonNoBaseline},
 		{"an old merge is for a person", func(w *world) {
 			w.crash("cart", 1, "Error", 2*time.Minute)
@@ -436,6 +523,8 @@ func TestBaselineDecidesWhoseFailureItIs(t *testing.T) {
 			w.e.Previous = &Verdict{State: fleet.VerdictSoaking, Revision: "h1"}
 		}, 12, fleet.VerdictNeedsHuman, ReasonNewerChange},
 		{"a revert that does not heal is for a person", func(w *world) { w.rolling(); w.crash("cart", 1, "Error", 8*time.Minute); w.e.Revert = true }, 12, fleet.VerdictNeedsHuman, ReasonNotHealed},
+		{"a revert whose StatefulSet waits for a broken pod needs a person's hand", func(w *world) { w.stuck() }, 17, fleet.VerdictNeedsHuman, ReasonStuck},
+		{"a revert whose StatefulSet has just begun progresses", func(w *world) { w.stuck(); w.now = time.Minute + 30*time.Second }, 17, fleet.VerdictProgressing, ReasonRollingOut},
 		{"a revert is verified when it is deployed", func(w *world) { w.e.Revert = true }, 20, fleet.VerdictVerified, ""},
 	})
 }
@@ -587,15 +676,72 @@ func TestBaselineOfSeesACrashLoopBetweenItsBackOffs(t *testing.T) {
 	}
 }
 
-func TestHealNamesTheStuckPodsOfAStatefulSet(t *testing.T) {
+func TestStuckNamesTheBrokenPodsOfAStatefulSet(t *testing.T) {
 	w := newWorld()
 	w.statefulSet()
 	w.crash("cart", 1, "Error", 2*time.Minute)
-	if got, want := Heal(w.o), []string{"kubectl -n shop delete pod cart-a", "kubectl -n shop delete pod cart-b"}; !slices.Equal(got, want) {
-		t.Errorf("Heal() = %q, want %q", got, want)
+	if got, want := Stuck(w.o), []string{"shop/cart-a", "shop/cart-b"}; !slices.Equal(got, want) {
+		t.Errorf("Stuck() = %q, want %q", got, want)
 	}
 	w.o.Parallel = true
-	if got := Heal(w.o); got != nil {
-		t.Errorf("Heal() = %q for Parallel", got)
+	if got := Stuck(w.o); got != nil {
+		t.Errorf("Stuck() = %q for Parallel", got)
+	}
+}
+
+func TestOnlyWhatRanIsSettled(t *testing.T) {
+	quota := func(w *world) { w.rolling(); w.o.Pods = nil; w.refuse("exceeded quota: compute", 2*time.Minute) }
+	for name, test := range map[string]struct {
+		change  func(w *world)
+		settled bool
+	}{
+		"pods that a quota keeps away are looked at again":             {quota, false},
+		"after a day nobody looks any more":                            {func(w *world) { quota(w); w.now = 25 * time.Hour }, true},
+		"another object's sync is looked at again":                     {func(w *world) { w.o.Sync.Phase, w.o.Sync.FailedOther = "Error", true }, false},
+		"a workload that did as badly before is done":                  {func(w *world) { w.rolling(); w.exceeded(); w.b.Containers[0].Ready = false }, true},
+		"a workload without replicas may be scaled up within the soak": {func(w *world) { w.o.Replicas, w.o.Counters, w.o.Pods = 0, Counters{}, nil }, false},
+		"a workload without replicas is done after it": {func(w *world) {
+			w.o.Replicas, w.o.Counters, w.o.Pods, w.now = 0, Counters{}, nil, 62*time.Minute
+		}, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if got := judged(test.change); got.Settled() != test.settled {
+				t.Errorf("Settled() = %v of %+v", got.Settled(), got)
+			}
+		})
+	}
+}
+
+func TestQuietLeavesOutWhatTheClusterSaid(t *testing.T) {
+	for name, change := range map[string]func(w *world){
+		"pull":   func(w *world) { w.pull("cart", "ImagePullBackOff"); w.c(0, "cart").WaitingMessage = "the secret" },
+		"create": func(w *world) { w.rolling(); w.o.Pods = nil; w.refuse("the secret", 2*time.Minute) },
+		"sync":   func(w *world) { w.o.Sync.Phase, w.o.Sync.Message = "Error", "the secret" },
+		"node": func(w *world) {
+			w.pending(time.Minute)
+			w.o.Pods[0].Conditions[0].Message = "the secret"
+		},
+	} {
+		if loud := judged(change); !strings.Contains(loud.Message, "the secret") {
+			t.Errorf("%s: message = %q", name, loud.Message)
+		}
+		if quiet := judged(func(w *world) { change(w); w.e.Quiet = true }); strings.Contains(quiet.Message, "secret") || quiet.Message == "" {
+			t.Errorf("%s: quiet message = %q", name, quiet.Message)
+		}
+	}
+}
+
+func TestResourcesChangedByWhatNeedsRoom(t *testing.T) {
+	for field, want := range map[string]bool{
+		imageField: false, optsField: false,
+		"spec.template.spec.containers[name=cart].resources.limits.memory": true,
+		"spec.template.spec.initContainers[name=otel-agent]":               true,
+		"spec.template.spec.initContainers[name=otel-agent].image":         false,
+		"spec.template.spec.nodeSelector":                                  true,
+	} {
+		effects := []fleet.RecordEffect{fleet.Effect{Field: field, OldAbsent: true, New: "x"}.Record()}
+		if got := ResourcesChanged(effects); got != want {
+			t.Errorf("ResourcesChanged(%s) = %v, want %v", field, got, want)
+		}
 	}
 }

@@ -59,8 +59,10 @@ type Observation struct {
 	// containers included.
 	TemplateContainers []string
 
-	Pods       []Pod // of every revision; Pod.New marks those of the live template
-	Neighbours []Pod // pods of other workloads on the same nodes, when collected
+	Pods []Pod // of every revision; Pod.New marks those of the live template
+	// Neighbours are pods of other workloads of the namespace, older than the
+	// new pods: the control group. They are collected when a new pod is not well.
+	Neighbours []Pod
 	Jobs       []Job // made from a Job's or CronJob's template, when it is one
 	Sync       *Sync // nil without Argo CD
 }
@@ -126,6 +128,7 @@ type Sync struct {
 	Message        string
 	RetryCount     int64
 	FailedObject   bool     // syncResult.resources[] names our object as failed
+	ObjectMessage  string   // what it says of our object
 	FailedOther    bool     // syncResult.resources[] names another object as failed
 	Operation      []string // revisions that operationState is about
 	ReconciledAt   time.Time
@@ -163,7 +166,22 @@ type Expectation struct {
 	IgnoreContainers []string
 	Revert           bool // the change is a revert: it never fails, it is deployed or not
 	Previous         *fleet.Verdict
-	Settings         Settings
+	// Telemetry is nil while nobody has asked: ask where Proven says so, and judge
+	// again.
+	Telemetry *Proof
+	// RequireTelemetry: absent telemetry fails, where it else is only said.
+	RequireTelemetry bool
+	// Quiet leaves out what cluster and Argo CD say in their own words.
+	Quiet    bool
+	Settings Settings
+}
+
+// Proof is what was found of a workload's telemetry.
+type Proof struct {
+	// Services that it is to report as; none: not known, so nobody could ask.
+	Services []string
+	Absent   []string // of Services
+	Err      string   // why it could not be asked
 }
 
 // Settings are the thresholds of the verdict table.

@@ -86,6 +86,7 @@ type appResource struct {
 	Name      string `json:"name"`
 	Status    string `json:"status"`
 	HookPhase string `json:"hookPhase"`
+	Message   string `json:"message"`
 }
 
 func (r appResource) is(id fleet.ID, namespace string) bool {
@@ -205,7 +206,7 @@ func (c *Client) sync(a *application, id fleet.ID, namespace string) *rollout.Sy
 		}
 	}
 	if op := a.Status.OperationState; op != nil {
-		s.Phase, s.Message, s.RetryCount, s.FinishedAt = op.Phase, op.Message, op.RetryCount, op.FinishedAt
+		s.Phase, s.Message, s.RetryCount, s.FinishedAt = op.Phase, clean(op.Message), op.RetryCount, op.FinishedAt
 		s.Operation = choice(pick, op.Operation.Sync.Revision, op.Operation.Sync.Revisions)
 		if r := op.SyncResult; r != nil {
 			s.Operation = choice(pick, r.Revision, r.Revisions)
@@ -214,7 +215,7 @@ func (c *Client) sync(a *application, id fleet.ID, namespace string) *rollout.Sy
 					continue
 				}
 				if resource.is(id, namespace) {
-					s.FailedObject = true
+					s.FailedObject, s.ObjectMessage = true, clean(resource.Message)
 				} else {
 					s.FailedOther = true
 				}

@@ -191,7 +191,7 @@ func TestVerdictsOverARealAPI(t *testing.T) {
 		{"a good StatefulSet is verified", "StatefulSet", sandbox.Behaviour{}, "", 62 * time.Minute, fleet.VerdictVerified, ""},
 		{"a good DaemonSet is verified", "DaemonSet", sandbox.Behaviour{}, "", 62 * time.Minute, fleet.VerdictVerified, ""},
 		{"a good Rollout is verified", "Rollout", sandbox.Behaviour{}, "", 62 * time.Minute, fleet.VerdictVerified, ""},
-		{"a good CloneSet is confirmed by a person", "CloneSet", sandbox.Behaviour{}, "", 62 * time.Minute, fleet.VerdictNeedsHuman, rollout.ReasonUnproven},
+		{"a good CloneSet is verified", "CloneSet", sandbox.Behaviour{}, "", 62 * time.Minute, fleet.VerdictVerified, ""},
 		{"a crash fails", "Deployment", sandbox.Behaviour{Kind: sandbox.Crash, ExitCode: 3}, "", 2 * time.Minute, fleet.VerdictFailed, "CrashLoopBackOff"},
 		{"a crash of a StatefulSet fails", "StatefulSet", sandbox.Behaviour{Kind: sandbox.Crash}, "", 2 * time.Minute, fleet.VerdictFailed, "CrashLoopBackOff"},
 		{"a crash of a DaemonSet fails", "DaemonSet", sandbox.Behaviour{Kind: sandbox.Crash}, "", 2 * time.Minute, fleet.VerdictFailed, "CrashLoopBackOff"},
@@ -275,7 +275,7 @@ func TestAWorkloadThatCrashedBeforeIsNotReverted(t *testing.T) {
 	}})
 	w.migrate("Deployment")
 	w.after(3 * time.Minute)
-	if v := w.judge("Deployment"); v.State != fleet.VerdictNotCausedByUs || v.Reason != rollout.ReasonAlreadyFailing {
+	if v := w.judge("Deployment"); v.State != fleet.VerdictNotCausedByUs || v.Reason != fleet.ReasonAlreadyFailing {
 		t.Errorf("verdict = %s(%s) %s", v.State, v.Reason, v.Message)
 	}
 }
@@ -303,8 +303,8 @@ func TestAStuckStatefulSetSaysWhatHealsIt(t *testing.T) {
 	w := start(t, sandbox.Options{Behaviour: ours(sandbox.Behaviour{Kind: sandbox.Crash})})
 	w.migrate("StatefulSet")
 	w.after(2 * time.Minute)
-	if got, want := rollout.Heal(w.observe("StatefulSet")), []string{"kubectl -n shop delete pod cart-1"}; !slices.Equal(got, want) {
-		t.Errorf("Heal() = %q, want %q", got, want)
+	if got, want := rollout.Stuck(w.observe("StatefulSet")), []string{"shop/cart-1"}; !slices.Equal(got, want) {
+		t.Errorf("Stuck() = %q, want %q", got, want)
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"sync"
 
 	"golang.org/x/sync/errgroup"
 	appsv1 "k8s.io/api/apps/v1"
@@ -53,6 +54,9 @@ type space struct {
 	sets      []appsv1.ReplicaSet
 	revisions []appsv1.ControllerRevision
 	pods      []corev1.Pod
+
+	mu  sync.Mutex
+	all []corev1.Pod // every pod, where the lists are narrow
 }
 
 // collect reads what the jobs ask for from one cluster.
@@ -245,10 +249,42 @@ func (c *Client) complete(ctx context.Context, t *target, s *space, j *job, live
 			j.o.Pods = append(j.o.Pods, podOf(&pods[i], current.owns(&pods[i])))
 		}
 	}
-	if s.whole {
-		j.o.Neighbours = neighbours(pods, j.o.Pods)
+	if !troubled(j.o) {
+		return nil
 	}
+	if pods, err = s.everyPod(ctx, c, t); err != nil {
+		return err
+	}
+	j.o.Neighbours = neighbours(pods, j.o.Pods)
 	return nil
+}
+
+// everyPod lists all pods of the namespace, once.
+func (s *space) everyPod(ctx context.Context, c *Client, t *target) ([]corev1.Pod, error) {
+	if s.whole {
+		return s.pods, nil
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.all == nil {
+		all, err := c.pods(ctx, t, s.name, "")
+		if err != nil {
+			return nil, err
+		}
+		s.all = all
+	}
+	return s.all, nil
+}
+
+// troubled reports a new pod that is not well: then a control group is wanted.
+func troubled(o rollout.Observation) bool {
+	return slices.ContainsFunc(o.Pods, func(p rollout.Pod) bool {
+		if !p.New || !p.Deleted.IsZero() {
+			return false
+		}
+		return !slices.ContainsFunc(p.Conditions, func(c rollout.Condition) bool { return c.Type == "Ready" && c.Status == "True" }) ||
+			slices.ContainsFunc(p.Containers, func(c rollout.Container) bool { return c.Restarts > 0 })
+	})
 }
 
 // ownersOf are the uids that a workload's pods are controlled by.
@@ -262,15 +298,13 @@ func ownersOf(workload types.UID, sets []appsv1.ReplicaSet) map[types.UID]bool {
 	return owners
 }
 
-// neighbours are other pods of the namespace on the nodes of the workload's new
-// pods, if they have not started lately: those that started with ours are
-// likelier batch mates than a control group.
+// neighbours are other pods of the namespace, if they are older than the
+// workload's new pods: those that started with ours are likelier batch mates
+// than a control group.
 func neighbours(pods []corev1.Pod, own []rollout.Pod) []rollout.Pod {
-	nodes := map[string]bool{}
 	mine := map[string]bool{}
 	for _, p := range own {
 		mine[p.UID] = true
-		nodes[p.Node] = nodes[p.Node] || p.New
 	}
 	var first rollout.Pod
 	for _, p := range own {
@@ -281,7 +315,7 @@ func neighbours(pods []corev1.Pod, own []rollout.Pod) []rollout.Pod {
 	var found []rollout.Pod
 	for i := range pods {
 		p := &pods[i]
-		if !mine[string(p.UID)] && p.Spec.NodeName != "" && nodes[p.Spec.NodeName] && p.CreationTimestamp.Time.Before(first.Created) {
+		if !mine[string(p.UID)] && p.Spec.NodeName != "" && p.CreationTimestamp.Time.Before(first.Created) {
 			found = append(found, podOf(p, false))
 		}
 	}

@@ -88,7 +88,7 @@ func (w *workload) fill(o *rollout.Observation) {
 	}
 	for _, c := range s.Conditions {
 		o.Conditions = append(o.Conditions, rollout.Condition{
-			Type: c.Type, Status: c.Status, Reason: c.Reason, Message: c.Message, LastUpdate: c.LastUpdateTime, LastTransition: c.LastTransitionTime,
+			Type: c.Type, Status: c.Status, Reason: c.Reason, Message: clean(c.Message), LastUpdate: c.LastUpdateTime, LastTransition: c.LastTransitionTime,
 		})
 	}
 	o.RolloutPhase, o.RolloutAborted = s.Phase, s.Abort
@@ -193,7 +193,15 @@ func (w *workload) current(live, source *unstructured.Unstructured, sets []appsv
 			}
 		}
 		return r
-	case "StatefulSet", "CloneSet":
+	case "CloneSet":
+		// The label is the revision's name or, by a feature gate, its hash alone.
+		// OpenKruise, "CloneSet", "Scale with rolling update"; feature CloneSetShortHash.
+		name := w.Status.UpdateRevision
+		return revision{found: name != "", hash: name, owns: func(p *corev1.Pod) bool {
+			label := p.Labels["controller-revision-hash"]
+			return name != "" && label != "" && (label == name || name == w.Metadata.Name+"-"+label)
+		}}
+	case "StatefulSet":
 		r := byLabel("controller-revision-hash", w.Status.UpdateRevision)
 		for i := range revisions {
 			if revisions[i].Name == w.Status.UpdateRevision {
@@ -248,7 +256,7 @@ func failuresOf(set *appsv1.ReplicaSet) []rollout.Condition {
 	for _, c := range set.Status.Conditions {
 		if c.Type == appsv1.ReplicaSetReplicaFailure {
 			failures = append(failures, rollout.Condition{
-				Type: string(c.Type), Status: string(c.Status), Reason: c.Reason, Message: c.Message, LastTransition: c.LastTransitionTime.Time,
+				Type: string(c.Type), Status: string(c.Status), Reason: c.Reason, Message: clean(c.Message), LastTransition: c.LastTransitionTime.Time,
 			})
 		}
 	}
@@ -268,7 +276,7 @@ func podOf(p *corev1.Pod, current bool) rollout.Pod {
 		switch c.Type { //nolint:exhaustive // the others tell nothing here
 		case corev1.PodScheduled, corev1.PodReady:
 			pod.Conditions = append(pod.Conditions, rollout.Condition{
-				Type: string(c.Type), Status: string(c.Status), Reason: c.Reason, Message: c.Message, LastTransition: c.LastTransitionTime.Time,
+				Type: string(c.Type), Status: string(c.Status), Reason: c.Reason, Message: clean(c.Message), LastTransition: c.LastTransitionTime.Time,
 			})
 		case corev1.DisruptionTarget:
 			pod.Disrupted = c.Status == corev1.ConditionTrue
@@ -297,7 +305,7 @@ func fillStatus(c *rollout.Container, s *corev1.ContainerStatus) {
 		c.Running = s.State.Running.StartedAt.Time
 	}
 	if s.State.Waiting != nil {
-		c.Waiting, c.WaitingMessage = s.State.Waiting.Reason, s.State.Waiting.Message
+		c.Waiting, c.WaitingMessage = s.State.Waiting.Reason, clean(s.State.Waiting.Message)
 	}
 	c.Terminated, c.Last = terminationOf(s.State.Terminated), terminationOf(s.LastTerminationState.Terminated)
 }

@@ -107,3 +107,10 @@ func tidy(lines []string) []string {
 	}
 	return tidied
 }
+
+// clean is what a cluster said, fit for a verdict: one line, not long, without
+// what looks like a secret.
+func clean(text string) string {
+	line := []rune(strings.Join(tidy(strings.Split(strings.TrimSpace(text), "\n")), " "))
+	return string(line[:min(len(line), 3*lineRunes)])
+}

@@ -83,7 +83,7 @@ func TestReplicasZeroIsInconclusive(t *testing.T) {
 	if err := w.Scale("apps/v1", "Deployment", "shop", "cart", 0); err != nil {
 		t.Fatal(err)
 	}
-	w.after(6 * time.Minute)
+	w.after(62 * time.Minute)
 	if v := w.judge("Deployment"); v.State != fleet.VerdictInconclusive || v.Reason != rollout.ReasonNotExercised || !v.GatePassed {
 		t.Errorf("verdict = %+v", v)
 	}
