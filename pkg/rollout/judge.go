@@ -344,21 +344,21 @@ func (j *judge) incomplete() (Verdict, bool) {
 	return is(17, fleet.VerdictProgressing, ReasonRollingOut, "%d of %d updated, %d available", c.Updated, j.o.Replicas, c.Available)
 }
 
-// stuck reports that all pods which are not ready have the old template and
-// have been so for a while: OrderedReady waits for them for ever.
+// stuck reports that every pod which is not ready has the reverted template, a
+// while after the revert: OrderedReady waits for them for ever.
 func (j *judge) stuck() bool {
 	found := false
 	for _, p := range j.o.Pods {
-		ready, since := readyOf(p)
+		ready, _ := readyOf(p)
 		switch {
 		case ready || !p.Deleted.IsZero():
-		case p.New || j.now.Sub(later(since, j.started)) < j.e.Settings.FailedCreate:
+		case p.New:
 			return false
 		default:
 			found = true
 		}
 	}
-	return found
+	return found && j.now.Sub(j.started) >= j.e.Settings.FailedCreate
 }
 
 // complete is rows 18 to 20.
