@@ -114,7 +114,8 @@ type Env struct {
 	// Key: the entry is a key of a mapping (Helm values), which is the
 	// variable's name; Field and Value.Field are the same then.
 	Key bool
-	// Fixed: the entry is decided where nothing is edited, in a chart's template.
+	// Fixed: the entry is decided where nothing is edited: in a chart's template,
+	// or in more than one place of a kustomization.
 	Fixed bool
 	// Alone: the key is no variable's name but a setting's of the chart (javaOpts),
 	// so no other variable can stand beside it.

@@ -4,6 +4,8 @@ import (
 	"slices"
 	"strings"
 
+	"sigs.k8s.io/kustomize/kyaml/yaml"
+
 	"github.com/otelshift/otelshift/pkg/fleet"
 	"github.com/otelshift/otelshift/pkg/javaagent"
 	"github.com/otelshift/otelshift/pkg/kyamlfn"
@@ -152,6 +154,8 @@ func (t *tracer) entries() {
 		c.At = t.entry(c.Field, &c.Place)
 		for j := range c.Env {
 			c.Env[j].At = t.entry(c.Env[j].Field, &c.Env[j].Place)
+			// What only configures SkyWalking may stay where it cannot be removed.
+			c.Env[j].Fixed = c.Env[j].At != nil && c.Env[j].At.Document < 0 && javaagent.IsSkyWalkingVariable(c.Env[j].Name)
 		}
 		for j := range c.Mounts {
 			c.Mounts[j].At = t.entry(c.Mounts[j].Field, &c.Mounts[j].Place)
@@ -188,6 +192,12 @@ func (t *tracer) entry(field string, at *fleet.Place) *fleet.Origin {
 	for _, n := range t.sources {
 		s := t.deployment.prober.sources[n]
 		if s.operations {
+			if i, ok := appended(s.node, path); ok {
+				holders++
+				place := s.position(first(s.node.Content[i]))
+				found = &fleet.Origin{Place: place, Document: s.document, Item: s.item, Field: s.prefix + yamledit.Path{}.Item(i).String()}
+				t.deployment.links = append(t.deployment.links, link{t.number, found, -1, n})
+			}
 			continue
 		}
 		node, err := path.Lookup(s.node)
@@ -207,6 +217,22 @@ func (t *tracer) entry(field string, at *fleet.Place) *fleet.Origin {
 	}
 	*at = found.Place
 	return found
+}
+
+// appended finds the operation of a JSON patch that appends the entry at a path
+// to its list, where it is the only one for that name.
+func appended(operations *yaml.Node, path yamledit.Path) (int, bool) {
+	if len(path) < 2 || path[len(path)-1].Kind != yamledit.StepWhere || len(operations.Content) < 2 {
+		return 0, false
+	}
+	last, list := path[len(path)-1], path[len(path)-2].Key
+	at, count := 0, 0
+	for i, item := range operations.Content {
+		if field(item, "op") == "add" && strings.HasSuffix(field(item, "path"), "/"+list+"/-") && field(child(item, "value"), last.Key) == last.Value {
+			at, count = i, count+1
+		}
+	}
+	return at, count == 1
 }
 
 // loads gives loads and signs the places of their values.
@@ -304,7 +330,7 @@ func (t *tracer) block() {
 			removable[c.Field] = true
 		}
 		for _, e := range c.Env {
-			if e.Value.Set() && !javaagent.IsSkyWalkingVariable(e.Name) {
+			if e.Value.Set() && !javaagent.IsSkyWalkingVariable(e.Name) || e.Fixed {
 				removable[e.Field] = true
 			}
 		}

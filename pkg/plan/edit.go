@@ -74,7 +74,7 @@ func (d *draft) setEnv(c fleet.Container, v javaagent.Var) bool {
 	case !there:
 		return false
 	case e.Fixed && e.Value.Text != v.Value:
-		d.block(fleet.CodeHelmTemplate, e.Place, fmt.Sprintf("the chart's template sets %s, which would have to be %s", v.Name, javaagent.Redact(v.Name+"="+v.Value)))
+		d.block(fleet.CodeHelmTemplate, e.Place, fmt.Sprintf("%s is set where nothing is edited, and would have to be %s", v.Name, javaagent.Redact(v.Name+"="+v.Value)))
 	case !e.Value.Set():
 		d.block(fleet.CodeUnsupportedForm, e.Place, fmt.Sprintf("%s is set by reference and would have to be %s", v.Name, javaagent.Redact(v.Name+"="+v.Value)))
 	case e.Value.Text != v.Value:
@@ -91,7 +91,7 @@ func (d *draft) renameEnv(c fleet.Container, v javaagent.Var) bool {
 		return false
 	}
 	if from.Fixed {
-		d.block(fleet.CodeHelmTemplate, from.Place, fmt.Sprintf("%s would become %s, and the chart's template sets it", v.From, v.Name))
+		d.block(fleet.CodeHelmTemplate, from.Place, fmt.Sprintf("%s would become %s, and is set where nothing is edited", v.From, v.Name))
 		return true
 	}
 	if _, taken := entry(c, v.Name); taken {
@@ -223,7 +223,9 @@ func (d *draft) removeEnv(e fleet.Env) {
 	if e.Key {
 		v.Text = e.Value.Text
 	} else if e.Value.Set() {
-		v.Text = envText(e.Name, e.Value.Text)
+		if e.At == nil || !strings.HasSuffix(e.At.Field, "]") || strings.HasSuffix(e.At.Field, "[name="+e.Name+"]") {
+			v.Text = envText(e.Name, e.Value.Text)
+		} // else an operation of a JSON patch goes
 		d.effect(fleet.Effect{Field: e.Value.Field, Old: e.Value.Text, NewAbsent: true})
 	} else {
 		d.effect(fleet.Effect{Field: e.Field + ".name", Old: e.Name, NewAbsent: true})

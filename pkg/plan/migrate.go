@@ -302,7 +302,7 @@ func variables(c fleet.Container) []javaagent.Var {
 		if e.From != nil {
 			v.Reference = strings.TrimSpace(e.From.Kind + " " + strings.Trim(e.From.Name+"/"+e.From.Key, "/"))
 		} else if e.Fixed {
-			v.Origin = "the chart"
+			v.Origin = "where nothing is edited"
 		} else if e.Value.At != nil && !strings.HasPrefix(e.Value.Field, "spec.") && !strings.HasPrefix(e.Value.Field, "values.") {
 			v.Origin = e.Value.At.String()
 		}
