@@ -50,7 +50,8 @@ func (a agentScript) rewrite(script string, start, end int) (text, why string, p
 			}
 			drop[i] = true
 			for _, w := range s.Words[1:] {
-				if base := path.Base(w); strings.HasSuffix(base, ".jar") && strings.Contains(w, "plugins/") && !slices.Contains(plugins, base) {
+				base, isJar := strings.CutSuffix(path.Base(w), ".jar")
+				if isJar && strings.Contains(w, "plugins/") && !slices.Contains(plugins, base) {
 					plugins = append(plugins, base)
 				}
 			}
