@@ -186,6 +186,7 @@ func (e *env) pullOptions(cfg config.Config, token string, app *pullrequest.App)
 	clock := systemClock{e.Now}
 	return pullrequest.Options{
 		Repository: spec.Repository.URL, Base: spec.Repository.Branch, BranchPrefix: spec.PullRequest.BranchPrefix, Token: token, App: app,
+		Former:    spec.PullRequest.FormerIdentities,
 		Transport: transport(), Pace: spec.PullRequest.Pace.Std(), Now: clock.Now, Sleep: clock.Sleep, Log: e.log,
 	}
 }

@@ -290,6 +290,10 @@ type PullRequest struct {
 	TeamReviewers []string `json:"teamReviewers"`
 	// Draft opens pull requests as drafts.
 	Draft bool `json:"draft"`
+	// FormerIdentities are logins that otelshift ran under before, as
+	// "otelshift-bot" or "otelshift[bot]". What they proposed and decided is
+	// believed like our own.
+	FormerIdentities []string `json:"formerIdentities"`
 	// BranchPrefix of every branch that is pushed.
 	BranchPrefix string `json:"branchPrefix"`
 	// Assignees are logins.

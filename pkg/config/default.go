@@ -80,12 +80,12 @@ func Default() Config {
 			PullRequest: PullRequest{
 				Labels:        []string{"otelshift"},
 				Reviewers:     []string{},
-				TeamReviewers: []string{},
-				BranchPrefix:  "otelshift/",
-				Assignees:     []string{},
-				MaxPerRun:     20,
-				Pace:          Duration(time.Second),
-				Dashboard:     true,
+				TeamReviewers: []string{}, FormerIdentities: []string{},
+				BranchPrefix: "otelshift/",
+				Assignees:    []string{},
+				MaxPerRun:    20,
+				Pace:         Duration(time.Second),
+				Dashboard:    true,
 			},
 			Commit: Commit{Name: "otelshift", Email: "otelshift@users.noreply.github.com"},
 			Verify: Verify{

@@ -49,6 +49,7 @@ func Branch(prefix string, r fleet.Record) string {
 type Input struct {
 	PullRequests []fleet.PullRequest // in any order, others' included
 	Identity     string              // our login
+	Former       []string            // logins that we had before
 	BranchPrefix string
 	TargetHash   string // of the present configuration
 	Now          time.Time
@@ -194,7 +195,8 @@ func (l *Ledger) read() {
 		if !ours || !strings.HasPrefix(name, branchBatch) && !strings.HasPrefix(name, branchRevert) {
 			continue
 		}
-		if p.Author != l.in.Identity || !p.FromBase {
+		known := func(login string) bool { return strings.EqualFold(p.Author, login) }
+		if !p.FromBase || !known(l.in.Identity) && !slices.ContainsFunc(l.in.Former, known) {
 			l.warn("pull request #%d has a branch like ours (%s), but %s opened it, not %s from this repository: nothing in it is believed",
 				p.Number, p.Branch, author(p), l.in.Identity)
 			continue

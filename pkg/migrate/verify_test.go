@@ -621,6 +621,16 @@ func TestPullRequestsOfOthersAreNotBelieved(t *testing.T) {
 	}
 }
 
+func TestAFormerIdentityIsBelieved(t *testing.T) {
+	t.Parallel()
+	f := merged(t, map[string]health{"app00": crashing})
+	f.identity = "otelshift[bot]"
+	f.config.Spec.PullRequest.FormerIdentities = []string{us}
+	if result := f.run(); verdicts(result.Verify)["app00"] != fleet.VerdictFailed || len(result.Verify.Reverts) != 1 {
+		t.Errorf("judged %v, reverted %v: want what the former login proposed judged and taken back", verdicts(result.Verify), result.Verify.Reverts)
+	}
+}
+
 func TestEvidenceGoesAsFarAsConfigured(t *testing.T) {
 	t.Parallel()
 	for mode, want := range map[string]struct{ pods, logs bool }{"full": {true, true}, "reasons": {true, false}, "none": {}} {

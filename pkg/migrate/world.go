@@ -172,7 +172,7 @@ func (m *Migration) fold(w *world) {
 	}
 	w.ledger = ledger.Fold(ledger.Input{
 		Control:      said,
-		PullRequests: w.pulls, Identity: w.identity, BranchPrefix: m.spec.PullRequest.BranchPrefix,
+		PullRequests: w.pulls, Identity: w.identity, Former: m.spec.PullRequest.FormerIdentities, BranchPrefix: m.spec.PullRequest.BranchPrefix,
 		TargetHash: w.target, Now: m.now(), Wait: m.spec.Batch.Wait, Gate: m.spec.Verify.Gate.Std(), MaxOpen: m.spec.Batch.MaxOpen,
 		Restored: w.restored, History: w.history,
 	})

@@ -98,7 +98,7 @@ func (c *Client) findIssue(ctx context.Context, title string) (issue *github.Iss
 		}
 		for _, i := range list {
 			switch {
-			case i.IsPullRequest(), i.GetTitle() != title, !strings.EqualFold(i.GetUser().GetLogin(), login):
+			case i.IsPullRequest(), i.GetTitle() != title, !c.us(i.GetUser().GetLogin(), login):
 			case issue == nil, issue.GetState() != "open" && i.GetState() == "open":
 				issue = i
 			case i.GetState() == "open":

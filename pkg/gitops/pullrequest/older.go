@@ -95,7 +95,7 @@ func (c *Client) older(ctx context.Context, login string, since time.Time) (foun
 			for _, n := range page.Nodes {
 				p := n.convert()
 				recent = recent || !p.Updated.Before(since)
-				if p.Updated.Before(since) && Believed(p, login, c.options.BranchPrefix) {
+				if p.Updated.Before(since) && c.believed(p, login, c.options.BranchPrefix) {
 					found = append(found, p)
 				}
 			}

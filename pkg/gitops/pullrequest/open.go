@@ -65,7 +65,7 @@ func (c *Client) find(ctx context.Context, branch string) (*github.PullRequest, 
 		if p.Branch != branch || p.State != fleet.PullRequestOpen {
 			continue
 		}
-		if !Believed(p, login, "") {
+		if !c.believed(p, login, "") {
 			return nil, fmt.Errorf("opening a pull request for %s: #%d of %s is open for that branch and is not ours: %w", branch, p.Number, p.Author, fleet.ErrStale)
 		}
 		return raw, nil

@@ -21,8 +21,10 @@ type Options struct {
 	Base string // branch that pull requests go to
 	// BranchPrefix is what our branches begin with; List leaves others out.
 	BranchPrefix string
-	Token        string
-	App          *App
+	// Former are logins that we had before: what they opened is ours too.
+	Former []string
+	Token  string
+	App    *App
 	// Transport carries the requests, with proxies and certificates configured
 	// in it; nil: http.DefaultTransport.
 	Transport http.RoundTripper

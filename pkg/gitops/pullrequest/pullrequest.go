@@ -120,11 +120,25 @@ func (c *Client) whoAmI(ctx context.Context) (string, error) {
 	return strings.TrimSuffix(answer.Viewer.Login, "[bot]") + "[bot]", nil
 }
 
-// Believed reports whether a pull request is ours: opened by login, from a
-// branch of the repository itself that begins with prefix. Everything else
-// about a pull request can be imitated.
-func Believed(p fleet.PullRequest, login, prefix string) bool {
-	return p.FromBase && strings.EqualFold(p.Author, login) && strings.HasPrefix(p.Branch, prefix)
+// Believed reports whether a pull request is ours: opened by one of the logins,
+// from a branch of the repository itself that begins with prefix. Everything
+// else about a pull request can be imitated.
+func Believed(p fleet.PullRequest, prefix string, logins ...string) bool {
+	return p.FromBase && isOne(p.Author, logins) && strings.HasPrefix(p.Branch, prefix)
+}
+
+func isOne(author string, logins []string) bool {
+	return slices.ContainsFunc(logins, func(login string) bool { return strings.EqualFold(author, login) })
+}
+
+// us reports that a login is what we are or were.
+func (c *Client) us(author, login string) bool {
+	return isOne(author, append([]string{login}, c.options.Former...))
+}
+
+// believed is Believed for what we are and were.
+func (c *Client) believed(p fleet.PullRequest, login, prefix string) bool {
+	return Believed(p, prefix, append([]string{login}, c.options.Former...)...)
 }
 
 // List returns our pull requests onto the base branch, in every state, that
@@ -153,6 +167,7 @@ func (c *Client) List(ctx context.Context, since time.Time) (fleet.Listing, erro
 
 // recent lists what was updated since; all: nothing is older.
 func (c *Client) recent(ctx context.Context, login string, since time.Time) (found []fleet.PullRequest, all bool, err error) {
+	warned := false
 	seen := map[int]bool{} // a list that changes while it is read repeats entries
 	o := &github.PullRequestListOptions{
 		State: "all", Base: c.options.Base, Sort: "updated", Direction: "desc", ListOptions: github.ListOptions{PerPage: 100},
@@ -172,8 +187,12 @@ func (c *Client) recent(ctx context.Context, login string, since time.Time) (fou
 			}
 			seen[p.Number] = true
 			switch {
-			case Believed(p, login, c.options.BranchPrefix):
+			case c.believed(p, login, c.options.BranchPrefix):
 				found = append(found, p)
+			case c.options.BranchPrefix != "" && p.FromBase && !warned && strings.HasPrefix(p.Branch, c.options.BranchPrefix):
+				warned = true
+				c.options.Log.WarnContext(ctx, "not believing pull requests that have our branch prefix and another author: "+
+					"if otelshift ran under that login before, name it in pullRequest.formerIdentities", "number", p.Number, "author", p.Author, "identity", login)
 			case c.options.BranchPrefix != "" && strings.HasPrefix(p.Branch, c.options.BranchPrefix):
 				c.options.Log.DebugContext(ctx, "ignoring a pull request that is not ours", "number", p.Number, "author", p.Author, "from_base", p.FromBase)
 			}

@@ -321,6 +321,11 @@ func TestListBelievesOnlyOurs(t *testing.T) {
 	if diff := cmp.Diff(want, lines); diff != "" {
 		t.Errorf("List (-want +got):\n%s", diff)
 	}
+	moved, _ := connect(t, f, func(o *pullrequest.Options) { o.Token, o.Former = "bob-token", []string{"OTELSHIFT-bot"} })
+	all, err := moved.List(t.Context(), time.Time{})
+	if err != nil || len(all.PullRequests) != 3 {
+		t.Errorf("under another login: %d pull requests, %v; want bob's own and what the former login opened", len(all.PullRequests), err)
+	}
 	if got.PullRequests[1].MergeRevision != f.Head(t.Context(), "main") {
 		t.Errorf("merge revision = %s, want main's head", got.PullRequests[1].MergeRevision)
 	}
