@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/binary"
 	"io"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -60,6 +61,7 @@ type received struct {
 	tokens   []string
 	resource map[string]string
 	spans    []span
+	bodies   map[string]string // by path, joined
 }
 
 type span struct {
@@ -80,6 +82,10 @@ func (r *received) ServeHTTP(_ http.ResponseWriter, request *http.Request) {
 	r.paths = append(r.paths, request.URL.Path)
 	r.types = append(r.types, request.Header.Get("Content-Type"))
 	r.tokens = append(r.tokens, request.Header.Get("Authorization"))
+	if r.bodies == nil {
+		r.bodies = map[string]string{}
+	}
+	r.bodies[request.URL.Path] += string(data)
 	if request.URL.Path != "/v1/traces" {
 		return
 	}
@@ -176,11 +182,17 @@ func agentJar(t *testing.T) string {
 	return jar
 }
 
-// The real agent does with the translated options what the mapping says.
-func TestTheRealAgentAgrees(t *testing.T) {
+// agentWorld is a world with the real agent and programs for it to watch.
+type agentWorld struct {
+	world
+	jar string
+}
+
+func newAgentWorld(t *testing.T, sources map[string]string) agentWorld {
+	t.Helper()
 	jar := agentJar(t)
 	w := newWorld(t)
-	for name, text := range map[string]string{"Work.java": work, "org/apache/skywalking/apm/toolkit/trace/Trace.java": annotation} {
+	for name, text := range sources {
 		file := filepath.Join(w.dir, name)
 		if err := os.MkdirAll(filepath.Dir(file), 0o700); err != nil {
 			t.Fatal(err)
@@ -189,44 +201,66 @@ func TestTheRealAgentAgrees(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	compile := exec.CommandContext(t.Context(), "javac", "Work.java")
+	w.compile(t, slices.Sorted(maps.Keys(sources))...)
+	return agentWorld{w, jar}
+}
+
+func (w world) compile(t *testing.T, files ...string) {
+	t.Helper()
+	compile := exec.CommandContext(t.Context(), "javac", files...)
 	compile.Dir = w.dir
 	if out, err := compile.CombinedOutput(); err != nil {
 		t.Fatalf("javac: %v\n%s", err, out)
 	}
+}
 
-	run := func(t *testing.T, in javaagent.Input, command ...string) (got *received, stderr string) {
-		t.Helper()
-		got = &received{}
-		server := httptest.NewServer(got)
+// run starts a command in the container that the translation makes, and returns
+// what the receiver of server got and what the command said on stderr. A nil
+// server is a plain one.
+func (w agentWorld) run(t *testing.T, server *httptest.Server, in javaagent.Input, command ...string) (got *received, stderr string) {
+	t.Helper()
+	got = &received{}
+	if server == nil {
+		server = httptest.NewServer(got)
 		defer server.Close()
-		own := in.Target
-		in.Target = target()
-		in.Target.Jar, in.Target.Endpoint, in.Workload = jar, server.URL, javaagent.Workload{Name: "w", ImageTag: "1.4"}
-		in.AgentVersion = "9.7.0"
-		if own.Add != nil {
-			in.Target.Add = own.Add
-		}
-		in.Target.AllowLost = own.AllowLost
-		in.Env = append(in.Env, javaagent.Var{Name: in.Variable, Value: in.Text})
-		out := translate(t, in)
-		if out.Block != nil {
-			t.Fatalf("blocked: %+v", out.Block)
-		}
-		ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
-		defer cancel()
-		cmd := exec.CommandContext(ctx, command[0], command[1:]...)
-		cmd.Dir = w.dir
-		cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "JAVA=" + w.java}
-		for _, v := range moved(in, out).Env {
-			cmd.Env = append(cmd.Env, v.Name+"="+v.Value)
-		}
-		var talk strings.Builder
-		cmd.Stderr = &talk
-		if err := cmd.Run(); err != nil {
-			t.Fatalf("%q: %v\n%s", out.Text, err, talk.String())
-		}
-		return got, talk.String()
+	} else {
+		server.Config.Handler = got
+	}
+	own := in.Target
+	in.Target = target()
+	in.Target.Jar, in.Target.Endpoint, in.Workload = w.jar, server.URL, javaagent.Workload{Name: "w", ImageTag: "1.4"}
+	in.AgentVersion = "9.7.0"
+	if own.Add != nil {
+		in.Target.Add = own.Add
+	}
+	in.Target.AllowLost = own.AllowLost
+	in.Env = append(in.Env, javaagent.Var{Name: in.Variable, Value: in.Text})
+	out := translate(t, in)
+	if out.Block != nil {
+		t.Fatalf("blocked: %+v", out.Block)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, command[0], command[1:]...)
+	cmd.Dir = w.dir
+	cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "JAVA=" + w.java}
+	for _, v := range moved(in, out).Env {
+		cmd.Env = append(cmd.Env, v.Name+"="+v.Value)
+	}
+	var talk strings.Builder
+	cmd.Stderr = &talk
+	if err := cmd.Run(); err != nil {
+		t.Fatalf("%q: %v\n%s", out.Text, err, talk.String())
+	}
+	return got, talk.String()
+}
+
+// The real agent does with the translated options what the mapping says.
+func TestTheRealAgentAgrees(t *testing.T) {
+	w := newAgentWorld(t, map[string]string{"Work.java": work, "org/apache/skywalking/apm/toolkit/trace/Trace.java": annotation})
+	run := func(t *testing.T, in javaagent.Input, command ...string) (*received, string) {
+		t.Helper()
+		return w.run(t, nil, in, command...)
 	}
 	const swFlag = "-javaagent:/sw/skywalking-agent.jar "
 	java := []string{"sh", "-c", `exec "$JAVA" -cp . Work`}
@@ -242,10 +276,10 @@ func TestTheRealAgentAgrees(t *testing.T) {
 			Variable: "JAVA_TOOL_OPTIONS", Toolkit: []string{"apm-toolkit-trace-9.7.0.jar"},
 			Text: swFlag + `-Dskywalking.agent.service_name=shop::cart -Dskywalking.agent.namespace=prod -Dskywalking.agent.instance_name=i-1 ` +
 				`'-Dskywalking.agent.instance_properties_json={"org":"a,b=c% d","nested":{"x":[1,2]}}' -Dskywalking.plugin.http.include_http_headers=X-Tenant ` +
-				`-Dskywalking.plugin.jdbc.sql_body_max_length=12 -Dskywalking.correlation.auto_tag_keys=team -Dskywalking.collector.grpc_upstream_timeout=5`,
+				`-Dskywalking.plugin.jdbc.sql_body_max_length=12 -Dskywalking.correlation.auto_tag_keys=team -Dskywalking.collector.grpc_upstream_timeout=5 -Dskywalking.agent.instance_properties[zone]=z1`,
 		}, java...)
 		for name, want := range map[string]string{
-			"service.name": "shop::cart|prod|", "service.instance.id": "i-1", "service.version": "1.4", "org": "a,b=c% d", "nested": `{"x":[1,2]}`,
+			"service.name": "shop::cart|prod|", "service.instance.id": "i-1", "service.version": "1.4", "org": "a,b=c% d", "zone": "z1", "nested": `{"x":[1,2]}`,
 		} {
 			expect(t, name, got.resource[name], want)
 		}

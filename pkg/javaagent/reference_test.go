@@ -63,6 +63,7 @@ func reference() string {
 		}
 		fmt.Fprintf(&b, "| `%s*` | %s | %s |\n", kit.Jar, cell(kit.Note), strings.Join(options, " "))
 	}
+	writeCollector(&b)
 	b.WriteString(referenceEnd)
 	return b.String()
 }
@@ -123,6 +124,14 @@ func matched(row Row) []string {
 		}
 	}
 	return out
+}
+
+// writeCollector shows the processors for one service.
+func writeCollector(b *strings.Builder) {
+	config, _ := Effective(Input{Variable: "JAVA_TOOL_OPTIONS", Text: "-javaagent:skywalking-agent.jar -Dskywalking.agent.sample_n_per_3_secs=9 " +
+		"-Dskywalking.agent.ignore_suffix=.js,.css -Dskywalking.trace.ignore_path=/health/**,GET:/metrics"})
+	b.WriteString(referenceCollector)
+	b.WriteString("```yaml\n" + CollectorConfig([]Sampled{{Workload: "cart", Service: "cart", Instances: 4, Config: config}}) + "```\n")
 }
 
 func writeDead(b *strings.Builder) {
@@ -224,6 +233,18 @@ without effect.
 - SkyWalking's certificate paths are relative to the agent's directory even when they start with ` + "`/`" + `. A file ` + "`ca/ca.crt`" + ` there switches TLS on without
   any option: copy it before the directory goes.
 - Never hand SkyWalking's token to a new system; a token for that one comes from a Secret, as ` + "`OTEL_EXPORTER_OTLP_HEADERS`" + `.
+`
+
+const referenceCollector = `
+## What the Collector takes over
+
+SkyWalking's agent drops a request by its suffix in every service, and by path or rate only where a trace begins: a caller that is traced has decided
+already. The agent's suffixes, ` + "`agent.ignore_suffix`" + `, are compared with the text from the last dot of the operation's name on; by default they are those of static
+files. ` + "`trace.ignore_path`" + ` knows ` + "`?`" + ` (a character), ` + "`*`" + ` (a run without a slash) and ` + "`**`" + ` (any run), and its HTTP operations begin with the method since 8.5 (` + "`GET:/metrics`" + `).
+The rate counts traces of one instance in 3 seconds; a Collector counts spans of all instances together. For a service ` + "`cart`" + ` with four instances,
+` + "`agent.sample_n_per_3_secs=9`" + `, ` + "`agent.ignore_suffix=.js,.css`" + ` and ` + "`trace.ignore_path=/health/**,GET:/metrics`" + ` (run with the processors of Collector 0.139: what had to be
+dropped was, what a traced caller began was kept, and the rate held):
+
 `
 
 const referenceEnd = `

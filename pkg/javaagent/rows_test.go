@@ -179,7 +179,11 @@ func TestEveryRowOfTheMapping(t *testing.T) {
 			to: oi + "common.experimental.controller-telemetry.enabled=true", grade: javaagent.Approximate,
 		},
 		{name: "a regular expression over classes", key: "plugin.springannotation.classname_match_regex", value: "a.*", grade: javaagent.Lost, blocks: true},
-		{name: "threading classes", key: "plugin.jdkthreading.threading_class_prefixes", value: "com.acme", to: oi + "executors.include=com.acme", grade: javaagent.Approximate},
+		{name: "prefixes of tasks are no executors", key: "plugin.jdkthreading.threading_class_prefixes", value: "com.acme", grade: javaagent.Approximate},
+		{
+			name: "executors that the configuration names", key: "plugin.jdkthreading.threading_class_prefixes", value: "com.acme", to: oi + "executors.include=com.acme.Pool", grade: javaagent.Approximate,
+			edit: func(t *javaagent.Target) { t.Add = append(t.Add, oi+"executors.include=com.acme.Pool") },
+		},
 		{name: "RocketMQ's keys", key: "plugin.rocketmqclient.collect_message_keys", value: "true", to: oi + "rocketmq-client.experimental-span-attributes=true", grade: javaagent.Approximate},
 		{name: "RocketMQ's tags", key: "plugin.rocketmqclient.collect_message_tags", value: "true", to: oi + "rocketmq-client.experimental-span-attributes=true", grade: javaagent.Approximate},
 		{name: "Feign's bodies", key: "plugin.feign.collect_request_body", value: "true", grade: javaagent.Lost, blocks: true},

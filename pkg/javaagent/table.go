@@ -19,7 +19,7 @@ type Row struct {
 	Signal string
 	Note   string
 	// Measured: the effect was seen in a JVM with measuredAgent, by
-	// TestTheRealAgentAgrees.
+	// TestTheRealAgentAgrees and TestTheRealAgentAgreesWithTheRows.
 	Measured bool
 	// Source and TargetSource are where the two sides are documented.
 	Source, TargetSource string

@@ -30,7 +30,7 @@ func identityRows() []Row {
 			Note: "each property becomes a resource attribute", translate: translateProperties,
 		},
 		{
-			Keys: []string{"agent.instance_properties[*]"}, To: []string{otelAttributes}, Grade: Approximate, Source: swConfig, TargetSource: otelConfig,
+			Keys: []string{"agent.instance_properties[*]"}, To: []string{otelAttributes}, Grade: Approximate, Measured: true, Source: swConfig, TargetSource: otelConfig,
 			Note: "resource attribute of the same name", translate: translateProperty,
 		},
 	}
@@ -47,19 +47,19 @@ func backendRows() []Row {
 			Note: "the old token is not handed to a new system; a token for the new one goes into OTEL_EXPORTER_OTLP_HEADERS from a Secret", translate: translateAuthentication,
 		},
 		{
-			Keys: []string{"agent.force_tls"}, To: []string{otelEndpoint}, Grade: Exact, Source: swTLS, TargetSource: otelConfig,
+			Keys: []string{"agent.force_tls"}, To: []string{otelEndpoint}, Grade: Exact, Measured: true, Source: swTLS, TargetSource: otelConfig,
 			Note: "an https:// endpoint", translate: translateTLS,
 		},
 		{
-			Keys: []string{"agent.ssl_trusted_ca_path"}, To: []string{otelCA}, Grade: Exact, Source: swTLS, TargetSource: otelConfig,
+			Keys: []string{"agent.ssl_trusted_ca_path"}, To: []string{otelCA}, Grade: Exact, Measured: true, Source: swTLS, TargetSource: otelConfig,
 			Note: "the file lies in the agent's directory, even when the path starts with /, and goes away with it: copy it", translate: translateCertificate(otelCA),
 		},
 		{
-			Keys: []string{"agent.ssl_key_path"}, To: []string{"otel.exporter.otlp.client.key"}, Grade: Exact, Source: swTLS, TargetSource: otelConfig,
+			Keys: []string{"agent.ssl_key_path"}, To: []string{"otel.exporter.otlp.client.key"}, Grade: Exact, Measured: true, Source: swTLS, TargetSource: otelConfig,
 			Note: "PKCS8 PEM; the file lies in the agent's directory and goes away with it: copy it", translate: translateCertificate("otel.exporter.otlp.client.key"),
 		},
 		{
-			Keys: []string{"agent.ssl_cert_chain_path"}, To: []string{"otel.exporter.otlp.client.certificate"}, Grade: Exact, Source: swTLS, TargetSource: otelConfig,
+			Keys: []string{"agent.ssl_cert_chain_path"}, To: []string{"otel.exporter.otlp.client.certificate"}, Grade: Exact, Measured: true, Source: swTLS, TargetSource: otelConfig,
 			Note: "the file lies in the agent's directory and goes away with it: copy it", translate: translateCertificate("otel.exporter.otlp.client.certificate"),
 		},
 		{
@@ -71,7 +71,7 @@ func backendRows() []Row {
 			Note: "an interval of SkyWalking's own protocol",
 		},
 		{
-			Keys: []string{"buffer.channel_size", "buffer.buffer_size"}, To: []string{"otel.bsp.max.queue.size"}, Grade: Approximate, Source: swConfig, TargetSource: otelConfig,
+			Keys: []string{"buffer.channel_size", "buffer.buffer_size"}, To: []string{"otel.bsp.max.queue.size"}, Grade: Approximate, Measured: true, Source: swConfig, TargetSource: otelConfig,
 			Note: "channels × size spans may wait (5 × 300); OpenTelemetry's queue holds 2048", translate: translateBuffer,
 		},
 		{
@@ -153,11 +153,11 @@ func signalRows() []Row {
 			Keys: []string{"jvm.buffer_size"}, Grade: Lost, Inert: true, Source: swConfig, Note: "tunes SkyWalking's own metrics buffer",
 		},
 		{
-			Keys: []string{"meter.active"}, To: []string{otelMetrics}, Grade: Approximate, Source: swConfig, TargetSource: otelConfig,
+			Keys: []string{"meter.active"}, To: []string{otelMetrics}, Grade: Approximate, Measured: true, Source: swConfig, TargetSource: otelConfig,
 			Note: "false becomes otel.metrics.exporter=none, which ends JVM metrics too", translate: translateMeter,
 		},
 		{
-			Keys: []string{"meter.max_meter_size"}, To: []string{"otel.java.metrics.cardinality.limit"}, Grade: Approximate, Signal: "metrics", Source: swConfig, TargetSource: otelConfig,
+			Keys: []string{"meter.max_meter_size"}, To: []string{"otel.java.metrics.cardinality.limit"}, Grade: Approximate, Signal: "metrics", Measured: true, Source: swConfig, TargetSource: otelConfig,
 			Note: "SkyWalking's default is 500 in all, OpenTelemetry's 2000 for each metric", translate: number("otel.java.metrics.cardinality.limit"),
 		},
 		{
@@ -165,7 +165,7 @@ func signalRows() []Row {
 			Note: "the agent has no profiler; SkyWalking's is on by default", translate: translateProfile,
 		},
 		{
-			Keys: []string{"log.max_message_size", "plugin.toolkit.log.*"}, To: []string{otelLogs}, Grade: Approximate, Signal: "logs", Source: swLogs, TargetSource: otelConfig,
+			Keys: []string{"log.max_message_size", "plugin.toolkit.log.*"}, To: []string{otelLogs}, Grade: Approximate, Signal: "logs", Measured: true, Source: swLogs, TargetSource: otelConfig,
 			Note: "log shipping: otel.logs.exporter=otlp",
 		},
 	}

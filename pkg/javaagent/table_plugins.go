@@ -19,7 +19,7 @@ func pluginRows() []Row {
 		},
 		{
 			Keys: []string{"plugin.jdbc.trace_sql_parameters", "plugin.mysql.trace_sql_parameters"}, To: []string{oi + "jdbc.experimental.capture-query-parameters"}, Grade: Exact,
-			Source: swConfig, TargetSource: otelAgent, Note: "switches sanitising of SQL off: personal data may be recorded", translate: falsy(oi + "jdbc.experimental.capture-query-parameters"),
+			Measured: true, Source: swConfig, TargetSource: otelAgent, Note: "switches sanitising of SQL off: personal data may be recorded", translate: falsy(oi + "jdbc.experimental.capture-query-parameters"),
 		},
 		{
 			Keys:  []string{"plugin.*_max_length", "plugin.*_threshold", "plugin.*_length_limit"},
@@ -28,7 +28,7 @@ func pluginRows() []Row {
 		},
 		{
 			Keys: []string{"plugin.mongodb.trace_param", "plugin.lettuce.trace_redis_parameters", "plugin.jedis.trace_redis_parameters", "plugin.redisson.trace_redis_parameters"},
-			To:   []string{oi + "common.db-statement-sanitizer.enabled"}, Grade: Approximate, Source: swConfig, TargetSource: otelAgent,
+			To:   []string{oi + "common.db-statement-sanitizer.enabled"}, Grade: Approximate, Measured: true, Source: swConfig, TargetSource: otelAgent,
 			Note: "switches sanitising off for every database: personal data may be recorded", translate: translateSanitizer,
 		},
 		{
@@ -54,7 +54,7 @@ func pluginRows() []Row {
 		},
 		{
 			Keys: []string{"plugin.jdkthreading.threading_class_prefixes"}, To: []string{oi + "executors.include"}, Grade: Approximate, Source: swConfig, TargetSource: otelAgent,
-			Note: "context passes through the JDK's executors by itself; the list is for classes of one's own", translate: list(oi+"executors.include", ","),
+			Note: "context passes through the JDK's executors by itself; OpenTelemetry's list is of further executors' class names, SkyWalking's of prefixes of tasks' classes, so none is copied", translate: translateThreading,
 		},
 		{
 			Keys: []string{"plugin.rocketmqclient.collect_message_keys", "plugin.rocketmqclient.collect_message_tags"}, To: []string{oi + "rocketmq-client.experimental-span-attributes"},
@@ -104,6 +104,12 @@ func translateParameters(t *translation, s Setting, o *Option) {
 	}
 	o.Grade = Lost
 	o.Note = fmt.Sprintf("agent %s records only parameters that %s names one by one; all of them need 2.31", t.in.Target.Version, key)
+}
+
+func translateThreading(t *translation, _ Setting, o *Option) {
+	if p, ok := t.configuredProperty(oi + "executors.include"); ok {
+		o.To = p.shown()
+	}
 }
 
 func translateMethods(t *translation, s Setting, o *Option) {
