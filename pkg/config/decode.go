@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"unicode/utf8"
 
 	"go.yaml.in/yaml/v3"
 
@@ -94,6 +95,10 @@ func (d *decoder) place(path string) fleet.Place {
 // parse returns the root of the only document; nil when it is empty or when
 // there is a problem.
 func (d *decoder) parse(data []byte) *yaml.Node {
+	if message := unreadable(data); message != "" {
+		d.problems = append(d.problems, Problem{Place: fleet.Place{File: d.file}, Message: message, Hint: "save the file as UTF-8"})
+		return nil
+	}
 	dec := yaml.NewDecoder(bytes.NewReader(data))
 	var doc, second yaml.Node
 	if err := dec.Decode(&doc); err != nil {
@@ -117,6 +122,18 @@ func (d *decoder) parse(data []byte) *yaml.Node {
 		return nil
 	}
 	return root
+}
+
+// unreadable says which encoding other than UTF-8 the text has; empty: none.
+func unreadable(data []byte) string {
+	switch {
+	case bytes.HasPrefix(data, []byte{0xff, 0xfe}), bytes.HasPrefix(data, []byte{0xfe, 0xff}),
+		len(data) > 1 && (data[0] == 0 || data[1] == 0):
+		return "the file is UTF-16 or UTF-32, not UTF-8"
+	case !utf8.Valid(data):
+		return "the file is not UTF-8"
+	}
+	return ""
 }
 
 // syntaxError is what the parser's messages look like; it has no type for

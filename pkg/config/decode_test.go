@@ -102,6 +102,10 @@ func TestDecodeRefuses(t *testing.T) {
 		want       string // problems, one per line, "hint: …" below
 	}{
 		{"an empty file", "", "f: the file is empty\nhint: run \"otelshift init\" for a file to start from"},
+		{"UTF-16", "\xff\xfea\x00", "f: the file is UTF-16 or UTF-32, not UTF-8\nhint: save the file as UTF-8"},
+		{"only the mark of UTF-16", "\xff\xfe", "f: the file is UTF-16 or UTF-32, not UTF-8\nhint: save the file as UTF-8"},
+		{"UTF-16 without a mark", "a\x00p\x00", "f: the file is UTF-16 or UTF-32, not UTF-8\nhint: save the file as UTF-8"},
+		{"Latin 1", "a: \xe9", "f: the file is not UTF-8\nhint: save the file as UTF-8"},
 		{"a list", "- a", "f:1:1: want a Migration object, got a list"},
 		{"another kind", "apiVersion: apps/v1\nkind: Deployment\n", `f:1:13: apiVersion: "apps/v1" is not one of otelshift.dev/v1alpha1
 f:2:7: kind: "Deployment" is not one of Migration`},

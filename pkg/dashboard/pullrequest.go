@@ -27,15 +27,15 @@ type BatchBodyInput struct {
 // BatchTitle is the pull request's title. It is for people: the key is in the
 // branch and in the record.
 func BatchTitle(r fleet.Record) string {
-	verb := "Migrate"
+	verb, to := "Migrate", "to"
 	switch batchAction(r) {
 	case fleet.ActionUpgrade:
 		verb = "Upgrade"
 	case fleet.ActionRebuild:
-		verb = "Rebuild"
+		verb, to = "Rebuild", "with"
 	case fleet.ActionMigrate, fleet.ActionNone, fleet.ActionSkip, fleet.ActionBlocked, fleet.ActionUnread:
 	}
-	text := fmt.Sprintf("%s %s to the OpenTelemetry agent %s (batch %d)", verb, count(len(r.Workloads), "workload"), r.Version, r.Number)
+	text := fmt.Sprintf("%s %s %s the OpenTelemetry agent %s (batch %d)", verb, count(len(r.Workloads), "workload"), to, r.Version, r.Number)
 	if r.Wave != "" {
 		text = r.Wave + ": " + text
 	}

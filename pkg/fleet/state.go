@@ -51,7 +51,7 @@ type Fleet struct {
 	APIVersion string           `json:"apiVersion"`
 	Kind       string           `json:"kind"` // "Fleet"
 	Target     Target           `json:"target"`
-	Summary    map[string]int   `json:"summary"` // "total", and a count for each State that occurs
+	Summary    map[string]int   `json:"summary"` // "total", and a count for each State
 	Paused     *Pause           `json:"paused,omitempty"`
 	Batches    []BatchStatus    `json:"batches"`
 	Workloads  []WorkloadStatus `json:"workloads"`

@@ -302,7 +302,11 @@ func (b *Builder) Build(ctx context.Context, r fleet.Rebuild) (fleet.Built, erro
 		return fleet.Built{}, err
 	}
 	o.built = &built
-	b.log.InfoContext(ctx, "rebuilt image", "from", built.From, "to", built.To, "digest", built.Digest, "reused", built.Reused)
+	if built.Reused {
+		b.log.InfoContext(ctx, "image is there already", "from", built.From, "to", built.To, "digest", built.Digest)
+	} else {
+		b.log.InfoContext(ctx, "rebuilt image", "from", built.From, "to", built.To, "digest", built.Digest)
+	}
 	return built, nil
 }
 

@@ -32,6 +32,9 @@ func (l Ledger) Fleet(p fleet.Plan, remaining []fleet.Remaining) fleet.Fleet {
 	if f.Workloads == nil {
 		f.Workloads = []fleet.WorkloadStatus{}
 	}
+	for _, state := range fleet.States() {
+		f.Summary[string(state)] = 0 // what does not occur is said too
+	}
 	f.Summary["total"] = len(f.Workloads)
 	for _, w := range f.Workloads {
 		f.Summary[string(w.State)]++

@@ -255,7 +255,7 @@ func (m *Migration) baseline(ctx context.Context, d *draft) (learnt bool, err er
 	if len(subjects) == 0 {
 		return false, nil
 	}
-	m.event(Event{Stage: StageObserve, Message: fmt.Sprintf("taking the baseline of %d workloads", len(subjects))})
+	m.event(Event{Stage: StageObserve, Message: "taking the baseline of " + workloads(len(subjects))})
 	observations, err := m.ports.Cluster.Observe(ctx, subjects)
 	if err != nil {
 		return false, fmt.Errorf("observing the cluster: %w", err)
@@ -265,7 +265,7 @@ func (m *Migration) baseline(ctx context.Context, d *draft) (learnt bool, err er
 		if o.Err != "" {
 			d.unseen++
 			d.refuse(o.ID, fleet.Reason{Code: fleet.CodeUnobserved, Message: "the cluster could not be asked: " + o.Err})
-			d.problems = append(d.problems, Problem{Subject: o.ID.String(), Err: fmt.Errorf("observing: %w: %s", fleet.ErrUnavailable, o.Err)})
+			d.problems = append(d.problems, Problem{Subject: o.ID.String(), Err: fmt.Errorf("observing: %s", o.Err)})
 			continue
 		}
 		d.seen++

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 
 	"github.com/google/go-github/v60/github"
@@ -62,8 +63,12 @@ func (c *Client) Label(ctx context.Context, number int, add, remove []string) er
 }
 
 // makeLabels makes the labels that the repository lacks; the list is asked for
-// once.
+// once. With a batch's or a revert's come those that a person may answer with:
+// GitHub's picker offers only labels that exist.
 func (c *Client) makeLabels(ctx context.Context, names []string) error {
+	if slices.Contains(names, fleet.LabelBatch) || slices.Contains(names, fleet.LabelRevert) {
+		names = slices.Concat(names, []string{fleet.LabelAccept, fleet.LabelRetry, fleet.LabelPause})
+	}
 	c.mu.Lock()
 	known := c.labels
 	c.mu.Unlock()

@@ -407,6 +407,10 @@ func TestEditLabelComment(t *testing.T) {
 	branch(t, f, "otelshift/1")
 	g, _ := connect(t, f, nil)
 	p := open(t, g, spec("otelshift/1"))
+	// GitHub's picker offers only labels that exist: ours, and a person's answers.
+	if n := f.Requests()["issues/create-label"]; n != 5 {
+		t.Errorf("opening a batch made %d labels, want otelshift, otelshift/batch, accept, retry and pause", n)
+	}
 	title := "new title"
 	if err := g.Edit(t.Context(), p.Number, fleet.PullRequestEdit{Title: &title}); err != nil {
 		t.Fatal(err)

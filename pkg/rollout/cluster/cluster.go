@@ -136,7 +136,10 @@ func connect(t Target, o Options) (*target, error) {
 	loader := clientcmd.NewNonInteractiveDeferredLoadingClientConfig(rules, &clientcmd.ConfigOverrides{CurrentContext: t.Context})
 	raw, err := loader.RawConfig()
 	if err != nil {
-		return nil, fmt.Errorf("reading the kubeconfig: %w; name an existing file by KUBECONFIG or leave verify.clusters empty: %w", err, fleet.ErrNotFound)
+		if o.Kubeconfig != "" {
+			return nil, fmt.Errorf("reading the kubeconfig that KUBECONFIG names: %w; correct KUBECONFIG, or unset it to go without a cluster: %w", err, fleet.ErrNotFound)
+		}
+		return nil, fmt.Errorf("reading the kubeconfig: %w; mend the file, or name another by KUBECONFIG: %w", err, fleet.ErrNotFound)
 	}
 	if _, found := raw.Contexts[t.Context]; t.Context != "" && !found {
 		have := strings.Join(fleet.SortedKeys(raw.Contexts), ", ")
@@ -147,7 +150,7 @@ func connect(t Target, o Options) (*target, error) {
 	}
 	config, err := loader.ClientConfig()
 	if clientcmd.IsEmptyConfig(err) {
-		return nil, fmt.Errorf("there is no kubeconfig, and this is not a pod; set KUBECONFIG or leave verify.clusters empty: %w", fleet.ErrNotFound)
+		return nil, fmt.Errorf("there is no kubeconfig, and this is not a pod; set KUBECONFIG, or take the contexts out of verify.clusters: %w", fleet.ErrNotFound)
 	} else if err != nil {
 		return nil, fmt.Errorf("reading the kubeconfig: %w", err)
 	}
