@@ -203,7 +203,7 @@ func (l *commandLine) flag(word string, rest []string) ([]string, error) {
 	}
 	flag, global := l.lookup(name)
 	if flag == nil {
-		return nil, l.unknownFlag(word, name)
+		return nil, l.unknownFlag(word, name, rest)
 	}
 	if !hasValue {
 		if _, isBool := flag.(*cli.BoolFlag); isBool {
@@ -244,10 +244,10 @@ func (l *commandLine) isFlag(word string) bool {
 	return flag != nil || word == "--"
 }
 
-func (l *commandLine) unknownFlag(word, name string) error {
+func (l *commandLine) unknownFlag(word, name string, rest []string) error {
 	word, _, _ = strings.Cut(word, "=")
 	if l.command == nil {
-		for _, c := range l.app.Commands {
+		for _, c := range meantFirst(l.app.Commands, rest) {
 			if named(c.Flags, name) != nil {
 				return usageError(fmt.Sprintf("put it behind the command, for example: %s %s %s", program, c.Name, word),
 					"flag %s belongs to a command", word)
@@ -264,6 +264,18 @@ func (l *commandLine) unknownFlag(word, name string) error {
 	}
 	of := strings.Join(append([]string{program}, l.path...), " ")
 	return usageError(hint, "unknown flag %s of %q", word, of)
+}
+
+// meantFirst puts the command that the line names in front.
+func meantFirst(commands []*cli.Command, rest []string) []*cli.Command {
+	for i, word := range rest {
+		for _, c := range commands {
+			if i < 2 && c.HasName(word) {
+				return append([]*cli.Command{c}, commands...)
+			}
+		}
+	}
+	return commands
 }
 
 // arranged checks the arguments and writes the line down in order.

@@ -38,6 +38,9 @@ Examples:
 			if err != nil {
 				return usageError("", "flag --shard: %w", err)
 			}
+			if c.IsSet("batches") && c.Int("batches") < 1 {
+				return usageError("leave it out for all batches", "flag --batches: %d is not a number of batches", c.Int("batches"))
+			}
 			s, err := e.open(c, needs{images: required, forge: optional, target: true})
 			if err != nil {
 				return err
@@ -63,7 +66,7 @@ Examples:
 }
 
 func (e *env) buildOne(c *cli.Context) error {
-	if c.Int("batches") >= 0 {
+	if c.IsSet("batches") {
 		return usageError("", "flags --image and --batches exclude each other")
 	}
 	if c.String("shard") != "" {

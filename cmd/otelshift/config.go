@@ -24,9 +24,11 @@ const (
 // one. Without a default file it returns the defaults where that will do.
 func (e *env) loadConfig(file presence) (config.Config, error) {
 	name := e.configName()
+	e.configured = true
 	data, err := os.ReadFile(e.path(name))
 	if errors.Is(err, fs.ErrNotExist) {
 		if e.configFile == "" && file == fileOptional {
+			e.configured = false
 			return config.Default(), nil
 		}
 		return config.Config{}, &exitError{
@@ -104,5 +106,17 @@ func (e *env) validateConfig(format string) error {
 		}
 		return e.printf("%s", text)
 	}
-	return e.printf("%s is valid\n", e.configName())
+	text := e.configName() + " is valid\n"
+	var lacks *config.InvalidError
+	if errors.As(cfg.RequireWrite(false), &lacks) {
+		text += "build, rewrite, propose, verify and run still need:\n"
+		for _, p := range lacks.Problems {
+			text += "  " + p.Message
+			if p.Hint != "" {
+				text += " (" + p.Hint + ")"
+			}
+			text += "\n"
+		}
+	}
+	return e.printf("%s", text)
 }

@@ -34,6 +34,9 @@ func planCommand(e *env) *cli.Command {
 			}
 			s.done()
 			shown := filter.Plan(result.Plan)
+			if len(shown.Workloads) == 0 && len(result.Plan.Workloads) > 0 {
+				e.log.WarnContext(c.Context, "no workload passes --only and --workload; the totals are those of the whole fleet", "workloads", len(result.Plan.Workloads))
+			}
 			switch c.String("output") {
 			case "json":
 				err = e.printJSON(shown)

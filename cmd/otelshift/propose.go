@@ -71,7 +71,11 @@ Examples:
 			result, err := s.migration.Verify(c.Context, wait)
 			s.done()
 			if err == nil || result.Acted() {
-				if printed := e.output(c, result, verifyText(result)); printed != nil {
+				text := verifyText(result)
+				if text == "" {
+					text = "no rollout waits for a verdict\n"
+				}
+				if printed := e.output(c, result, text); printed != nil {
 					return printed
 				}
 			}
@@ -161,12 +165,21 @@ func proposeText(r migrate.ProposeResult, dry bool) string {
 	case len(r.Proposed) > 0:
 	case r.Hold != nil:
 		fmt.Fprintf(&text, "nothing new is proposed: %s\n", r.Hold.Reason)
+	case len(r.Blocked) > 0:
+		fmt.Fprintf(&text, "nothing new is proposed: %s by what is said above\n", waiting(len(r.Blocked)))
 	case len(r.Plan.Batches) == 0:
 		text.WriteString("nothing is left to propose\n")
 	default:
 		text.WriteString("nothing new is proposed\n")
 	}
 	return text.String()
+}
+
+func waiting(n int) string {
+	if n == 1 {
+		return "1 workload is held back"
+	}
+	return fmt.Sprintf("%d workloads are held back", n)
 }
 
 // counted is "1 file", "2 files".

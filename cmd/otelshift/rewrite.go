@@ -19,7 +19,9 @@ func rewriteCommand(e *env) *cli.Command {
 		Name:  "rewrite",
 		Usage: "Apply the plan's edits to the files of a local checkout, without git.",
 		Description: `New image references come from the registry, or from --images: what "build -o json" printed.
-A workload whose new image is known from neither is left alone, and that is said.
+A workload whose new image is known from neither is left alone, and that is said. With the forge's
+credentials and spec.repository.url, what is quarantined, declined or in an open pull request is left alone
+too; --offline asks no forge.
 
 Examples:
   otelshift rewrite --dir .
@@ -40,7 +42,11 @@ Examples:
 			if err != nil {
 				return err
 			}
-			s, err := e.open(c, needs{images: optional, target: true})
+			n := needs{images: optional, forge: optional, target: true}
+			if c.Bool("offline") {
+				n.forge = never
+			}
+			s, err := e.open(c, n)
 			if err != nil {
 				return err
 			}
@@ -54,6 +60,9 @@ Examples:
 				err = e.printJSON(result)
 			} else {
 				err = e.print(rewriteText(result, c.Bool("dry-run")))
+			}
+			if !s.forge {
+				e.log.InfoContext(c.Context, "no forge was asked: what is quarantined, declined or proposed already is written too")
 			}
 			if err != nil {
 				return err

@@ -30,6 +30,7 @@ type env struct {
 	logFormat  string
 	configFile string // as given; empty: the default name, which may be absent
 	progress   bool   // progress may be drawn
+	configured bool   // a configuration file was read
 	// installation is the GitHub App's, shared by git and the forge.
 	installation *installation
 }

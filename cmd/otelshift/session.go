@@ -39,6 +39,7 @@ type needs struct {
 // session is one command's migration with what has to be closed behind it.
 type session struct {
 	migration *migrate.Migration
+	forge     bool // pull requests are known
 	progress  *progress
 	closers   []func() error
 }
@@ -63,7 +64,13 @@ func (e *env) open(c *cli.Context, n needs) (*session, error) {
 	if err != nil {
 		return nil, err
 	}
+	if c.Bool("files") {
+		cfg.Spec.Image.Preflight = "full"
+	}
 	dir := ""
+	if c.IsSet("dir") && c.String("dir") == "" {
+		return nil, usageError("--dir names the folder of a local checkout, for example: --dir .", "flag --dir is empty")
+	}
 	if c.IsSet("dir") {
 		dir = e.path(c.String("dir"))
 	}
@@ -79,7 +86,8 @@ func (e *env) open(c *cli.Context, n needs) (*session, error) {
 		s.close()
 		return nil, err
 	}
-	s.migration = migrate.New(ports, migrate.Options{Config: cfg, DryRun: c.Bool("dry-run"), Events: s.progress.event, Log: e.log})
+	s.forge = ports.PullRequests != nil
+	s.migration = migrate.New(ports, migrate.Options{Config: cfg, Forgiving: !e.configured, DryRun: c.Bool("dry-run"), Events: s.progress.event, Log: e.log})
 	return s, nil
 }
 

@@ -108,12 +108,19 @@ func (e *env) at(c *cli.Context, p fleet.Place) []slog.Attr {
 func inspectCommand(e *env) *cli.Command {
 	return &cli.Command{
 		Name:      "inspect",
-		Usage:     "Show how an image loads agents: env, entrypoint, labels.",
+		Usage:     "Show how an image loads agents: env, entrypoint, labels, files.",
 		ArgsUsage: "IMAGE",
-		Description: `Examples:
+		Description: `Without --files two or three small requests are made, and start scripts are read where nothing else
+loads an agent. With it every layer is read once, whole; --cache-dir keeps what was found.
+
+Examples:
   otelshift inspect registry.example.com/shop/cart:1.4.2
+  otelshift inspect --files registry.example.com/shop/cart:1.4.2
   otelshift inspect -o json registry.example.com/shop/cart:1.4.2`,
-		Flags: []cli.Flag{cacheDirFlag(), outputFlag("text", "json")},
+		Flags: []cli.Flag{
+			cacheDirFlag(), outputFlag("text", "json"),
+			&cli.BoolFlag{Name: "files", Usage: "read the layers too: the agents, start scripts and Java that lie in the image"},
+		},
 		Action: func(c *cli.Context) error {
 			s, err := e.open(c, needs{images: required, lone: true})
 			if err != nil {

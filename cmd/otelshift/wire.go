@@ -309,7 +309,7 @@ func (e *env) explain(err error) error {
 
 // explainOnline is explain for commands that can do without a registry.
 func (e *env) explainOnline(c *cli.Context, err error) error {
-	if c.Bool("offline") || !errors.Is(err, fleet.ErrUnavailable) && !errors.Is(err, fleet.ErrDenied) {
+	if c.Bool("offline") || !errors.Is(err, migrate.ErrAgent) {
 		return e.explain(err)
 	}
 	return withHint(e.explain(err), "with --offline no registry is asked; new images then have no digest yet")

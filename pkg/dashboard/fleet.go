@@ -208,9 +208,12 @@ func ImageText(i fleet.ImageInfo) string {
 // contentRows is what a full preflight read of an image.
 func contentRows(c *fleet.ImageContents) []Row {
 	if c == nil {
-		return nil
+		return []Row{{"files", "not read: --files reads the layers"}}
 	}
 	var rows []Row
+	if len(c.Agents)+len(c.Toolkit)+len(c.Texts)+len(c.Java) == 0 {
+		rows = append(rows, Row{"files", "nothing of an agent lies in the layers"})
+	}
 	for _, a := range c.Agents {
 		rows = append(rows, Row{"agent", strings.TrimSpace(a.Directory + " " + a.Version)})
 		for _, setting := range a.Settings {

@@ -36,6 +36,7 @@ const (
 	CodeUnsupportedForm Code = "unsupported-form"
 	CodeQuarantined     Code = "quarantined"
 	CodeDeclined        Code = "declined"
+	CodeProposed        Code = "proposed"
 	CodeTooLarge        Code = "too-large"
 	CodeEncrypted       Code = "encrypted"
 	CodeEditRefused     Code = "edit-refused"

@@ -355,6 +355,7 @@ func (r *fakeRepo) History(_ context.Context, mark string, _ time.Time, enough f
 
 // fakeImages is a registry.
 type fakeImages struct {
+	noPayload error // the agent\'s source does not answer
 	mu        sync.Mutex
 	f         *fakes
 	built     map[string]bool
@@ -367,7 +368,12 @@ type fakeImages struct {
 	inspected []string
 }
 
-func (i *fakeImages) Payload(context.Context) (fleet.Payload, error) { return i.identity(), nil }
+func (i *fakeImages) Payload(context.Context) (fleet.Payload, error) {
+	if i.noPayload != nil {
+		return fleet.Payload{}, i.noPayload
+	}
+	return i.identity(), nil
+}
 
 func (i *fakeImages) identity() fleet.Payload {
 	return fleet.Payload{Version: "2.20.0", Digest: digest(cmp.Or(i.payload, "agent"))}

@@ -32,6 +32,9 @@ type Options struct {
 	Config config.Config
 	// Owners is the CODEOWNERS path to read; empty: the usual places.
 	Owners string
+	// Forgiving lets Plan go on, as without a registry, where the agent's own
+	// source cannot be asked; the plan says so. For runs that nobody configured.
+	Forgiving bool
 	// DryRun stops before the first effect that writes.
 	DryRun bool
 	// Events receives what happens while it happens, one at a time; nil: nobody

@@ -5,10 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"slices"
 
 	"github.com/otelshift/otelshift/pkg/fleet"
 	"github.com/otelshift/otelshift/pkg/javaagent"
 	"github.com/otelshift/otelshift/pkg/manifest"
+	"github.com/otelshift/otelshift/pkg/plan"
 )
 
 // PlanResult is a plan, and what its edits make of the files.
@@ -20,12 +22,52 @@ type PlanResult struct {
 }
 
 // Plan finds, translates, resolves and batches; it writes nothing.
+//
+// Where no workload would be compared with the target, the agent's source is
+// not asked: a folder without Java workloads needs no registry.
 func (m *Migration) Plan(ctx context.Context) (PlanResult, error) {
-	w, err := m.look(ctx)
+	w := newWorld()
+	if err := m.read(ctx, w); err != nil {
+		return PlanResult{}, err
+	}
+	asking, agentless := m, ""
+	if m.ports.Images != nil && !m.comparesTarget(w) {
+		asking = m.without(func(p *Ports) { p.Images = nil })
+	}
+	err := asking.ask(ctx, w)
+	if m.opt.Forgiving && errors.Is(err, ErrAgent) && ctx.Err() == nil {
+		agentless = err.Error()
+		asking = m.without(func(p *Ports) { p.Images = nil })
+		w.payload = fleet.Payload{}
+		err = asking.ask(ctx, w)
+	}
 	if err != nil {
 		return PlanResult{}, err
 	}
-	return m.planAll(ctx, w, depthNames)
+	result, err := asking.planAll(ctx, w, depthNames)
+	if err == nil && agentless != "" {
+		result.Plan.Warnings = append(result.Plan.Warnings, fleet.Warning{
+			Code:    fleet.CodeImageUnread,
+			Message: javaagent.RedactText("no registry was asked, so new images have no digest and images with signs of SkyWalking are unread: " + agentless),
+		})
+	}
+	return result, err
+}
+
+// comparesTarget reports a workload that only the agent's identity can judge.
+func (m *Migration) comparesTarget(w *world) bool {
+	in := m.input(w)
+	p := plan.Make(in)
+	return len(plan.Unread(in, p)) > 0 || slices.ContainsFunc(p.Workloads, func(p fleet.Planned) bool {
+		return p.Action != fleet.ActionSkip && p.Action != fleet.ActionBlocked
+	})
+}
+
+// without is the migration with other ports.
+func (m *Migration) without(change func(*Ports)) *Migration {
+	ports := m.ports
+	change(&ports)
+	return New(ports, m.opt)
 }
 
 func (m *Migration) planAll(ctx context.Context, w *world, images depth) (PlanResult, error) {
@@ -79,7 +121,9 @@ type Built map[string]fleet.Built
 // BuiltImage is one of them.
 type BuiltImage = fleet.Built
 
-// Rewrite applies the plan to the files of a local checkout. Images come from
+// Rewrite applies the plan to the files of a local checkout. Where there is a
+// forge, what it says holds: a workload that is quarantined, declined or in an
+// open pull request is left alone. Images come from
 // known ("from" -> built), else from the registry; a workload whose new image
 // is known from neither is left alone.
 func (m *Migration) Rewrite(ctx context.Context, known Built, filter Filter, write Write) (RewriteResult, error) {
@@ -103,7 +147,9 @@ func (m *Migration) Rewrite(ctx context.Context, known Built, filter Filter, wri
 			continue
 		}
 		if p.Action.Changes() {
-			if ref, ok := imageMissing(d, p); ok {
+			if number := openPull(d, p.ID); number > 0 {
+				row.Reason = &fleet.Reason{Code: fleet.CodeProposed, Message: fmt.Sprintf("pull request #%d, which is open, changes it", number)}
+			} else if ref, ok := imageMissing(d, p); ok {
 				row.Reason = &fleet.Reason{Code: fleet.CodeImageUnknown, Message: "the rebuilt image of " + ref + " is not known yet: run \"otelshift build\" first"}
 			} else {
 				row.Written = true
@@ -131,6 +177,18 @@ func (m *Migration) Rewrite(ctx context.Context, known Built, filter Filter, wri
 		}
 	}
 	return result, nil
+}
+
+// openPull is the number of the open pull request that changes the workload; 0:
+// there is none, or no forge was asked.
+func openPull(d *draft, id fleet.ID) int {
+	if d.input.Ledger == nil {
+		return 0
+	}
+	if was, known := d.input.Ledger.Workload(id); known && was.State == fleet.StateProposed {
+		return was.PullRequest.Number
+	}
+	return 0
 }
 
 // draftKnown drafts with images that were built elsewhere.

@@ -285,7 +285,7 @@ func (m *Migration) proposeBatch(ctx context.Context, w *world, d *draft, batch 
 	}
 	proposal.PullRequest = fleet.PullRequestLink{Number: opened.Number, URL: opened.URL}
 	w.pulls = append([]fleet.PullRequest{opened}, w.pulls...)
-	m.event(Event{Stage: StagePropose, Subject: opened.URL, Message: fmt.Sprintf("opened batch %d with %d workloads", batch.Number, len(members))})
+	m.event(Event{Stage: StagePropose, Subject: opened.URL, Message: fmt.Sprintf("opened batch %d with %s", batch.Number, workloads(len(members)))})
 	return proposal, nil
 }
 
@@ -349,6 +349,13 @@ func (m *Migration) record(w *world, d *draft, batch fleet.BatchPlan, members []
 		r.Workloads = append(r.Workloads, rw)
 	}
 	return r
+}
+
+func workloads(n int) string {
+	if n == 1 {
+		return "1 workload"
+	}
+	return strconv.Itoa(n) + " workloads"
 }
 
 func idsOf(members []fleet.Planned) []fleet.ID {

@@ -423,3 +423,57 @@ func TestRewriteTakesImagesFromAFile(t *testing.T) {
 		t.Errorf("a second rewrite wrote %v: %+v, %v", written, again.Files, err)
 	}
 }
+
+// What the forge knows holds for rewrite too: what is proposed or taken back is
+// left alone, and said.
+func TestRewriteLeavesAloneWhatTheForgeHolds(t *testing.T) {
+	t.Parallel()
+	f := newFakes(t, names(3)...)
+	opened := f.propose()
+	if len(opened.Proposed) != 1 {
+		t.Fatalf("proposed %+v", opened.Proposed)
+	}
+	proposed := opened.Proposed[0].Batch.Workloads
+	check := func(want fleet.Code) {
+		t.Helper()
+		result, err := f.migration().Rewrite(t.Context(), Built{}, Filter{}, func(string, []byte) error { return nil })
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, row := range result.Workloads {
+			if !slices.Contains(proposed, row.ID.String()) {
+				continue
+			}
+			if row.Written || row.Reason == nil || row.Reason.Code != want {
+				t.Errorf("%s: written %v, reason %+v, want it left alone as %s", row.ID, row.Written, row.Reason, want)
+			}
+		}
+	}
+	check(fleet.CodeProposed)
+	f.forge.close(opened.Proposed[0].PullRequest.Number)
+	check(fleet.CodeDeclined)
+}
+
+// A registry that does not answer matters only where something would be
+// compared with what it holds.
+func TestPlanAsksTheAgentsSourceOnlyIfItIsNeeded(t *testing.T) {
+	t.Parallel()
+	f := newFakes(t)
+	f.images.noPayload = fmt.Errorf("asking: %w", fleet.ErrUnavailable)
+	if _, err := f.migration().Plan(t.Context()); err != nil {
+		t.Errorf("planning an empty repository: %v", err)
+	}
+	f = newFakes(t, names(1)...)
+	f.images.noPayload = fmt.Errorf("asking: %w", fleet.ErrUnavailable)
+	if _, err := f.migration().Plan(t.Context()); !errors.Is(err, ErrAgent) || !errors.Is(err, fleet.ErrUnavailable) {
+		t.Errorf("planning with a workload: error %v, want one about the agent", err)
+	}
+	result, err := f.migration(func(o *Options) { o.Forgiving = true }).Plan(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	said := func(w fleet.Warning) bool { return strings.Contains(w.Message, "no registry was asked") }
+	if !slices.ContainsFunc(result.Plan.Warnings, said) || result.Plan.Summary.Migrate != 1 {
+		t.Errorf("plan %+v, warnings %#v", result.Plan.Summary, result.Plan.Warnings)
+	}
+}

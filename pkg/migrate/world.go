@@ -24,6 +24,10 @@ const (
 	memory = 5 * 365 * 24 * time.Hour
 )
 
+// ErrAgent is about the agent's own source: its registry was asked and did not
+// give it.
+var ErrAgent = errors.New("reading the agent")
+
 // world is what one run knows before it decides anything.
 type world struct {
 	checkout fleet.Checkout
@@ -46,15 +50,26 @@ type world struct {
 
 // look reads repository, payload and pull requests side by side.
 func (m *Migration) look(ctx context.Context) (*world, error) {
-	w := &world{restored: map[int]fleet.Record{}, commits: map[int][]fleet.RecordWorkload{}}
+	w := newWorld()
+	return w, m.ask(ctx, w, m.read)
+}
+
+func newWorld() *world {
+	return &world{restored: map[int]fleet.Record{}, commits: map[int][]fleet.RecordWorkload{}}
+}
+
+// ask fills in what is not in the repository: payload and pull requests. Others
+// are asked side by side with them.
+func (m *Migration) ask(ctx context.Context, w *world, others ...func(context.Context, *world) error) error {
 	group, groupCtx := errgroup.WithContext(ctx)
-	group.SetLimit(3)
-	group.Go(func() error { return m.read(groupCtx, w) })
+	for _, other := range others {
+		group.Go(func() error { return other(groupCtx, w) })
+	}
 	if m.ports.Images != nil {
 		group.Go(func() error {
 			payload, err := m.ports.Images.Payload(groupCtx)
 			if err != nil {
-				return fmt.Errorf("reading the agent: %w", err)
+				return fmt.Errorf("%w: %w", ErrAgent, err)
 			}
 			w.payload = payload
 			return nil
@@ -64,15 +79,15 @@ func (m *Migration) look(ctx context.Context) (*world, error) {
 		group.Go(func() error { return m.list(groupCtx, w) })
 	}
 	if err := group.Wait(); err != nil {
-		return nil, err
+		return err
 	}
 	w.target = plan.TargetHash(m.opt.Config, w.payload)
 	if err := m.remember(ctx, w); err != nil {
-		return nil, err
+		return err
 	}
 	m.fold(w)
 	m.restore(ctx, w)
-	return w, nil
+	return nil
 }
 
 // read clones and scans.
