@@ -102,7 +102,7 @@ func craneRebuild(b *testing.B, r *registry.Registry, repository string, added v
 	}
 }
 
-func bigAgent(b *testing.B, size int) fs.FS {
+func bigAgent(b testing.TB, size int) fs.FS {
 	b.Helper()
 	return fstest.MapFS{"agent.jar": {Data: jar(b, "2.20.0", size)}}
 }

@@ -143,7 +143,7 @@ func New(o Options) (*Builder, error) {
 	b.payload.options = &b.options
 	b.payload.open = b.open()
 	b.listings.cache = &cache{root: o.Cache, log: o.Log}
-	b.preflight.cache = b.listings.cache
+	b.preflight.cache, b.preflight.listings = b.listings.cache, &b.listings
 	return b, nil
 }
 

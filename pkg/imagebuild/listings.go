@@ -76,7 +76,11 @@ func (c *listings) remember(diffID string, l *layer.Listing) {
 
 func (c *listings) put(ctx context.Context, diffID string, l *layer.Listing) {
 	c.mu.Lock()
+	known := c.known[diffID] != nil
 	c.remember(diffID, l)
 	c.mu.Unlock()
+	if known {
+		return
+	}
 	c.cache.save(ctx, listingKind, diffID, l)
 }

@@ -26,7 +26,8 @@ const maxContents = 16
 
 // preflight reads whole layers, each once, by diffID.
 type preflight struct {
-	cache *cache
+	cache    *cache
+	listings *listings
 
 	mu     sync.Mutex
 	layers map[string]*reading
@@ -51,6 +52,7 @@ func (p *preflight) look(ctx context.Context, repo repository, layers []descript
 		if err != nil {
 			return contents.Image{}, nil, fmt.Errorf("reading layer %s: %w", layers[i].Digest, err)
 		}
+		p.listings.put(ctx, diffIDs[i], l.Listing)
 		found = append(found, l)
 	}
 	return contents.Merge(found), unread, nil
@@ -288,6 +290,11 @@ func (b *Builder) fullPreflight(ctx context.Context, j *job, found *base) error 
 	}
 	for _, what := range append(unread, unreadArchives(image)...) {
 		j.warn(fleet.CodePreflight, "%s of %s was not read: it may use SkyWalking's toolkit", what, j.rebuild.From)
+	}
+	for _, dir := range j.rebuild.Remove {
+		if len(unread) == 0 && !image.Has(dir) {
+			j.warn(fleet.CodeRemoval, "%s is not in %s: nothing to remove", dir, j.rebuild.From)
+		}
 	}
 	b.warnTexts(j, image)
 	return b.refuseJava(ctx, j, image, doc)

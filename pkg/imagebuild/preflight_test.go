@@ -3,11 +3,13 @@ package imagebuild_test
 import (
 	"archive/zip"
 	"bytes"
+	"encoding/json"
 	"errors"
 	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	v1 "github.com/google/go-containerregistry/pkg/v1"
 
 	"github.com/otelshift/otelshift/internal/sandbox/registry"
 	"github.com/otelshift/otelshift/pkg/fleet"
@@ -183,6 +185,11 @@ func TestAFullPreflightJudgesRebuilds(t *testing.T) {
 			}, silence: fleet.CodeJavaVersion,
 		},
 		{name: "one of two is too old", change: with(java("1.7.0_80"), java("17.0.1")), says: "may be what runs"},
+		{name: "what is removed was seen", change: with(java("17.0.1")), silence: fleet.CodeRemoval},
+		{
+			name: "what is removed was seen not to be there", change: func(s *registry.ImageSpec) { s.Layers[1] = registry.Layer{{Name: "srv/"}} },
+			says: "/home/admin/skywalking-agent is not in",
+		},
 		{name: "no Java at all", change: func(*registry.ImageSpec) {}, says: "no Java installation was recognised"},
 		{
 			name:   "a script that names the agent's directory",
@@ -236,5 +243,51 @@ func TestAFullPreflightJudgesRebuilds(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+func TestAnEncryptedLayerIsRefusedWhereItMatters(t *testing.T) {
+	t.Parallel()
+	for _, push := range []string{imagebuild.PushAuto, imagebuild.PushCrane} {
+		r := start(t, registry.Options{})
+		spec := tomcat()
+		seed(t, r, "shop/cart:1.4", spec)
+		encrypt(t, r, "shop/cart", "1.4", 0) // the layers above say how parents look
+		b := newBuilder(t, func(o *imagebuild.Options) { o.Push = push })
+		build(t, b, rebuild(r, "shop/cart:1.4"))
+
+		spec.Layers[1], spec.Layers[2] = registry.Layer{{Name: "srv/"}}, registry.Layer{{Name: "srv/"}}
+		seed(t, r, "shop/pay:1.4", spec)
+		encrypt(t, r, "shop/pay", "1.4", 0)
+		_, err := b.Build(t.Context(), rebuild(r, "shop/pay:1.4"))
+		var refused *fleet.RefusedError
+		if !errors.As(err, &refused) || refused.Reason.Code != fleet.CodeImageRefused || !strings.Contains(err.Error(), "cannot be read (encrypted)") {
+			t.Errorf("%s: %v, want a refusal", push, err)
+		}
+	}
+}
+
+// encrypt marks a layer as encrypted; what is in it then is noise.
+func encrypt(t *testing.T, r *registry.Registry, repository, tag string, n int) {
+	t.Helper()
+	manifest, err := image(t, r.Ref(repository+":"+tag)).Manifest()
+	if err != nil {
+		t.Fatal(err)
+	}
+	sealed := noise(2000)
+	if _, err := r.SeedBlob(t.Context(), repository, sealed); err != nil {
+		t.Fatal(err)
+	}
+	l := &manifest.Layers[n]
+	l.MediaType, l.Size = "application/vnd.oci.image.layer.v1.tar+gzip+encrypted", int64(len(sealed))
+	if l.Digest, _, err = v1.SHA256(bytes.NewReader(sealed)); err != nil {
+		t.Fatal(err)
+	}
+	body, err := json.Marshal(manifest)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := r.SeedManifest(t.Context(), repository, tag, string(manifest.MediaType), body); err != nil {
+		t.Fatal(err)
 	}
 }

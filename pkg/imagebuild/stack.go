@@ -116,8 +116,12 @@ func (b *Builder) spec(ctx context.Context, j *job, s *stack) (layer.Spec, strin
 
 // whiteout adds the removal of a path, if its parent is there.
 func (b *Builder) whiteout(j *job, s *stack, view *layer.View, spec *layer.Spec, dirs map[string]layer.Node, parent layer.Resolved, name string) error {
+	full := b.options.Preflight == PreflightFull // has said already what is there
 	if !parent.Exists {
 		// A whiteout without a directory below it shows as a ghost.
+		if full {
+			return nil
+		}
 		j.warn(fleet.CodeRemoval, "/%s is not in %s: nothing to remove", name, s.ref)
 		return nil
 	}
@@ -142,12 +146,9 @@ func (b *Builder) whiteout(j *job, s *stack, view *layer.View, spec *layer.Spec,
 			j.warn(fleet.CodeVolume, "/%s lies in the volume %s of %s: what a running volume holds stays", name, volume, s.ref)
 		}
 	}
-	switch _, knowledge := view.Lookup(target); knowledge {
-	case layer.Unknown:
+	if _, knowledge := view.Lookup(target); knowledge != layer.Present && !full {
+		// Files are in no listing, so absent may be a file.
 		j.warn(fleet.CodeRemoval, "/%s is removed without a look at whether %s has it (preflight: fast)", name, s.ref)
-	case layer.Absent:
-		j.warn(fleet.CodeRemoval, "/%s is not in %s", name, s.ref)
-	case layer.Present:
 	}
 	for _, d := range parent.Dirs {
 		dirs[d.Path] = d
@@ -224,6 +225,10 @@ func (b *Builder) parents(ctx context.Context, s *stack, wanted []string) (*laye
 	for i := len(s.layers) - 1; i >= 0; i-- {
 		if enough() {
 			return view, where, failed
+		}
+		if why := unreadable(s.layers[i]); why != "" {
+			return nil, nil, refuse(fleet.CodeImageRefused, "layer %s of image %s cannot be read (%s), and only it can tell how the directories look that the agent goes to",
+				s.layers[i].Digest, s.ref, why)
 		}
 		if err := b.listings.look(ctx, s, i, view, enough); err != nil {
 			return nil, nil, fmt.Errorf("reading layer %s of %s: %w", s.layers[i].Digest, s.ref, err)

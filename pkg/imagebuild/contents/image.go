@@ -17,7 +17,8 @@ type Image struct {
 	Java     []Java
 	Texts    []Text // those of agents left out
 
-	view *layer.View
+	layers []*Layer
+	view   *layer.View
 }
 
 // Agent is a SkyWalking agent.
@@ -48,7 +49,7 @@ type Text struct {
 
 // Merge puts layers together, top first.
 func Merge(layers []*Layer) Image {
-	image := Image{view: &layer.View{Bottom: true}}
+	image := Image{layers: layers, view: &layer.View{Bottom: true}}
 	for _, l := range layers {
 		image.view.Listings = append(image.view.Listings, l.Listing)
 	}
@@ -132,4 +133,25 @@ func (i Image) Real(dir string) string {
 		return path.Clean(dir)
 	}
 	return "/" + r.Path
+}
+
+// Has reports whether anything is at a path.
+func (i Image) Has(name string) bool {
+	parent, known, err := i.view.Resolve(strings.TrimPrefix(path.Dir(path.Clean(name)), "/"))
+	if err != nil || !known || !parent.Exists {
+		return false
+	}
+	place := path.Join(parent.Path, path.Base(name))
+	for _, l := range i.layers {
+		_, file := l.Files[place]
+		_, node := l.Listing.Nodes[place]
+		_, implied := l.Listing.Implied[place]
+		if file || node || implied {
+			return true
+		}
+		if l.Listing.Hides(place) {
+			return false
+		}
+	}
+	return false
 }
