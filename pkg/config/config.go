@@ -231,7 +231,8 @@ type Image struct {
 	Push string `json:"push" enum:"auto|crane"`
 	// Rewrite maps registry hosts to mirrors, host to host.
 	Rewrite map[string]string `json:"rewrite"`
-	// Insecure lists registry hosts that are spoken to over plain HTTP.
+	// Insecure lists registry hosts whose certificate is not checked, and that are spoken to over plain HTTP where
+	// HTTPS does not answer.
 	Insecure []string `json:"insecure"`
 }
 

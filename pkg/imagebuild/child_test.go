@@ -3,9 +3,18 @@ package imagebuild_test
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"os"
 	"os/exec"
+	"path/filepath"
+	"strings"
 	"testing"
+	"time"
+
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/google/go-containerregistry/pkg/v1/static"
+	"github.com/google/go-containerregistry/pkg/v1/types"
+	"golang.org/x/sync/errgroup"
 
 	"github.com/otelshift/otelshift/pkg/fleet"
 	"github.com/otelshift/otelshift/pkg/imagebuild"
@@ -16,16 +25,35 @@ const childWork = "OTELSHIFT_TEST_CHILD"
 
 // work for a process of its own, for tests that kill it or measure it.
 type work struct {
-	Refs    []string // rebuilt one after the other
-	Rewrite map[string]string
-	Filler  int    // bytes of the agent beside its manifest; 0: the usual agent
-	Result  string // file that childResult is written to
+	Refs     []string
+	Parallel int // rebuilt at once; 0: one after the other
+	Rewrite  map[string]string
+	Agent    string // file; empty: the usual agent
+	Crane    bool   // by crane instead, with the agent's file as a layer
+	Result   string // file that childResult is written to
 }
 
 type childResult struct {
 	Built []fleet.Built
-	// Status is the process's /proc/self/status at the end, where there is one.
-	Status string
+	// Status and IO are the process's own in /proc at the end, where there is
+	// one.
+	Status, IO string
+}
+
+// peak memory in KiB.
+func (r childResult) peak(t testing.TB) float64 { return field(t, r.Status, "VmHWM:") }
+
+// written to disk, in bytes.
+func (r childResult) written(t testing.TB) float64 { return field(t, r.IO, "write_bytes:") }
+
+func field(t testing.TB, text, name string) float64 {
+	t.Helper()
+	_, rest, _ := strings.Cut(text, name)
+	var n float64
+	if _, err := fmt.Sscan(rest, &n); err != nil {
+		t.Fatalf("no %s in %q: %v", name, text, err)
+	}
+	return n
 }
 
 // TestChild does its work in a process that inChild started. Run otherwise it
@@ -41,17 +69,38 @@ func TestChild(t *testing.T) {
 	}
 	b := newBuilder(t, func(o *imagebuild.Options) {
 		o.Rewrite = w.Rewrite
-		if w.Filler > 0 {
-			o.Agent = imagebuild.Source{FS: bigAgent(t, w.Filler), File: "agent.jar"}
+		if w.Agent != "" {
+			o.Agent = imagebuild.Source{FS: os.DirFS(filepath.Dir(w.Agent)), File: filepath.Base(w.Agent)}
 		}
 	})
 	var result childResult
-	for _, ref := range w.Refs {
-		result.Built = append(result.Built, build(t, b, fleet.Rebuild{From: ref, Remove: []string{oldAgent}}))
+	result.Built = make([]fleet.Built, len(w.Refs))
+	var added v1.Layer
+	if w.Crane {
+		content, err := os.ReadFile(w.Agent)
+		if err != nil {
+			t.Fatal(err)
+		}
+		added = static.NewLayer(content, types.OCILayer)
 	}
-	status, err := os.ReadFile("/proc/self/status")
-	if err == nil {
-		result.Status = string(status)
+	var group errgroup.Group
+	group.SetLimit(max(w.Parallel, 1))
+	for i, ref := range w.Refs {
+		group.Go(func() (err error) {
+			if w.Crane {
+				return craneRebuild(ref, added)
+			}
+			result.Built[i], err = b.Build(t.Context(), fleet.Rebuild{From: ref, Remove: []string{oldAgent}})
+			return err
+		})
+	}
+	if err := group.Wait(); err != nil {
+		t.Fatal(err)
+	}
+	for file, to := range map[string]*string{"/proc/self/status": &result.Status, "/proc/self/io": &result.IO} {
+		if content, err := os.ReadFile(file); err == nil {
+			*to = string(content)
+		}
 	}
 	data, err := json.Marshal(result)
 	if err != nil {
@@ -72,4 +121,22 @@ func inChild(ctx context.Context, t testing.TB, w work) *exec.Cmd {
 	cmd := exec.CommandContext(ctx, os.Args[0], "-test.run", "^TestChild$")
 	cmd.Env = append(os.Environ(), childWork+"="+string(data))
 	return cmd
+}
+
+// runChild does the work in a process of its own and returns what CPU it took.
+func runChild(t testing.TB, result *childResult, w work) time.Duration {
+	t.Helper()
+	w.Result = filepath.Join(t.TempDir(), "result")
+	cmd := inChild(t.Context(), t, w)
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	data, err := os.ReadFile(w.Result)
+	if err == nil {
+		err = json.Unmarshal(data, result)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return cmd.ProcessState.UserTime() + cmd.ProcessState.SystemTime()
 }

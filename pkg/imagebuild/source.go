@@ -319,6 +319,9 @@ func takeLayer(ctx context.Context, repo repository, d descriptor, listing *laye
 		if !below || h.Typeflag != tar.TypeReg || strings.HasPrefix(path.Base(name), ".wh.") {
 			continue
 		}
+		if strings.Contains("/"+inside, "/.wh.") {
+			return nil, "", fmt.Errorf("/%s is the name of a whiteout: %w", name, layer.ErrHostile)
+		}
 		content, err := readAll(t, limit)
 		if err != nil {
 			return nil, "", err

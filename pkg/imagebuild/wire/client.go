@@ -15,20 +15,25 @@ import (
 	"github.com/google/go-containerregistry/pkg/name"
 	"github.com/google/go-containerregistry/pkg/v1/remote"
 	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
+
+	"github.com/otelshift/otelshift/pkg/fleet"
 )
 
 // Options of a Client.
 type Options struct {
 	Keychain  authn.Keychain    // nil: anonymous
 	Transport http.RoundTripper // nil: go-containerregistry's default, which honours proxies
-	// Insecure are registries that are asked over plain http where https does
-	// not answer. Loopback and private addresses need no entry.
+	// Insecure are registries whose certificates are not checked, and that are
+	// asked over plain http where https does not answer, as Docker's
+	// insecure-registries are. Loopback and private addresses need no entry for
+	// plain http.
 	Insecure []string
 	// Rewrite sends what is meant for one host to another: host -> host.
+	// "docker.io" and "index.docker.io" are the same.
 	Rewrite map[string]string
-	// Concurrency is how many requests may run at once; default 8.
+	// Concurrency is how many requests may run at once; default 16.
 	Concurrency int
-	// PerRegistry is how many of them may run at one registry; default 6.
+	// PerRegistry is how many of them may run at one registry; default 8.
 	PerRegistry int
 	// Attempts for a request that a later try may help; default 5.
 	Attempts int
@@ -90,10 +95,10 @@ func New(o Options) *Client {
 		o.Transport = remote.DefaultTransport
 	}
 	if o.Concurrency <= 0 {
-		o.Concurrency = 8
+		o.Concurrency = 16
 	}
 	if o.PerRegistry <= 0 {
-		o.PerRegistry = 6
+		o.PerRegistry = 8
 	}
 	if o.Attempts <= 0 {
 		o.Attempts = 5
@@ -107,7 +112,26 @@ func New(o Options) *Client {
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
+	// Names have several spellings: docker.io, index.docker.io.
+	rewrite := map[string]string{}
+	for from, to := range o.Rewrite {
+		rewrite[canonical(from)] = to
+	}
+	insecure := make([]string, len(o.Insecure))
+	for i, host := range o.Insecure {
+		insecure[i] = canonical(host)
+	}
+	o.Rewrite, o.Insecure = rewrite, insecure
 	return &Client{options: o, base: newPatient(o), registry: map[string]*registry{}}
+}
+
+// canonical is a registry's name as references are read; what is none stays.
+func canonical(host string) string {
+	parsed, err := name.NewRegistry(host, name.WeakValidation)
+	if err != nil {
+		return host
+	}
+	return parsed.RegistryStr()
 }
 
 // Transport is the client's own, with its limits and retries and without its
@@ -128,7 +152,7 @@ func (c *Client) Repository(repository string) (name.Repository, error) {
 	}
 	var options []name.Option
 	options = append(options, name.WeakValidation)
-	if slices.Contains(c.options.Insecure, host) || slices.Contains(c.options.Insecure, target) {
+	if slices.Contains(c.options.Insecure, host) || slices.Contains(c.options.Insecure, canonical(target)) {
 		options = append(options, name.Insecure)
 	}
 	reg, err := name.NewRegistry(target, options...)
@@ -220,6 +244,11 @@ func (c *Client) session(ctx context.Context, repo *Repo, from string) (http.Rou
 		return s.rt, nil
 	}
 	token, err := c.token(ctx, r, expected)
+	if err != nil && len(expected) > 1 && errors.Is(classify(ctx, err), fleet.ErrDenied) {
+		// Some servers refuse everything when one repository may not be read.
+		// Without it the mount is declined, and the blob is sent.
+		token, err = c.token(ctx, r, wanted[:1])
+	}
 	if err != nil {
 		return nil, fmt.Errorf("asking for a token for %s/%s: %w", r.name, repo.path, classify(ctx, err))
 	}

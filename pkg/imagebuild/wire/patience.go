@@ -2,6 +2,7 @@ package wire
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"io"
 	"log/slog"
@@ -17,6 +18,7 @@ import (
 // again what may be tried again.
 type patient struct {
 	options Options
+	lax     http.RoundTripper // for Options.Insecure; nil: there are none
 	slots   chan struct{}
 
 	mu       sync.Mutex
@@ -24,9 +26,33 @@ type patient struct {
 }
 
 func newPatient(o Options) *patient {
-	return &patient{
+	p := &patient{
 		options: o, slots: make(chan struct{}, o.Concurrency), registry: map[string]chan struct{}{},
 	}
+	if t, ok := o.Transport.(*http.Transport); ok && len(o.Insecure) > 0 {
+		lax := t.Clone()
+		if lax.TLSClientConfig == nil {
+			lax.TLSClientConfig = &tls.Config{MinVersion: tls.VersionTLS12}
+		}
+		lax.TLSClientConfig.InsecureSkipVerify = true
+		p.lax = lax
+	}
+	return p
+}
+
+// transport to a host: only for those that the configuration calls insecure
+// are certificates not checked.
+func (p *patient) transport(host string) http.RoundTripper {
+	if p.lax == nil {
+		return p.options.Transport
+	}
+	for _, insecure := range p.options.Insecure {
+		to, rewritten := p.options.Rewrite[insecure]
+		if host == insecure || rewritten && host == canonical(to) {
+			return p.lax
+		}
+	}
+	return p.options.Transport
 }
 
 // RoundTrip implements http.RoundTripper.
@@ -80,7 +106,7 @@ func (p *patient) once(ctx context.Context, req *http.Request) (*http.Response, 
 			return nil, context.Cause(ctx)
 		}
 	}
-	return p.options.Transport.RoundTrip(req)
+	return p.transport(req.URL.Host).RoundTrip(req)
 }
 
 // again says whether a later try may help and does no harm, and how long to
