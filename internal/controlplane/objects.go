@@ -28,10 +28,14 @@ func clusterWide(kind string) bool {
 // Resource is the resource of an object's kind; the plurals here are regular.
 func Resource(o *unstructured.Unstructured) schema.GroupVersionResource {
 	gvk := o.GroupVersionKind()
-	return gvk.GroupVersion().WithResource(strings.ToLower(gvk.Kind) + "s")
+	plural := strings.ToLower(gvk.Kind) + "s"
+	if strings.HasSuffix(plural, "ss") {
+		plural = strings.TrimSuffix(plural, "s") + "es" // Ingress
+	}
+	return gvk.GroupVersion().WithResource(plural)
 }
 
-// Objects reads YAML documents.
+// Objects reads YAML documents; a List is its items.
 func Objects(text []byte) ([]*unstructured.Unstructured, error) {
 	var all []*unstructured.Unstructured
 	decoder := yaml.NewYAMLOrJSONDecoder(bytes.NewReader(text), 4096)
@@ -43,7 +47,15 @@ func Objects(text []byte) ([]*unstructured.Unstructured, error) {
 		} else if err != nil {
 			return nil, fmt.Errorf("reading YAML: %w", err)
 		}
-		if len(o.Object) > 0 {
+		if o.IsList() {
+			list, err := o.ToList()
+			if err != nil {
+				return nil, fmt.Errorf("reading a list: %w", err)
+			}
+			for i := range list.Items {
+				all = append(all, &list.Items[i])
+			}
+		} else if len(o.Object) > 0 {
 			all = append(all, o)
 		}
 	}

@@ -7,8 +7,10 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"flag"
 	"fmt"
 	"io/fs"
+	"maps"
 	"net/http"
 	"os"
 	"os/exec"
@@ -38,6 +40,11 @@ func TestMain(m *testing.M) {
 		fmt.Fprintf(os.Stderr, "building otelshift: %v\n%s", err, out)
 		os.Exit(1)
 	}
+	// Most tests wait for clocks, not for the machine.
+	flag.Parse()
+	if err := flag.Set("test.parallel", "4"); err != nil {
+		panic(err)
+	}
 	code := m.Run()
 	stopPlane()
 	_ = os.RemoveAll(dir)
@@ -52,6 +59,7 @@ type rig struct {
 	left    atomic.Int64
 	at      atomic.Value // string: the effect that ends the process; empty: any
 	killed  atomic.Bool
+	more    map[string]string // variables of the environment, over the world's
 }
 
 // Effects are named as the forge names its operations; this is the registry's.
@@ -131,7 +139,9 @@ type result struct {
 // otelshift runs the binary in the world.
 func (r *rig) otelshift(t *testing.T, args ...string) result {
 	t.Helper()
-	return r.otelshiftWith(t, r.Environment(), args...)
+	variables := r.Environment()
+	maps.Copy(variables, r.more)
+	return r.otelshiftWith(t, variables, args...)
 }
 
 func (r *rig) otelshiftWith(t *testing.T, variables map[string]string, args ...string) result {

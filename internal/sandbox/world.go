@@ -46,6 +46,9 @@ type Options struct {
 	Now          func() time.Time
 	// Tick and SyncEvery drive the cluster; zero: only Step and Sync do.
 	Tick, SyncEvery time.Duration
+	// Clusterless starts no cluster: the caller has one of its own, and follows
+	// the forge itself.
+	Clusterless bool
 	// RegistryWrap sees every request before the registry does.
 	RegistryWrap func(http.Handler) http.Handler
 	// Unseeded are images that the manifests name and the registry lacks.
@@ -106,6 +109,9 @@ func (w *World) Open(ctx context.Context) error {
 	}
 	if err := w.writeConfig(w.Forge.CloneURL()); err != nil {
 		return err
+	}
+	if w.opt.Clusterless {
+		return nil
 	}
 	return w.openCluster(ctx)
 }

@@ -12,9 +12,10 @@ import (
 	"github.com/otelshift/otelshift/pkg/rollout/cluster"
 )
 
-// BenchmarkObserve observes 1,000 Deployments of two pods in ten namespaces,
-// and reports requests for all of them and bytes for each.
-func BenchmarkObserve(b *testing.B) {
+// BenchmarkVerificationRun observes and judges 1,000 Deployments of two pods in
+// ten namespaces: one operation is what a run takes but for git and the forge.
+// It reports requests for all of them and bytes for each.
+func BenchmarkVerificationRun(b *testing.B) {
 	const workloads, namespaces = 1000, 10
 	now := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 	files := map[string][]byte{}
@@ -55,6 +56,11 @@ func BenchmarkObserve(b *testing.B) {
 		}
 		if o := found[workloads-1]; o.Err != "" || len(o.Pods) != 2 {
 			b.Fatalf("observation = %+v", o)
+		}
+		for _, o := range found {
+			if v := rollout.Judge(o, rollout.Expectation{Merge: "r", Merged: now, Head: rollout.HeadExpected, Contains: map[string]bool{"r": true}}, nil, now); v.State == fleet.VerdictUnknown {
+				b.Fatalf("verdict = %+v", v)
+			}
 		}
 		for _, r := range world.Requests() {
 			requests++
