@@ -15,6 +15,7 @@ import (
 	"github.com/otelshift/otelshift/pkg/ledger"
 	"github.com/otelshift/otelshift/pkg/manifest"
 	"github.com/otelshift/otelshift/pkg/rollout"
+	"github.com/otelshift/otelshift/pkg/yamledit"
 )
 
 // Wait says until when Verify goes on looking; the zero value looks once, and
@@ -494,7 +495,7 @@ func (m *Migration) head(w *world, rw fleet.RecordWorkload) (rollout.HeadState, 
 	for i, e := range rw.Effects {
 		fields[i] = e.Field
 	}
-	texts := effective(w.scan.Workloads, id, file)
+	texts := effective(w.scan.Workloads, id, file, fields)
 	values, err := manifest.Values(w.checkout.Files, file, id, fields)
 	switch {
 	case err == nil:
@@ -517,7 +518,7 @@ func (m *Migration) head(w *world, rw fleet.RecordWorkload) (rollout.HeadState, 
 // effective are the values of a workload as it is deployed, by field: where a
 // kustomization or chart decides one, that one. Nil where the scan does not
 // know the workload.
-func effective(workloads []fleet.Workload, id fleet.ID, file string) map[string]string {
+func effective(workloads []fleet.Workload, id fleet.ID, file string, fields []string) map[string]string {
 	bare := id
 	bare.Cluster = ""
 	i := slices.IndexFunc(workloads, func(f fleet.Workload) bool {
@@ -542,7 +543,30 @@ func effective(workloads []fleet.Workload, id fleet.ID, file string) map[string]
 			add(e.Value)
 		}
 	}
+	// What asks an operator for its agent may stand in a patch.
+	for _, field := range fields {
+		if value, set := podMetadata(workloads[i], field); set {
+			texts[field] = value
+		}
+	}
 	return texts
+}
+
+// podMetadata is an annotation or label of the pods as they are deployed, where
+// the field is one.
+func podMetadata(w fleet.Workload, field string) (value string, set bool) {
+	path, err := yamledit.ParsePath(field)
+	n := len(path)
+	if err != nil || n < 4 || path[n-4].Key != "template" || path[n-3].Key != "metadata" || path[n-1].Kind != yamledit.StepKey {
+		return "", false
+	}
+	switch path[n-2].Key {
+	case "annotations":
+		value, set = w.PodAnnotations[path[n-1].Key]
+	case "labels":
+		value, set = w.PodLabels[path[n-1].Key]
+	}
+	return value, set
 }
 
 // declaredIn is the file that declares the workload now; last is where it was.

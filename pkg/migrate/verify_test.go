@@ -674,3 +674,20 @@ func TestStatusReadsAndWritesNothing(t *testing.T) {
 		t.Errorf("paused %+v, next %q, %d places remain", state.Paused, state.Next, len(state.Remaining))
 	}
 }
+
+func TestPodMetadataIsReadAsItIsDeployed(t *testing.T) {
+	t.Parallel()
+	w := fleet.Workload{PodAnnotations: map[string]string{"instrumentation.opentelemetry.io/inject-java": "otelshift"}, PodLabels: map[string]string{"app": "cart"}}
+	for field, want := range map[string]string{
+		`spec.template.metadata.annotations["instrumentation.opentelemetry.io/inject-java"]`:                  "otelshift",
+		`spec.jobTemplate.spec.template.metadata.annotations["instrumentation.opentelemetry.io/inject-java"]`: "otelshift",
+		`spec.template.metadata.labels.app`:                                          "cart",
+		`spec.template.metadata.annotations.other`:                                   "",
+		`metadata.annotations["instrumentation.opentelemetry.io/inject-java"]`:       "",
+		`spec.template.spec.containers[name=cart].env[name=JAVA_TOOL_OPTIONS].value`: "",
+	} {
+		if got, set := podMetadata(w, field); got != want || set != (want != "") {
+			t.Errorf("podMetadata(%s) = %q, %v, want %q", field, got, set, want)
+		}
+	}
+}
