@@ -101,6 +101,11 @@ func (t *translation) reachable(p property, at place, can bool) property {
 		if own >= 0 && flag >= 0 && own > flag {
 			p.env = true
 		}
+		entry := slices.IndexFunc(t.in.Env, func(e Var) bool { return e.Name == Variable(p.key) && e.Origin == "" })
+		if entry >= 0 && own > entry && t.in.Env[entry].Value != p.value && (p.env || !can) {
+			t.refuse(CodeUnsupported, "options.add: %s refers to $(%s), which stands behind the entry %s and would not be expanded", p.key, name, Variable(p.key))
+			return p
+		}
 	}
 	return p
 }

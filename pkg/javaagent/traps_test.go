@@ -1,6 +1,7 @@
 package javaagent_test
 
 import (
+	"slices"
 	"strings"
 	"testing"
 
@@ -191,6 +192,39 @@ func TestTraps(t *testing.T) {
 				}
 			}
 			checkSecond(t, in, out)
+		})
+	}
+}
+
+// An upgrade holds references against the container too.
+func TestUpgradeHoldsReferencesAgainstTheContainer(t *testing.T) {
+	token := javaagent.Var{Name: "OTLP_TOKEN", Reference: "secretKeyRef otlp/token"}
+	headers := javaagent.Var{Name: "OTEL_EXPORTER_OTLP_HEADERS", Value: "authorization=Old $(OTLP_TOKEN)"}
+	for _, test := range []struct {
+		name  string
+		env   []javaagent.Var
+		block bool
+	}{
+		{"an entry before it", []javaagent.Var{token, headers}, false},
+		{"an entry behind it", []javaagent.Var{headers, token}, true},
+		{"no entry", []javaagent.Var{headers}, true},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			for _, injected := range []bool{false, true} {
+				in := javaagent.Input{Variable: "JAVA_TOOL_OPTIONS", Text: flag, Env: append(slices.Clone(test.env), javaagent.Var{Name: "JAVA_TOOL_OPTIONS", Value: flag}), Target: target()}
+				in.Target.Add = []string{"-Dotel.exporter.otlp.headers=authorization=Bearer $(OTLP_TOKEN)"}
+				if in.Target.Injected = injected; injected {
+					in.Text, in.Env = "", test.env
+				}
+				out, err := javaagent.Upgrade(in)
+				if err != nil || (out.Block != nil) != test.block {
+					t.Fatalf("injected %v: %v, block %+v", injected, err, out.Block)
+				}
+				want := javaagent.Var{Name: "OTEL_EXPORTER_OTLP_HEADERS", Value: "authorization=Bearer $(OTLP_TOKEN)"}
+				if !test.block && (len(out.SetEnv) == 0 || !slices.Contains(out.SetEnv, want)) {
+					t.Errorf("injected %v: SetEnv %+v", injected, out.SetEnv)
+				}
+			}
 		})
 	}
 }

@@ -107,14 +107,14 @@ func (t *translation) upgradePlaces() {
 	var raws []string
 	for _, p := range t.ordered() {
 		t.written = append(t.written, p.option())
+		if p = t.reachable(p, at, !at.source.single); t.block != nil {
+			return
+		}
 		if v, ok := t.e.named[Variable(p.key)]; ok && p.verbatim == "" {
 			if _, inText := t.existingProperty(p.key); !inText && v.Origin == "" {
 				t.upgradeVariable(p, v)
 				continue
 			}
-		}
-		if p = t.reachable(p, at, !at.source.single); t.block != nil {
-			return
 		}
 		raw, inText := t.spell(p, at, !at.source.single)
 		switch {
@@ -135,6 +135,9 @@ func (t *translation) upgradePlaces() {
 func (t *translation) upgradeEntries() {
 	for _, p := range t.ordered() {
 		t.written = append(t.written, p.option())
+		if p = t.reachable(p, place{}, false); t.block != nil {
+			return
+		}
 		if _, inText := t.spell(p, place{}, false); inText || t.block != nil {
 			return
 		}
