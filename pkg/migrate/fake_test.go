@@ -191,6 +191,7 @@ type fakeRepo struct {
 	branches  map[string]string
 	pulls     map[int]string // refs/pull/N/head
 	clones    int
+	pushes    int // requests
 	heads     int // reads of pull requests and branches
 	histories int // reads of the history
 	fail      error
@@ -259,6 +260,7 @@ func (r *fakeRepo) Commit(_ context.Context, spec fleet.CommitSpec) (string, err
 
 func (r *fakeRepo) Push(_ context.Context, updates []fleet.RefUpdate) ([]fleet.RefResult, error) {
 	var results []fleet.RefResult
+	r.pushes++
 	for _, u := range updates {
 		r.f.wrote("push %s", u.Branch)
 		if r.branches[u.Branch] != u.Old {

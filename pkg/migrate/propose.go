@@ -84,16 +84,10 @@ func (m *Migration) propose(ctx context.Context, w *world) (ProposeResult, error
 	if err != nil {
 		return result, fmt.Errorf("listing branches: %w", err)
 	}
-	for _, batch := range d.batches {
-		proposal, err := m.proposeBatch(ctx, w, d, batch, branches)
-		if err != nil {
-			if ctx.Err() != nil || errors.Is(err, fleet.ErrUnavailable) || errors.Is(err, fleet.ErrDenied) {
-				return result, err
-			}
-			result.Problems = append(result.Problems, Problem{Subject: "batch " + strconv.Itoa(batch.Number), Err: err})
-			continue
-		}
-		result.Proposed = append(result.Proposed, proposal)
+	proposed, problems, err := m.proposeAll(ctx, w, d, branches)
+	result.Proposed, result.Problems = proposed, append(result.Problems, problems...)
+	if err != nil {
+		return result, err
 	}
 	m.fold(w)
 	return result, nil
@@ -251,12 +245,19 @@ func mergeLabels(labels, add, remove []string) []string {
 	return slices.Compact(merged)
 }
 
-// proposeBatch commits, pushes and opens one batch.
-func (m *Migration) proposeBatch(ctx context.Context, w *world, d *draft, batch fleet.BatchPlan, branches map[string]string) (Proposal, error) {
+// prepared is a batch whose commit is made.
+type prepared struct {
+	proposal Proposal
+	record   fleet.Record
+	members  []fleet.Planned
+}
+
+// prepare commits one batch; nothing is sent.
+func (m *Migration) prepare(ctx context.Context, w *world, d *draft, batch fleet.BatchPlan) (prepared, error) {
 	members := d.members(batch)
 	applied, err := w.scan.Apply(ctx, w.checkout.Files, d.groups(batch))
 	if err != nil {
-		return Proposal{}, fmt.Errorf("editing manifests: %w", err)
+		return prepared{}, fmt.Errorf("editing manifests: %w", err)
 	}
 	for i, p := range members {
 		if changes, ok := applied.Changes[p.ID]; ok {
@@ -264,29 +265,80 @@ func (m *Migration) proposeBatch(ctx context.Context, w *world, d *draft, batch 
 		}
 	}
 	record := m.record(w, d, batch, members)
-	message := ledger.CommitMessage(record, changesOf(members), m.spec.Commit)
-	branch := ledger.Branch(m.spec.PullRequest.BranchPrefix, record)
-	proposal := Proposal{Batch: batch, Branch: branch, Files: fleet.SortedKeys(applied.Files)}
+	p := prepared{record: record, members: members, proposal: Proposal{
+		Batch: batch, Branch: ledger.Branch(m.spec.PullRequest.BranchPrefix, record), Files: fleet.SortedKeys(applied.Files),
+	}}
 	if m.opt.DryRun {
-		return proposal, nil
+		return p, nil
 	}
-	proposal.Revision, err = m.ports.Manifests.Commit(ctx, fleet.CommitSpec{Base: w.checkout.Revision, Files: applied.Files, Message: message})
+	message := ledger.CommitMessage(record, changesOf(members), m.spec.Commit)
+	p.proposal.Revision, err = m.ports.Manifests.Commit(ctx, fleet.CommitSpec{Base: w.checkout.Revision, Files: applied.Files, Message: message})
 	if err != nil {
-		return Proposal{}, fmt.Errorf("committing batch %d: %w", batch.Number, err)
+		return prepared{}, fmt.Errorf("committing batch %d: %w", batch.Number, err)
 	}
-	proposal.Reused, err = m.push(ctx, branch, proposal.Revision, branches[branch])
+	return p, nil
+}
+
+// open opens the pull request of a batch that is pushed.
+func (m *Migration) open(ctx context.Context, w *world, d *draft, p prepared) (Proposal, error) {
+	body := dashboard.BatchBody(dashboard.BatchBodyInput{Record: p.record, Members: p.members, Target: d.plan.Target, Spec: m.spec})
+	opened, err := m.ports.PullRequests.Open(ctx, m.pullSpec(p.proposal.Branch, dashboard.BatchTitle(p.record), body, fleet.LabelBatch))
 	if err != nil {
-		return Proposal{}, err
+		return Proposal{}, fmt.Errorf("opening the pull request of %s: %w", p.proposal.Branch, err)
 	}
-	body := dashboard.BatchBody(dashboard.BatchBodyInput{Record: record, Members: members, Target: d.plan.Target, Spec: m.spec})
-	opened, err := m.ports.PullRequests.Open(ctx, m.pullSpec(branch, dashboard.BatchTitle(record), body, fleet.LabelBatch))
-	if err != nil {
-		return Proposal{}, fmt.Errorf("opening the pull request of %s: %w", branch, err)
-	}
-	proposal.PullRequest = fleet.PullRequestLink{Number: opened.Number, URL: opened.URL}
+	p.proposal.PullRequest = fleet.PullRequestLink{Number: opened.Number, URL: opened.URL}
 	w.pulls = append([]fleet.PullRequest{opened}, w.pulls...)
-	m.event(Event{Stage: StagePropose, Subject: opened.URL, Message: fmt.Sprintf("opened batch %d with %s", batch.Number, workloads(len(members)))})
-	return proposal, nil
+	m.event(Event{Stage: StagePropose, Subject: opened.URL, Message: fmt.Sprintf("opened batch %d with %s", p.record.Number, workloads(len(p.members)))})
+	return p.proposal, nil
+}
+
+// proposeAll commits the draft's batches, pushes them with one request, and
+// opens their pull requests. What fails for one batch is a problem, what would
+// fail for all is an error.
+func (m *Migration) proposeAll(ctx context.Context, w *world, d *draft, branches map[string]string) (proposed []Proposal, problems []Problem, err error) {
+	proposed = []Proposal{}
+	fails := func(batch fleet.BatchPlan, err error) bool {
+		if ctx.Err() != nil || errors.Is(err, fleet.ErrUnavailable) || errors.Is(err, fleet.ErrDenied) {
+			return true
+		}
+		problems = append(problems, Problem{Subject: "batch " + strconv.Itoa(batch.Number), Err: err})
+		return false
+	}
+	var ready []prepared
+	var moves []move
+	for _, batch := range d.batches {
+		p, err := m.prepare(ctx, w, d, batch)
+		if err != nil {
+			if fails(batch, err) {
+				return proposed, problems, err
+			}
+			continue
+		}
+		ready = append(ready, p)
+		moves = append(moves, move{branch: p.proposal.Branch, tip: branches[p.proposal.Branch], revision: p.proposal.Revision})
+	}
+	if m.opt.DryRun {
+		for _, p := range ready {
+			proposed = append(proposed, p.proposal)
+		}
+		return proposed, problems, nil
+	}
+	if err := m.push(ctx, moves); err != nil {
+		return proposed, problems, err
+	}
+	for i, p := range ready {
+		err := moves[i].err
+		if err == nil {
+			p.proposal.Reused = moves[i].tip != ""
+			p.proposal, err = m.open(ctx, w, d, p)
+		}
+		if err == nil {
+			proposed = append(proposed, p.proposal)
+		} else if fails(p.proposal.Batch, err) {
+			return proposed, problems, err
+		}
+	}
+	return proposed, problems, nil
 }
 
 func (m *Migration) pullSpec(branch, title, body, kind string) fleet.PullRequestSpec {
@@ -295,35 +347,6 @@ func (m *Migration) pullSpec(branch, title, body, kind string) fleet.PullRequest
 		Branch: branch, Title: title, Body: body, Labels: m.labels(kind), Reviewers: c.Reviewers, TeamReviewers: c.TeamReviewers,
 		Assignees: c.Assignees, Milestone: c.Milestone, Draft: c.Draft, AutoMerge: c.AutoMerge,
 	}
-}
-
-// push moves the branch to revision. A branch that is there already is moved
-// only if every commit on it is ours.
-func (m *Migration) push(ctx context.Context, branch, revision, tip string) (reused bool, err error) {
-	if tip == revision {
-		return true, nil
-	}
-	if tip != "" {
-		head, err := m.ports.Manifests.BranchHead(ctx, branch)
-		if err != nil {
-			return false, fmt.Errorf("reading branch %s: %w", branch, err)
-		}
-		for _, c := range head.Commits {
-			if c.AuthorEmail != m.spec.Commit.Email || c.CommitterEmail != m.spec.Commit.Email {
-				return false, fmt.Errorf("pushing %s: commit %s on it is by %s: a branch that somebody worked on is left alone", branch, short(c.Revision), c.AuthorEmail)
-			}
-		}
-	}
-	results, err := m.ports.Manifests.Push(ctx, []fleet.RefUpdate{{Branch: branch, Old: tip, New: revision}})
-	if err != nil {
-		return false, err
-	}
-	for _, r := range results {
-		if r.Err != nil {
-			return false, r.Err
-		}
-	}
-	return tip != "", nil
 }
 
 func short(revision string) string { return revision[:min(len(revision), 12)] }

@@ -210,6 +210,30 @@ func TestProposeTwiceWritesOnce(t *testing.T) {
 	}
 }
 
+func TestManyBatchesArePushedWithOneRequest(t *testing.T) {
+	t.Parallel()
+	f := merged(t, nil)
+	f.config.Spec.Batch.MaxOpen, f.config.Spec.Batch.Size = 10, 1
+	f.clock.pass(2 * time.Hour)
+	for _, name := range names(8) {
+		if f.repo.commits[f.repo.main].files["apps/"+name+".yaml"] == "" {
+			f.repo.edit("apps/"+name+".yaml", func(string) string { return deployment(name) })
+		}
+	}
+	f.repo.pushes = 0
+	// Somebody was faster with one of the branches; the others go on.
+	preview, err := f.migration(dry).Run(t.Context())
+	if err != nil || len(preview.Propose.Proposed) != 6 {
+		t.Fatalf("a dry run would propose %+v (%v)", preview.Propose.Proposed, err)
+	}
+	theirs := preview.Propose.Proposed[2].Branch
+	f.repo.branches[theirs] = f.repo.add(&fakeCommit{files: f.repo.commits[f.repo.main].files, message: "mine", author: "x@example.com", committer: "x@example.com", parents: []string{f.repo.main}})
+	r := f.run()
+	if len(r.Propose.Proposed) != 5 || f.repo.pushes != 1 || len(r.Propose.Problems) != 1 || !strings.Contains(r.Propose.Problems[0].Err.Error(), theirs) {
+		t.Errorf("proposed %d with %d pushes, problems %v", len(r.Propose.Proposed), f.repo.pushes, r.Propose.Problems)
+	}
+}
+
 // sameKinds compares the first words of writing calls.
 func sameKinds(writes, kinds []string) bool {
 	return slices.EqualFunc(writes, kinds, func(w, kind string) bool { return strings.HasPrefix(w, kind) })

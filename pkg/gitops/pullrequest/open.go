@@ -15,7 +15,9 @@ import (
 
 // Open opens a pull request and completes it: labels, reviewers, assignees,
 // milestone, auto-merge. If the branch has an open pull request of ours
-// already, as after a run that died, that one is completed and returned. What
+// already, as after a run that died, that one is completed and returned. If one
+// of ours has ended, none is opened: the list that the work was planned by was
+// behind, and the same work never opens twice; the error is fleet.ErrStale. What
 // is wrong with reviewers, assignees, milestone or auto-merge is logged and
 // leaves the pull request open; missing labels are an error, returned with the
 // pull request.
@@ -23,6 +25,13 @@ func (c *Client) Open(ctx context.Context, spec fleet.PullRequestSpec) (fleet.Pu
 	doing := "opening a pull request for " + spec.Branch
 	if err := fits(&spec.Body); err != nil {
 		return fleet.PullRequest{}, fmt.Errorf("%s: %w", doing, err)
+	}
+	existing, err := c.find(ctx, spec.Branch)
+	if err != nil {
+		return fleet.PullRequest{}, err
+	}
+	if existing != nil {
+		return c.complete(ctx, existing, spec, true)
 	}
 	raw, _, err := c.client.PullRequests.Create(ctx, c.owner, c.repo, &github.NewPullRequest{
 		Title: &spec.Title, Body: &spec.Body, Head: &spec.Branch, Base: &c.options.Base, Draft: &spec.Draft,
@@ -48,27 +57,34 @@ func (c *Client) Open(ctx context.Context, spec fleet.PullRequestSpec) (fleet.Pu
 	return c.complete(ctx, raw, spec, known)
 }
 
-// find looks for our open pull request of a branch.
+// find looks for our open pull request of a branch. One of ours that has ended
+// is fleet.ErrStale.
 func (c *Client) find(ctx context.Context, branch string) (*github.PullRequest, error) {
 	login, err := c.Identity(ctx)
 	if err != nil {
 		return nil, err
 	}
 	list, _, err := c.client.PullRequests.List(ctx, c.owner, c.repo, &github.PullRequestListOptions{
-		State: "open", Head: c.owner + ":" + branch, Base: c.options.Base, ListOptions: github.ListOptions{PerPage: 100},
+		State: "all", Head: c.owner + ":" + branch, Base: c.options.Base, ListOptions: github.ListOptions{PerPage: 100},
 	})
 	if err != nil {
 		return nil, c.fail("looking for the pull request of "+branch, err)
 	}
+	ended := 0
 	for _, raw := range list {
 		p := c.convert(raw)
-		if p.Branch != branch || p.State != fleet.PullRequestOpen {
-			continue
-		}
-		if !c.believed(p, login, "") {
+		switch {
+		case p.Branch != branch:
+		case p.State == fleet.PullRequestOpen && !c.believed(p, login, ""):
 			return nil, fmt.Errorf("opening a pull request for %s: #%d of %s is open for that branch and is not ours: %w", branch, p.Number, p.Author, fleet.ErrStale)
+		case p.State == fleet.PullRequestOpen:
+			return raw, nil
+		case c.believed(p, login, "") && ended == 0:
+			ended = p.Number
 		}
-		return raw, nil
+	}
+	if ended > 0 {
+		return nil, fmt.Errorf("opening a pull request for %s: #%d was for that branch and has ended: %w", branch, ended, fleet.ErrStale)
 	}
 	return nil, nil //nolint:nilnil // there is none
 }

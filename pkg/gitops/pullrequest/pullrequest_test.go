@@ -237,6 +237,46 @@ func TestOpenCompletesWhatADeadRunLeft(t *testing.T) {
 	}
 }
 
+func TestOpenNeverOpensTheSameWorkTwice(t *testing.T) {
+	for _, end := range []string{"closed", "merged"} {
+		t.Run(end, func(t *testing.T) {
+			f := start(t, nil)
+			branch(t, f, "otelshift/1")
+			g, _ := connect(t, f, nil)
+			p := open(t, g, spec("otelshift/1"))
+			// The list that a later run plans by does not show it yet, or shows it
+			// no more; the branch is there again.
+			if end == "closed" {
+				if err := f.ClosePull(p.Number, "ada"); err != nil {
+					t.Fatal(err)
+				}
+			} else {
+				if _, err := f.Merge(t.Context(), p.Number, forge.Squash, "ada"); err != nil {
+					t.Fatal(err)
+				}
+				branch(t, f, "otelshift/1")
+			}
+			_, err := g.Open(t.Context(), spec("otelshift/1"))
+			if !errors.Is(err, fleet.ErrStale) || !strings.Contains(err.Error(), "#1") || len(f.Pulls()) != 1 {
+				t.Errorf("Open = %v with %d pull requests, want that the first one has ended", err, len(f.Pulls()))
+			}
+		})
+	}
+	t.Run("somebody else's pull request that ended does not matter", func(t *testing.T) {
+		f := start(t, nil)
+		branch(t, f, "otelshift/1")
+		bob, _ := connect(t, f, func(o *pullrequest.Options) { o.Token = "bob-token" })
+		open(t, bob, spec("otelshift/1"))
+		if err := f.ClosePull(1, "ada"); err != nil {
+			t.Fatal(err)
+		}
+		g, _ := connect(t, f, nil)
+		if p := open(t, g, spec("otelshift/1")); p.Number != 2 {
+			t.Errorf("opened #%d", p.Number)
+		}
+	})
+}
+
 func TestOpenGoesOnWithoutReviewers(t *testing.T) {
 	f := start(t, nil)
 	branch(t, f, "otelshift/1")

@@ -1,0 +1,60 @@
+package migrate
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/otelshift/otelshift/pkg/fleet"
+)
+
+// move is a branch of ours that shall be at a revision.
+type move struct {
+	branch   string
+	tip      string // where it is now; empty: nowhere
+	revision string
+	err      error // why it is not there
+}
+
+// push moves branches with one request. A branch that is there already is moved
+// only if every commit on it is ours. The error is about all of them.
+func (m *Migration) push(ctx context.Context, moves []move) error {
+	var updates []fleet.RefUpdate
+	at := map[string]int{}
+	for i, v := range moves {
+		if v.tip == v.revision {
+			continue
+		}
+		if v.tip != "" {
+			if moves[i].err = m.untouchedBranch(ctx, v.branch); moves[i].err != nil {
+				continue
+			}
+		}
+		at[v.branch] = i
+		updates = append(updates, fleet.RefUpdate{Branch: v.branch, Old: v.tip, New: v.revision})
+	}
+	if len(updates) == 0 {
+		return nil
+	}
+	results, err := m.ports.Manifests.Push(ctx, updates)
+	if err != nil {
+		return err
+	}
+	for _, r := range results {
+		moves[at[r.Branch]].err = r.Err
+	}
+	return nil
+}
+
+// untouchedBranch is an error if somebody else's commit is on the branch.
+func (m *Migration) untouchedBranch(ctx context.Context, branch string) error {
+	head, err := m.ports.Manifests.BranchHead(ctx, branch)
+	if err != nil {
+		return fmt.Errorf("reading branch %s: %w", branch, err)
+	}
+	for _, c := range head.Commits {
+		if c.AuthorEmail != m.spec.Commit.Email || c.CommitterEmail != m.spec.Commit.Email {
+			return fmt.Errorf("pushing %s: commit %s on it is by %s: a branch that somebody worked on is left alone", branch, short(c.Revision), c.AuthorEmail)
+		}
+	}
+	return nil
+}
