@@ -45,6 +45,15 @@ func (m *Migration) push(ctx context.Context, moves []move) error {
 	return nil
 }
 
+// pushOne moves one branch; reused: it was there before.
+func (m *Migration) pushOne(ctx context.Context, branch, revision, tip string) (reused bool, err error) {
+	moves := []move{{branch: branch, tip: tip, revision: revision}}
+	if err := m.push(ctx, moves); err != nil {
+		return false, err
+	}
+	return tip != "", moves[0].err
+}
+
 // untouchedBranch is an error if somebody else's commit is on the branch.
 func (m *Migration) untouchedBranch(ctx context.Context, branch string) error {
 	head, err := m.ports.Manifests.BranchHead(ctx, branch)

@@ -110,7 +110,7 @@ func (m *Migration) republish(
 		if err != nil {
 			return fmt.Errorf("committing: %w", err)
 		}
-		if _, err := m.push(ctx, pull.Branch, revision, tip); err != nil {
+		if _, err := m.pushOne(ctx, pull.Branch, revision, tip); err != nil {
 			return err
 		}
 		if err := m.ports.PullRequests.Edit(ctx, pull.Number, fleet.PullRequestEdit{Body: &body}); err != nil {

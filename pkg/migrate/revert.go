@@ -224,14 +224,9 @@ func (m *Migration) openRevert(ctx context.Context, w *world, task ledger.Task, 
 	if err != nil {
 		return nil, fmt.Errorf("listing branches: %w", err)
 	}
-	moves := []move{{branch: branch, tip: branches[branch], revision: proposal.Revision}}
-	if err := m.push(ctx, moves); err != nil {
+	if proposal.Reused, err = m.pushOne(ctx, branch, proposal.Revision, branches[branch]); err != nil {
 		return nil, err
 	}
-	if moves[0].err != nil {
-		return nil, moves[0].err
-	}
-	proposal.Reused = branches[branch] != ""
 	body := dashboard.RevertBody(dashboard.RevertBodyInput{
 		Record: record, Batch: task.Record, PullRequest: task.PullRequest, Superseded: inverted.Superseded, Evidence: m.spec.Verify.Evidence,
 	})
