@@ -114,7 +114,9 @@ func (n named) Resolve(ctx context.Context, r fleet.Rebuild) (fleet.Built, error
 	}, nil
 }
 
-func (n named) Build(ctx context.Context, r fleet.Rebuild) (fleet.Built, error) { return n.Resolve(ctx, r) }
+func (n named) Build(ctx context.Context, r fleet.Rebuild) (fleet.Built, error) {
+	return n.Resolve(ctx, r)
+}
 
 func (named) Digest(_ context.Context, ref string) (string, error) { return digestOf(ref), nil }
 
