@@ -4,7 +4,6 @@ package e2e
 
 import (
 	"slices"
-	"strconv"
 	"strings"
 	"testing"
 
@@ -69,74 +68,6 @@ func TestKilledRunIsContinuedByTheNext(t *testing.T) {
 			t.Parallel()
 			if diff := cmp.Diff(want, story(t, row.kill)); diff != "" {
 				t.Errorf("the end differs from the undisturbed one (-want +got):\n%s", diff)
-			}
-		})
-	}
-}
-
-// effects runs the binary undisturbed and counts what it changed.
-func (r *rig) effects(t *testing.T, args ...string) int64 {
-	t.Helper()
-	const many = 10_000
-	r.left.Store(many)
-	r.otelshift(t, args...).must(t, 0, 4)
-	return many - r.left.Swap(-1)
-}
-
-// TestKilledAtEveryEffect kills the run that proposes, and the one that judges
-// and takes back, behind each of its effects, and wants the next runs to come to
-// the same end as an undisturbed one.
-func TestKilledAtEveryEffect(t *testing.T) {
-	t.Parallel()
-	merged := func(t *testing.T) *rig {
-		t.Helper()
-		r := newRig(t, shop(good), sandbox.Options{Dies: "cart", Config: quick()})
-		r.otelshift(t, "run").must(t, 0)
-		if r.mergeOpen(t, forge.Squash) != 1 {
-			t.Fatal("the first batch is not open")
-		}
-		for range 12 { // until it is deployed and has crashed often enough
-			r.wait(t)
-		}
-		return r
-	}
-	for _, phase := range []struct {
-		name  string
-		begin func(t *testing.T) *rig
-		least int64 // effects that are wanted at least
-	}{
-		{"proposing", func(t *testing.T) *rig { t.Helper(); return newRig(t, shop(good), sandbox.Options{Config: quick()}) }, 6},
-		{"reverting", merged, 6},
-	} {
-		t.Run(phase.name, func(t *testing.T) {
-			t.Parallel()
-			end := func(t *testing.T, kill int64) (ending, int64) {
-				t.Helper()
-				r := phase.begin(t)
-				n := int64(0)
-				if kill == 0 {
-					n = r.effects(t, "run")
-				} else if !r.killedAfter(t, kill, "run") {
-					t.Fatalf("the run was not killed: it had fewer than %d effects", kill)
-				}
-				r.otelshift(t, "run").must(t, 0, 4)
-				if n := r.effects(t, "run"); n > 0 && kill > 0 {
-					t.Errorf("the second run after the killed one still changed %d things", n)
-				}
-				return r.ending(t), n
-			}
-			want, effects := end(t, 0)
-			if effects < phase.least {
-				t.Fatalf("an undisturbed run has %d effects, want %d: %+v", effects, phase.least, want)
-			}
-			for kill := int64(1); kill <= effects; kill++ {
-				t.Run(strconv.FormatInt(kill, 10), func(t *testing.T) {
-					t.Parallel()
-					got, _ := end(t, kill)
-					if diff := cmp.Diff(want, got); diff != "" {
-						t.Errorf("killed behind effect %d of %d the end differs from the undisturbed one (-want +got):\n%s", kill, effects, diff)
-					}
-				})
 			}
 		})
 	}
