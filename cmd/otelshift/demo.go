@@ -146,7 +146,7 @@ func (d *demo) session(ctx context.Context, n needs, checkout string) (*session,
 	if err != nil {
 		return nil, err
 	}
-	s := &session{progress: newProgress(d.Stderr, false)}
+	s := &session{progress: newProgress(inner, false)}
 	s.progress.watch = d.watch
 	ports, err := inner.ports(cfg, wiring{needs: n, dir: checkout})
 	if err != nil {

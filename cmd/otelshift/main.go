@@ -32,7 +32,7 @@ func start() int {
 		Getenv:   os.Getenv,
 		Dir:      dir,
 		Program:  os.Args[0],
-		Terminal: term.IsTerminal(int(os.Stderr.Fd())),
+		Terminal: term.IsTerminal(int(os.Stderr.Fd())) && os.Getenv("TERM") != "dumb",
 		Color:    color,
 		Width:    width,
 		Now:      time.Now,

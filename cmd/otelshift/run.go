@@ -17,7 +17,7 @@ type Env struct {
 	Getenv         func(string) string
 	Dir            string // working folder, absolute
 	Program        string // how the user calls us
-	Terminal       bool   // Stderr is one
+	Terminal       bool   // Stderr is one that can move its cursor
 	Color          bool   // Stdout is a terminal that wants colour
 	Width          int    // columns of Stdout; 0: not a terminal
 	Now            func() time.Time
@@ -28,9 +28,11 @@ type env struct {
 	Env
 	log        *slog.Logger
 	logFormat  string
-	configFile string // as given; empty: the default name, which may be absent
-	progress   bool   // progress may be drawn
-	configured bool   // a configuration file was read
+	configFile string  // as given; empty: the default name, which may be absent
+	progress   bool    // progress may be drawn
+	screen     *screen // nil unless Stderr is a terminal
+	traffic    *traffic
+	configured bool // a configuration file was read
 	// installation is the GitHub App's, shared by git and the forge.
 	installation *installation
 }
@@ -38,7 +40,11 @@ type env struct {
 // run executes one command line, args[0] being the program, and returns the
 // exit code.
 func run(ctx context.Context, args []string, process Env) int {
-	e := &env{Env: process, logFormat: logText}
+	e := &env{Env: process, logFormat: logText, traffic: new(traffic)}
+	if process.Terminal {
+		e.screen = &screen{out: process.Stderr}
+		e.Stderr = e.screen
+	}
 	e.log = slog.New(newLogHandler(e.Stderr, e.logFormat, slog.LevelInfo))
 	app := newApp(e)
 	arranged, err := arrange(app, args)

@@ -80,7 +80,7 @@ func (e *env) open(c *cli.Context, n needs) (*session, error) {
 	if c.Bool("offline") {
 		n.images = never
 	}
-	s := &session{progress: newProgress(e.Stderr, e.progress && e.Terminal)}
+	s := &session{progress: newProgress(e, e.progress)}
 	ports, err := e.ports(cfg, wiring{needs: n, dir: dir, cache: e.cacheDir(c)})
 	if err != nil {
 		s.close()

@@ -67,7 +67,7 @@ func (e *env) ports(cfg config.Config, w wiring) (migrate.Ports, error) {
 			ports.Cluster = client
 		}
 		if p := cfg.Spec.Verify.Telemetry.Prometheus; p != nil {
-			ports.Telemetry, err = telemetry.New(telemetry.Options{URL: p.URL, Query: p.Query, Token: e.Getenv("OTELSHIFT_PROMETHEUS_TOKEN"), Transport: transport()})
+			ports.Telemetry, err = telemetry.New(telemetry.Options{URL: p.URL, Query: p.Query, Token: e.Getenv("OTELSHIFT_PROMETHEUS_TOKEN"), Transport: e.transport()})
 			if err != nil {
 				return ports, usageError("spec.verify.telemetry.prometheus says where and what to ask", "%w", err)
 			}
@@ -76,16 +76,16 @@ func (e *env) ports(cfg config.Config, w wiring) (migrate.Ports, error) {
 	return ports, nil
 }
 
-// transport carries every request; proxies come from the environment.
-func transport() http.RoundTripper {
+// transport carries every request and counts its bytes; proxies come from the environment.
+func (e *env) transport() http.RoundTripper {
 	t, ok := http.DefaultTransport.(*http.Transport)
 	if !ok {
-		return http.DefaultTransport
+		return e.traffic.through(http.DefaultTransport)
 	}
 	t = t.Clone()
 	t.ResponseHeaderTimeout = 60 * time.Second
 	t.MaxIdleConnsPerHost = 16
-	return t
+	return e.traffic.through(t)
 }
 
 // manifests opens the manifest repository, or a local checkout.
@@ -106,7 +106,7 @@ func (e *env) manifests(cfg config.Config, w wiring) (migrate.Manifests, error) 
 		URL: spec.Repository.URL, Branch: spec.Repository.Branch, Auth: auth,
 		Author: gitops.Author{Name: spec.Commit.Name, Email: spec.Commit.Email}, SignOff: spec.Commit.SignOff,
 		SigningKey: []byte(e.Getenv("OTELSHIFT_SIGNING_KEY")), SSH: gitops.SSH{Key: []byte(e.Getenv("OTELSHIFT_SSH_KEY"))},
-		Transport: transport(), BlobCacheDir: below(w.cache, "blobs"), Log: e.log,
+		Transport: e.transport(), BlobCacheDir: below(w.cache, "blobs"), Log: e.log,
 	})
 }
 
@@ -187,7 +187,7 @@ func (e *env) pullOptions(cfg config.Config, token string, app *pullrequest.App)
 	return pullrequest.Options{
 		Repository: spec.Repository.URL, Base: spec.Repository.Branch, BranchPrefix: spec.PullRequest.BranchPrefix, Token: token, App: app,
 		Former:    spec.PullRequest.FormerIdentities,
-		Transport: transport(), Pace: spec.PullRequest.Pace.Std(), Now: clock.Now, Sleep: clock.Sleep, Log: e.log,
+		Transport: e.transport(), Pace: spec.PullRequest.Pace.Std(), Now: clock.Now, Sleep: clock.Sleep, Log: e.log,
 	}
 }
 
@@ -226,7 +226,7 @@ func (e *env) images(cfg config.Config, w wiring) (*imagebuild.Builder, error) {
 		Agent: source(files, spec.Agent.Source), Version: spec.Agent.Version, Directory: spec.Agent.Directory, Entrypoint: spec.Agent.Entrypoint,
 		TagTemplate: spec.Image.Tag, Pin: spec.Image.Pin, RemoveAuto: spec.Image.Remove.Auto, RemovePaths: spec.Image.Remove.Paths,
 		Preflight: spec.Image.Preflight, Rewrite: spec.Image.Rewrite, Insecure: spec.Image.Insecure, Push: spec.Image.Push,
-		Keychain: authn.DefaultKeychain, Transport: transport(), Log: e.log, Now: e.Now, Sleep: systemClock{e.Now}.Sleep,
+		Keychain: authn.DefaultKeychain, Transport: e.transport(), Log: e.log, Now: e.Now, Sleep: systemClock{e.Now}.Sleep,
 	}
 	for _, extension := range spec.Agent.Extensions {
 		o.Extensions = append(o.Extensions, source(files, extension))

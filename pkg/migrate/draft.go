@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"sync/atomic"
 
 	"golang.org/x/sync/errgroup"
 
@@ -314,10 +315,12 @@ func (m *Migration) images(ctx context.Context, d *draft, to depth) (learnt bool
 	}
 	results := make([]fleet.Built, len(wanted))
 	errs := make([]error, len(wanted))
+	var done atomic.Int64 // they do not end in their order
 	m.each(ctx, len(wanted), func(ctx context.Context, i int) {
 		results[i], errs[i] = obtain(ctx, wanted[i])
+		n := int(done.Add(1))
 		if errs[i] == nil {
-			m.event(Event{Stage: StageBuild, Subject: results[i].To, Message: reusedWord(results[i]), Done: i + 1, Total: len(wanted)})
+			m.event(Event{Stage: StageBuild, Subject: results[i].To, Message: reusedWord(results[i]), Done: n, Total: len(wanted)})
 		}
 	})
 	if err := ctx.Err(); err != nil {

@@ -65,6 +65,9 @@ type Event struct {
 	Subject     string // a workload, image or branch
 	Message     string
 	Done, Total int
+	// Again is when waiting looks again, Until when it gives up; zero where
+	// nothing is waited for.
+	Again, Until time.Time
 }
 
 // Migration conducts one run.
@@ -92,6 +95,14 @@ func (m *Migration) event(e Event) {
 		defer m.telling.Unlock()
 		m.opt.Events(e)
 	}
+}
+
+// counted is "1 workload", "2 workloads".
+func counted(n int, noun string) string {
+	if n != 1 {
+		noun += "s"
+	}
+	return fmt.Sprintf("%d %s", n, noun)
 }
 
 func (m *Migration) now() time.Time { return m.ports.Clock.Now() }

@@ -236,6 +236,6 @@ func (m *Migration) openRevert(ctx context.Context, w *world, task ledger.Task, 
 	}
 	proposal.PullRequest = fleet.PullRequestLink{Number: opened.Number, URL: opened.URL}
 	w.pulls = append([]fleet.PullRequest{opened}, w.pulls...)
-	m.event(Event{Stage: StageRevert, Subject: opened.URL, Message: fmt.Sprintf("opened a revert of %d workloads", len(record.Workloads))})
+	m.event(Event{Stage: StageRevert, Subject: opened.URL, Message: "opened a revert of " + counted(len(record.Workloads), "workload")})
 	return proposal, nil
 }

@@ -79,7 +79,10 @@ func (m *Migration) verify(ctx context.Context, w *world, wait Wait) (VerifyResu
 		if round.Unsettled == 0 || m.opt.DryRun || !m.now().Add(m.spec.Verify.Interval.Std()).Before(wait.Until) {
 			return result, nil
 		}
-		m.event(Event{Stage: StageVerify, Message: fmt.Sprintf("%d rollouts not settled yet", round.Unsettled)})
+		m.event(Event{
+			Stage: StageVerify, Message: fmt.Sprintf("%s not settled yet", counted(round.Unsettled, "rollout")),
+			Again: m.now().Add(m.spec.Verify.Interval.Std()), Until: wait.Until,
+		})
 		if err := m.ports.Clock.Sleep(ctx, m.spec.Verify.Interval.Std()); err != nil {
 			return result, err
 		}
@@ -315,7 +318,7 @@ func (m *Migration) judge(ctx context.Context, w *world, matters []*matter) erro
 		if !anyCase(matters, failing) {
 			return nil
 		}
-		m.event(Event{Stage: StageVerify, Message: "a rollout fails: looking again before it counts"})
+		m.event(Event{Stage: StageVerify, Message: "a rollout fails: looking again before it counts", Again: m.now().Add(m.spec.Verify.Interval.Std())})
 		if err := m.ports.Clock.Sleep(ctx, m.spec.Verify.Interval.Std()); err != nil {
 			return err
 		}
@@ -392,7 +395,7 @@ func (m *Migration) observe(ctx context.Context, w *world, matters []*matter, ma
 	if len(subjects) == 0 {
 		return nil
 	}
-	m.event(Event{Stage: StageObserve, Message: fmt.Sprintf("observing %d workloads", len(subjects))})
+	m.event(Event{Stage: StageObserve, Message: "observing " + counted(len(subjects), "workload")})
 	observations, err := m.ports.Cluster.Observe(ctx, subjects)
 	if err != nil {
 		return fmt.Errorf("observing the cluster: %w", err)
