@@ -34,12 +34,15 @@ func demoCommand(e *env) *cli.Command {
 		Description: `A manifest repository with 24 workloads is migrated: pull requests are opened and merged, rollouts
 are judged, and what fails is taken back. Only the clocks are shorter than in production. It needs git.
 
+With --start the journey is yours: the world is there, and you run, review and merge in it.
+
 Examples:
   otelshift demo
-  otelshift demo --keep`,
+  otelshift demo --start --dir world`,
 		Flags: []cli.Flag{
 			outputFlag("text", "json"),
 			&cli.BoolFlag{Name: "keep", Usage: "leave the world running, and say how other commands can act in it"},
+			&cli.BoolFlag{Name: "start", Usage: "only start the world, and say how to go the journey yourself"},
 			&cli.StringFlag{Name: "dir", Usage: "keep the world's files in `DIR` (default a temporary folder that is removed)"},
 		},
 		Action: func(c *cli.Context) error {
@@ -87,6 +90,9 @@ func (e *env) demo(c *cli.Context) (err error) {
 		return err
 	}
 	d.tell("  forge     %s\n  registry  %s\n  cluster   %s", d.world.Forge.URL(), d.world.Registry.Host(), d.world.Cluster.URL())
+	if c.Bool("start") {
+		return d.keep(ctx, d.ownJourney())
+	}
 	if err := d.journey(ctx); err != nil {
 		return err
 	}
@@ -94,7 +100,7 @@ func (e *env) demo(c *cli.Context) (err error) {
 		return err
 	}
 	if c.Bool("keep") {
-		return d.keep(ctx)
+		return d.keep(ctx, fmt.Sprintf("  %s status\n", d.command()))
 	}
 	return nil
 }
@@ -266,14 +272,36 @@ func (d *demo) finish(ctx context.Context, output string) error {
 	return d.print(dashboard.FleetText(state, d.style()))
 }
 
+// command is how the program is called from another folder.
+func (d *demo) command() string {
+	if strings.ContainsRune(d.Program, filepath.Separator) {
+		return d.path(d.Program)
+	}
+	return d.Program
+}
+
+// ownJourney is what a person does in a world that has only been started. The
+// forge has no page to click on, so merging is the request that a click makes.
+func (d *demo) ownJourney() string {
+	merge := fmt.Sprintf("curl -X PUT -H 'Authorization: Bearer %s' %s/api/v3/repos/acme/deployments/pulls/1/merge", sandbox.ReviewerToken, d.world.Forge.URL())
+	return fmt.Sprintf(`  %[1]s plan
+  %[1]s run              # builds the canary's image and opens pull request 1
+  %[2]s
+  %[1]s verify --wait    # judges the rollout
+  %[1]s run              # proposes the next ten
+  %[1]s status
+`, d.command(), merge)
+}
+
 // keep leaves the world running until it is interrupted.
-func (d *demo) keep(ctx context.Context) error {
+func (d *demo) keep(ctx context.Context, next string) error {
 	var text strings.Builder
 	text.WriteString("\nThe world goes on until you press Ctrl-C. In another terminal:\n\n")
+	fmt.Fprintf(&text, "  cd %s\n", filepath.ToSlash(filepath.Dir(d.world.ConfigFile())))
 	for _, name := range []string{"GITHUB_TOKEN", "KUBECONFIG"} {
 		fmt.Fprintf(&text, "  export %s=%s\n", name, d.world.Environment()[name])
 	}
-	fmt.Fprintf(&text, "  %s status --config %s\n\n", d.Program, filepath.ToSlash(d.world.ConfigFile()))
+	text.WriteString(next + "\n")
 	fmt.Fprintf(&text, "Pull requests: %s (as a person: token %s)\nRegistry: %s\nCluster: %s\n",
 		d.world.Forge.URL(), sandbox.ReviewerToken, d.world.Registry.Host(), d.world.Cluster.URL())
 	if _, err := io.WriteString(d.Stderr, text.String()); err != nil {

@@ -133,6 +133,59 @@ func generated(t *testing.T, file string, want []byte) {
 	}
 }
 
+// TestActionsArePinned: a tag of somebody else's repository can be moved, a
+// commit cannot. Our own, which users pin themselves, are the exception.
+func TestActionsArePinned(t *testing.T) {
+	pinned := regexp.MustCompile(`^[a-z0-9-]+/[a-z0-9/-]+@[0-9a-f]{40} # v[0-9.]+$`)
+	uses := regexp.MustCompile(`(?m)^\s*(?:- )?uses: (.*)$`)
+	n := 0
+	for _, glob := range []string{"../../.github/workflows/*.yml", "../../.github/actions/*/action.yml", "../../examples/github-actions/*.yml", "workflow.yml"} {
+		files, err := filepath.Glob(glob)
+		if err != nil || len(files) == 0 {
+			t.Fatalf("%s: no files, %v", glob, err)
+		}
+		for _, file := range files {
+			text, err := os.ReadFile(file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, m := range uses.FindAllStringSubmatch(string(text), -1) {
+				n++
+				if !pinned.MatchString(m[1]) && !strings.HasPrefix(m[1], "otelshift/otelshift/.github/") {
+					t.Errorf("%s: %s is not pinned by commit", file, m[1])
+				}
+			}
+		}
+	}
+	if n < 20 {
+		t.Errorf("found %d uses, want all of them", n)
+	}
+}
+
+// TestClaimsAboutOthersHaveSources: docs/compare.md says nothing of another
+// tool without a link in the same paragraph or the one before.
+func TestClaimsAboutOthersHaveSources(t *testing.T) {
+	text, err := os.ReadFile("../../docs/compare.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	sections := strings.Split(string(text), "\n## ")[1:]
+	for _, section := range sections {
+		name, body, _ := strings.Cut(section, "\n")
+		if name == "A script" || strings.HasPrefix(name, "What otelshift") {
+			continue // ours
+		}
+		if n := strings.Count(body, "](https://"); n < 1 {
+			t.Errorf("%q has no source", name)
+		}
+		for _, part := range []string{"*Better*:", "*What it "} {
+			if !strings.Contains(body, part) {
+				t.Errorf("%q does not say %q", name, part)
+			}
+		}
+	}
+}
+
 func TestExampleConfigurationIsValid(t *testing.T) {
 	const file = "../../examples/otelshift.yaml"
 	data, err := os.ReadFile(file)

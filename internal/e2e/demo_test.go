@@ -10,6 +10,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"regexp"
 	"strings"
 	"syscall"
@@ -64,8 +65,8 @@ func TestDemoPrintsOneFleet(t *testing.T) {
 
 var (
 	exported = regexp.MustCompile(`^\s*export ([A-Z_]+)=(\S+)$`)
-	commands = regexp.MustCompile(`^\s*otelshift (status --config \S+)$`)
-	pulls    = regexp.MustCompile(`^Pull requests: (http://127\.0\.0\.1:\d+\S*)$`)
+	folders  = regexp.MustCompile(`^\s*cd (\S+)$`)
+	allSaid  = regexp.MustCompile(`^Cluster: https://`) // the last line
 )
 
 func TestDemoKeepsItsWorldUntilInterrupted(t *testing.T) {
@@ -93,10 +94,10 @@ func TestDemoKeepsItsWorldUntilInterrupted(t *testing.T) {
 		if m := exported.FindStringSubmatch(lines.Text()); m != nil {
 			variables[m[1]] = m[2]
 		}
-		if m := commands.FindStringSubmatch(lines.Text()); m != nil {
-			args = strings.Fields(m[1])
+		if m := folders.FindStringSubmatch(lines.Text()); m != nil {
+			args = []string{"status", "--config", filepath.Join(m[1], "otelshift.yaml")}
 		}
-		if pulls.MatchString(lines.Text()) {
+		if allSaid.MatchString(lines.Text()) {
 			break
 		}
 	}

@@ -167,6 +167,8 @@ func nextAfterPlan(p fleet.Plan) string {
 	switch {
 	case p.Summary.Workloads == 0 && len(p.Files) == 0:
 		return "Nothing here loads an agent. Next: check repository.include, or try another folder."
+	case changes > 0 && p.Repository.URL == "":
+		return `Next: read the edits with "otelshift plan --dir . -o diff"; "otelshift init" writes the configuration that proposing them needs.`
 	case changes > 0:
 		return `Next: read the edits with "otelshift plan -o diff", then let "otelshift run" propose them.`
 	case p.Summary.Blocked > 0:
