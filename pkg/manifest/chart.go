@@ -296,6 +296,12 @@ func (m match) one(w fleet.Workload, number int, pairs [][]at) (fleet.Workload, 
 // enrich gives a container of values what only the template says.
 func enrich(c, rendered fleet.Container, place fleet.Place) fleet.Container {
 	template := fixed(rendered, place)
+	if s := c.Split; s != nil && !c.Image.Set() && s.Name.Text != "" {
+		// The tag is the chart's own, its appVersion: the values can say another.
+		if name, _, _ := splitReference(rendered.Image.Text); name == s.Name.Text || name == s.Registry.Text+"/"+s.Name.Text {
+			c.Image = fleet.Value{Text: rendered.Image.Text, Field: s.Base.Field, Place: s.Base.Place, At: s.Base.At}
+		}
+	}
 	c.Name, c.Startup, c.Liveness, c.MemoryLimit, c.EnvFrom, c.Mounts = rendered.Name, rendered.Startup, rendered.Liveness, rendered.MemoryLimit, rendered.EnvFrom, template.Mounts
 	known := map[string]bool{}
 	for _, e := range c.Env {
@@ -308,7 +314,8 @@ func enrich(c, rendered fleet.Container, place fleet.Place) fleet.Container {
 	}
 	c.Env = slices.Clone(c.Env)
 	for _, e := range template.Env {
-		if !known[e.Name] {
+		// A flag in it is the values' own, or the workload is blocked.
+		if !known[e.Name] && len(valueAgents(e.Name, e.Value.Text)) == 0 {
 			c.Env = append(c.Env, e)
 		}
 	}
@@ -452,8 +459,13 @@ func checksum(p yamledit.Path) bool {
 func unwanted(w fleet.Workload, isWorkload bool, e yamledit.Edit, changes []fleet.Change) string {
 	const none = "no change writes this"
 	if !isWorkload {
-		if e.Path[0].Key == "data" && rewritten(e, changes) {
+		switch {
+		case e.Path[0].Key != "data":
+		case rewritten(e, changes):
 			return ""
+		case e.Op != yamledit.Replace && javaagent.IsSkyWalkingVariable(e.Path[len(e.Path)-1].Key) &&
+			slices.ContainsFunc(changes, func(c fleet.Change) bool { return string(c.Op) == string(e.Op) }):
+			return "" // one that goes, or comes back
 		}
 		return none
 	}
@@ -492,7 +504,7 @@ var label = regexp.MustCompile(`^([A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?)?$`)
 // template wraps round it as it was.
 func rewritten(e yamledit.Edit, changes []fleet.Change) bool {
 	old, now := squeeze(e.Old), squeeze(e.New)
-	return e.Op == yamledit.Replace && slices.ContainsFunc(changes, func(c fleet.Change) bool {
+	return e.Op == yamledit.Replace && composed(old, now, changes) || e.Op == yamledit.Replace && slices.ContainsFunc(changes, func(c fleet.Change) bool {
 		was, text := squeeze(c.Old), squeeze(c.New)
 		if c.Op != fleet.OpReplace || was == "" {
 			return false
@@ -510,6 +522,35 @@ func rewritten(e yamledit.Edit, changes []fleet.Change) bool {
 	})
 }
 
+// composed reports a text that the template joins of several values: without
+// what the changes take away and what they write, old and new are the same.
+func composed(old, now string, changes []fleet.Change) bool {
+	touched := false
+	take := func(text *string, part string) {
+		if before, after, found := strings.Cut(*text, part); found && part != "" {
+			*text, touched = before+" "+after, true
+		}
+	}
+	for _, c := range changes {
+		if c.Op != fleet.OpAdd {
+			take(&old, squeeze(c.Old))
+		}
+		if c.Op != fleet.OpRemove {
+			take(&now, squeeze(written(c)))
+		}
+	}
+	return touched && squeeze(old) == squeeze(now)
+}
+
+// written is the text that a change writes.
+func written(c fleet.Change) string {
+	var n yaml.Node
+	if c.Op == fleet.OpAdd && yaml.Unmarshal([]byte(c.New), &n) == nil && len(n.Content) == 1 {
+		return n.Content[0].Value
+	}
+	return c.New
+}
+
 // intendedImage reports a reference that ends in what a change writes, under
 // the name that it had or that a change writes.
 func intendedImage(e yamledit.Edit, changes []fleet.Change) bool {
@@ -517,14 +558,9 @@ func intendedImage(e yamledit.Edit, changes []fleet.Change) bool {
 	name, _, _ := splitReference(e.New)
 	ends, named := false, name == was
 	for _, c := range changes {
-		text := c.New
-		if c.Op == fleet.OpAdd { // YAML text
-			var n yaml.Node
-			if yaml.Unmarshal([]byte(text), &n) == nil && len(n.Content) == 1 {
-				text = n.Content[0].Value
-			}
-		}
-		if text == "" || c.Op == fleet.OpRemove {
+		text := written(c)
+		if text == "" || c.Op == fleet.OpRemove { // back to the chart's own tag
+			ends = ends || c.Old != "" && strings.HasSuffix(e.Old, c.Old)
 			continue
 		}
 		ends = ends || strings.HasSuffix(e.New, text)

@@ -91,8 +91,12 @@ func (a *applier) inward(byFile map[string][]yamledit.Edit) (map[string][]yamled
 		if err != nil {
 			return nil, err
 		}
+		text := string(res.Bytes)
+		if !strings.HasSuffix(string(f.Bytes()), "\n") { // "|-" stays
+			text = strings.TrimSuffix(text, "\n")
+		}
 		out[file] = append(out[file], yamledit.Edit{
-			Document: document, Path: path, Op: yamledit.Replace, Old: string(f.Bytes()), New: string(res.Bytes),
+			Document: document, Path: path, Op: yamledit.Replace, Old: string(f.Bytes()), New: text,
 		})
 	}
 	return out, nil

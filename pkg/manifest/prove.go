@@ -193,7 +193,7 @@ func (p *prover) workload(t tree, id fleet.ID, changes []fleet.Change, edits []y
 				return
 			}
 		}
-		if !known && !slices.ContainsFunc(allowed, func(want string) bool { return related(field, want) }) {
+		if !known && !appends(e.Path, changes) && !slices.ContainsFunc(allowed, func(want string) bool { return related(field, want) }) {
 			p.refuse(t, &id, fmt.Sprintf("the changes would alter %s too", field))
 			return
 		}
@@ -204,6 +204,25 @@ func (p *prover) workload(t tree, id fleet.ID, changes []fleet.Change, edits []y
 			return
 		}
 	}
+}
+
+// appends reports an entry that an operation of a JSON patch appends, which a
+// change of the patch brings back.
+func appends(path yamledit.Path, changes []fleet.Change) bool {
+	last := path[len(path)-1]
+	return last.Kind == yamledit.StepWhere && slices.ContainsFunc(changes, func(c fleet.Change) bool {
+		var n yaml.Node
+		if c.Op == fleet.OpRemove || !strings.Contains(c.New, last.Value) || yaml.Unmarshal([]byte(c.New), &n) != nil || len(n.Content) != 1 {
+			return false
+		}
+		items := []*yaml.Node{n.Content[0]}
+		if items[0].Kind == yaml.SequenceNode {
+			items = items[0].Content
+		}
+		return slices.ContainsFunc(items, func(item *yaml.Node) bool {
+			return field(item, "op") == "add" && strings.HasSuffix(field(item, "path"), "/-") && field(child(item, "value"), last.Key) == last.Value
+		})
+	})
 }
 
 // related reports that one field lies at or below the other.

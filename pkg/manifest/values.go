@@ -469,11 +469,12 @@ func (r *releaseReader) image(c *fleet.Container, of component) {
 	if split.Digest.Text != "" {
 		text += "@" + split.Digest.Text
 	}
-	if split.Name.Text == "" || split.Tag.Text == "" && split.Digest.Text == "" {
-		return
-	}
 	origin := base.origin
 	split.Base = fleet.Value{Field: valuesField(at), Place: origin.Place, At: &origin}
+	if split.Name.Text == "" || split.Tag.Text == "" && split.Digest.Text == "" {
+		c.Split = split // the chart may say the rest
+		return
+	}
 	where := &origin
 	if split.Tag.Set() {
 		where = split.Tag.At
