@@ -122,7 +122,8 @@ type Agent struct {
 	// Directory in the image that holds the agent.
 	Directory string `json:"directory"`
 	// InitImage is the image that an init container copies the agent from;
-	// empty: source.image.
+	// empty: source.image. It needs cp and, where the container runs a script, sh
+	// in /bin with busybox's usual programs beside it.
 	InitImage string `json:"initImage"`
 	// StartScript is a script that every rebuilt image receives.
 	StartScript *StartFile `json:"startScript,omitempty"`

@@ -127,6 +127,8 @@ type EnvSource struct {
 	Kind string // secretKeyRef | configMapKeyRef | fieldRef | resourceFieldRef
 	Name string // of the Secret or ConfigMap
 	Key  string // or the field's path
+	// Seen: the repository holds the ConfigMap, so what it decides is known.
+	Seen bool
 }
 
 // EnvFrom is an entry of a container's envFrom.
@@ -135,6 +137,7 @@ type EnvFrom struct {
 	Name   string
 	Prefix string
 	Place  Place
+	Seen   bool // the repository holds the ConfigMap
 }
 
 // Volume of a pod template.

@@ -239,9 +239,13 @@ func (t *translation) checkForm() {
 	t.checkFile()
 }
 
-// checkFile: -Dskywalking_config moves the options into a file of the image.
+// checkFile: -Dskywalking_config moves the options into a file of the image,
+// and a script may edit the one beside the jar.
 func (t *translation) checkFile() {
 	file := t.e.config.File
+	if file == "" {
+		file = t.in.Unread
+	}
 	if file == "" || t.in.AgentConfig != "" {
 		return
 	}

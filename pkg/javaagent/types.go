@@ -25,6 +25,9 @@ type Input struct {
 	// AgentConfig is the image's agent.config, or the file that
 	// -Dskywalking_config names; empty: not read, the stock file is assumed.
 	AgentConfig string
+	// Unread names what else decides options of the agent and was not read (a
+	// script that edits agent.config); empty: nothing.
+	Unread string
 	// AgentVersion of SkyWalking, from the tag of its image; empty: unknown.
 	AgentVersion string
 	// Toolkit are the names of apm-toolkit-*.jar files seen in the image.

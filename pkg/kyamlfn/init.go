@@ -31,11 +31,21 @@ func initAgents(w *fleet.Workload) {
 }
 
 func initAgent(w *fleet.Workload, c *fleet.Container) (fleet.InitAgent, bool) {
-	out := fleet.InitAgent{Container: c.Name, Image: c.Image, Copy: copyOf(c)}
+	copies := copiesOf(c)
+	out := fleet.InitAgent{Container: c.Name, Image: c.Image, Copy: likeliest(copies)}
 	// A jar that a flag loads from a volume which this container mounts.
 	for _, m := range c.Mounts {
 		apps, kind := loadsFrom(w, m.Volume)
-		if kind == "" || !fills(w, c, m, out.Copy) {
+		if kind == "" {
+			continue
+		}
+		into := slices.DeleteFunc(slices.Clone(copies), func(command fleet.AgentCopy) bool {
+			best, ok := mountOf(c.Mounts, expand(c, command.To))
+			return !ok || best != m
+		})
+		if len(into) > 0 {
+			out.Copy = likeliest(into)
+		} else if len(copies) > 0 || !unseenCopy(w, c, m) {
 			continue
 		}
 		out.Agent, out.Proof, out.Volume, out.InitMount, out.AppMounts = kind, "jar", m.Volume, m, apps
@@ -105,21 +115,37 @@ func strongest(a, b javaagent.Kind) javaagent.Kind {
 	return b
 }
 
-// fills reports that the init container may be the one that writes the agent:
-// its copy goes into this mount, or it shows no copy at all and no other init
-// container could be the one.
-func fills(w *fleet.Workload, c *fleet.Container, m fleet.Mount, command *fleet.AgentCopy) bool {
-	if command == nil {
-		if agentImage(c.Image.Text) {
-			return true
-		}
-		return len(c.Command)+len(c.Args) == 0 && !slices.ContainsFunc(w.Containers, func(other fleet.Container) bool {
-			return other.Init && other.Name != c.Name &&
-				slices.ContainsFunc(other.Mounts, func(o fleet.Mount) bool { return o.Volume == m.Volume })
-		})
+// unseenCopy reports that an init container which shows no copy may be the one
+// that writes the agent: by its image, or because no other one could be.
+func unseenCopy(w *fleet.Workload, c *fleet.Container, m fleet.Mount) bool {
+	if agentImage(c.Image.Text) {
+		return true
 	}
-	best, ok := mountOf(c.Mounts, command.To)
-	return ok && best == m
+	return len(c.Command)+len(c.Args) == 0 && !slices.ContainsFunc(w.Containers, func(other fleet.Container) bool {
+		return other.Init && other.Name != c.Name &&
+			slices.ContainsFunc(other.Mounts, func(o fleet.Mount) bool { return o.Volume == m.Volume })
+	})
+}
+
+// likeliest is the copy whose source is an agent's by its path, that of a whole
+// directory before that of a jar, else the first.
+func likeliest(copies []fleet.AgentCopy) *fleet.AgentCopy {
+	if len(copies) == 0 {
+		return nil
+	}
+	rank := func(c fleet.AgentCopy) int {
+		switch jar := strings.HasSuffix(c.From, ".jar"); {
+		case skyWalkingPath(c.From) && !jar:
+			return 0
+		case skyWalkingPath(c.From):
+			return 1
+		case !jar:
+			return 2
+		}
+		return 3
+	}
+	best := slices.MinFunc(copies, func(a, b fleet.AgentCopy) int { return rank(a) - rank(b) })
+	return &best
 }
 
 // filledMount is the mount that the copy goes to, or the only one that another
@@ -131,7 +157,7 @@ func filledMount(w *fleet.Workload, c *fleet.Container, command *fleet.AgentCopy
 		})
 	}
 	if command != nil {
-		if m, ok := mountOf(c.Mounts, command.To); ok {
+		if m, ok := mountOf(c.Mounts, expand(c, command.To)); ok {
 			return m, used(m)
 		}
 	}
@@ -232,22 +258,22 @@ func skyWalkingPath(p string) bool {
 	return strings.Contains(p, "skywalking") || strings.Contains(p, "sw-agent") || strings.Contains(p, "sw/agent")
 }
 
-// copyOf reads the copy command of an init container: exec form over command
-// and args, or the cp inside a "sh -c" script.
-func copyOf(c *fleet.Container) *fleet.AgentCopy {
+// copiesOf reads the copy commands of an init container: exec form over command
+// and args, or each cp inside a "sh -c" script.
+func copiesOf(c *fleet.Container) []fleet.AgentCopy {
 	words := slices.Concat(c.Command, c.Args)
 	if len(words) == 0 {
 		return nil
 	}
 	if copies(words[0].Text) {
 		if from, to, ok := operands(words, func(v fleet.Value) string { return v.Text }); ok {
-			return &fleet.AgentCopy{From: from.Text, To: to.Text, FromValue: from, ToValue: to, Args: words}
+			return []fleet.AgentCopy{{From: from.Text, To: to.Text, FromValue: from, ToValue: to, Args: words}}
 		}
 		return nil
 	}
 	for i, dialect := range WordDialects(c.Command, c.Args) {
 		if dialect == javaagent.DialectShell {
-			return scriptCopy(c, words[i])
+			return scriptCopies(c, words[i])
 		}
 	}
 	return nil
@@ -273,14 +299,14 @@ func operands[T any](words []T, text func(T) string) (from, to T, ok bool) {
 	return rest[0], rest[1], true
 }
 
-// scriptCopy finds the copy in a script whose target lies in one of the
-// container's mounts. Of several the one of a whole directory counts.
-func scriptCopy(c *fleet.Container, script fleet.Value) *fleet.AgentCopy {
+// scriptCopies finds the copies in a script whose target lies in one of the
+// container's mounts.
+func scriptCopies(c *fleet.Container, script fleet.Value) []fleet.AgentCopy {
 	list, ok := Commands(script.Text)
 	if !ok {
 		return nil
 	}
-	var found *fleet.AgentCopy
+	var out []fleet.AgentCopy
 	for _, command := range list {
 		at := slices.IndexFunc(command.Words, copies)
 		if at < 0 || slices.ContainsFunc(command.Words[:at], func(word string) bool { return !leads(word) }) {
@@ -296,14 +322,11 @@ func scriptCopy(c *fleet.Container, script fleet.Value) *fleet.AgentCopy {
 		if !ok {
 			continue
 		}
-		if _, ok := mountOf(c.Mounts, expand(c, to)); !ok {
-			continue
-		}
-		if found == nil || strings.HasSuffix(found.From, ".jar") && !strings.HasSuffix(from, ".jar") {
-			found = &fleet.AgentCopy{From: from, To: to, Script: script, Start: command.Offsets[at], End: end}
+		if _, ok := mountOf(c.Mounts, expand(c, to)); ok {
+			out = append(out, fleet.AgentCopy{From: from, To: to, Script: script, Start: command.Offsets[at], End: end})
 		}
 	}
-	return found
+	return out
 }
 
 // leads reports a word that may stand before a command.

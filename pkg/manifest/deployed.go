@@ -213,6 +213,7 @@ func (d *deployment) root(r *root) {
 		other := probed[identify(node)]
 		switch field(node, "kind") {
 		case "ConfigMap":
+			inner.declared = append(inner.declared, declaration{field(child(node, "metadata"), "namespace"), field(child(node, "metadata"), "name")})
 			if other != nil {
 				d.configMap(inner, node, other)
 			}
@@ -226,6 +227,7 @@ func (d *deployment) root(r *root) {
 		}
 	}
 	inner.secrets = append(inner.secrets, d.index.secrets...)
+	inner.declared = append(inner.declared, d.index.declared...)
 	for _, o := range r.plain {
 		node := o.YNode()
 		w, ok := kyamlfn.Read(node, node, "", nil)
@@ -353,12 +355,13 @@ func (d *deployment) link() {
 			d.sourceUsers[l.source] = append(d.sourceUsers[l.source], id)
 		}
 	}
+	consumed := d.index.consumersAt()
 	for _, l := range d.links {
 		ids := d.sourceUsers[l.source]
 		if l.place >= 0 {
 			ids = d.users[l.place]
 		}
-		ids = slices.Clone(ids)
+		ids = append(slices.Clone(ids), consumed[objectAt{l.origin.File, l.origin.Document, l.origin.Item}]...)
 		slices.SortFunc(ids, fleet.ID.Compare)
 		l.origin.Users = slices.Compact(ids)
 	}

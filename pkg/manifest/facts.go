@@ -22,6 +22,8 @@ type facts struct {
 	workloads    []fleet.Workload
 	configMaps   []configMap
 	secrets      []secret
+	declared     []declaration // all ConfigMaps
+	consumers    []consumer
 	namespaces   map[string]map[string]string // name -> labels
 	rollouts     []rollout
 	applications []application
@@ -187,6 +189,7 @@ func (f *facts) object(file *yamledit.File, d yamledit.Document, object *yaml.No
 	metadata := child(object, "metadata")
 	switch {
 	case kind == "ConfigMap" && version == "v1":
+		f.declared = append(f.declared, declaration{field(metadata, "namespace"), field(metadata, "name")})
 		if c, ok := readConfigMap(file, object, d.Index, item); ok {
 			c.blocked = encrypted
 			f.configMaps = append(f.configMaps, c)
@@ -216,6 +219,7 @@ func (f *facts) object(file *yamledit.File, d yamledit.Document, object *yaml.No
 	w, ok := kyamlfn.Read(object, d.Node, f.file, file.Position)
 	if !ok {
 		f.carrier(file, object, kind)
+		f.consumes(file, object, kind)
 		return
 	}
 	w.Document, w.Item = d.Index, item

@@ -18,6 +18,8 @@ type index struct {
 	workloads    []fleet.Workload
 	configMaps   []configMap
 	secrets      []secret
+	declared     []declaration // all ConfigMaps
+	consumers    []consumer
 	namespaces   map[string]map[string]string
 	annotations  map[string]map[string]string // of namespaces
 	resources    []Resource
@@ -48,6 +50,8 @@ func (x *index) add(f facts) {
 	x.workloads = append(x.workloads, f.workloads...)
 	x.configMaps = append(x.configMaps, f.configMaps...)
 	x.secrets = append(x.secrets, f.secrets...)
+	x.declared = append(x.declared, f.declared...)
+	x.consumers = append(x.consumers, f.consumers...)
 	x.rollouts = append(x.rollouts, f.rollouts...)
 	x.applications = append(x.applications, f.applications...)
 	x.files = append(x.files, f.reasons...)
@@ -224,6 +228,7 @@ func (x *index) users() map[int][]fleet.ID {
 			}
 		}
 	}
+	x.consumed(out)
 	for _, ids := range out {
 		slices.SortFunc(ids, fleet.ID.Compare)
 	}

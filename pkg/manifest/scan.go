@@ -72,6 +72,9 @@ func Scan(ctx context.Context, files fs.FS, o Options) (Result, error) {
 	if err := s.readUsers(ctx); err != nil {
 		return Result{}, err
 	}
+	if err := s.readSources(ctx); err != nil {
+		return Result{}, err
+	}
 	result, err := s.index.result(ctx, files)
 	if err != nil {
 		return Result{}, err

@@ -22,6 +22,7 @@ func (x *index) variables(w *fleet.Workload, users map[int][]fleet.ID) {
 			}
 			switch e.From.Kind {
 			case "configMapKeyRef":
+				e.From.Seen = x.holds(w.ID.Namespace, e.From.Name)
 				x.fromConfigMap(w, e.From.Name, func(m configMap) {
 					x.entry(w, users, c, m, e.From.Key, e.Name, e.Field+".valueFrom")
 				})
@@ -32,6 +33,7 @@ func (x *index) variables(w *fleet.Workload, users map[int][]fleet.ID) {
 		for n, from := range c.EnvFrom {
 			at := c.Field + ".envFrom[" + strconv.Itoa(n) + "]"
 			if from.Kind == "configMapRef" {
+				c.EnvFrom[n].Seen = x.holds(w.ID.Namespace, from.Name)
 				x.fromConfigMap(w, from.Name, func(m configMap) {
 					for _, key := range fleet.SortedKeys(m.data) {
 						if name := from.Prefix + key; !overridden(c, name) {

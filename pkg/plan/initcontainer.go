@@ -4,11 +4,9 @@ import (
 	"fmt"
 	"path"
 	"slices"
-	"strings"
 
 	"github.com/otelshift/otelshift/pkg/config"
 	"github.com/otelshift/otelshift/pkg/fleet"
-	"github.com/otelshift/otelshift/pkg/javaagent"
 )
 
 // InitImage is the image that init containers copy the agent from: agent.initImage,
@@ -96,67 +94,4 @@ func (m *maker) initContainer(d *draft, a fleet.InitAgent) {
 // commanded reports an init container with words of its own.
 func (d *draft) commanded(a fleet.InitAgent) bool {
 	return slices.ContainsFunc(d.w.Containers, func(c fleet.Container) bool { return c.Init && c.Name == a.Container && len(c.Command)+len(c.Args) > 0 })
-}
-
-// copyAgent rewrites the copy command; false: it is blocked.
-func (d *draft) copyAgent(a fleet.InitAgent, jar string) bool {
-	to := path.Join(a.InitMount.Path, jarName)
-	if a.Copy == nil { // its image copies by itself
-		for _, c := range d.w.Containers {
-			if c.Name == a.Container && c.Init {
-				d.setCommand(c, []string{"cp", jar, to})
-			}
-		}
-		return true
-	}
-	refuse := func(why string) bool {
-		d.block(fleet.CodeUnsupportedForm, a.Image.Place, fmt.Sprintf("the copy command of init container %s is not understood: %s", a.Container, why))
-		return false
-	}
-	if !a.Copy.Script.Set() {
-		if len(a.Copy.Args) == 0 || !a.Copy.FromValue.Set() || !a.Copy.ToValue.Set() {
-			return refuse("it has no plain source and target")
-		}
-		for _, arg := range a.Copy.Args[1:] {
-			if targetFlag(arg.Text) {
-				return refuse(arg.Text + " turns source and target round")
-			}
-		}
-		if path.Base(a.Copy.Args[0].Text) == "mv" {
-			d.change(fleet.OpReplace, a.Copy.Args[0], strings.TrimSuffix(a.Copy.Args[0].Text, "mv")+"cp")
-		}
-		d.change(fleet.OpReplace, a.Copy.FromValue, jar)
-		d.change(fleet.OpReplace, a.Copy.ToValue, to)
-		return true
-	}
-	script := a.Copy.Script.Text
-	if a.Copy.Start < 0 || a.Copy.End > len(script) || a.Copy.Start >= a.Copy.End {
-		return refuse("its place in the script is not known")
-	}
-	command := strings.Fields(script[a.Copy.Start:a.Copy.End])
-	if slices.ContainsFunc(command[1:], targetFlag) {
-		return refuse("its options turn source and target round")
-	}
-	from := oldDirectory(a.Copy.From)
-	if from == "." || from == "/" {
-		return refuse("it copies " + a.Copy.From)
-	}
-	text, why, plugins := agentScript{from: from, mount: path.Clean(a.InitMount.Path), jar: jar, to: to}.rewrite(script, a.Copy.Start, a.Copy.End)
-	if why != "" {
-		return refuse(why)
-	}
-	for _, use := range javaagent.PluginUses(javaagent.Config{}, plugins) {
-		if !use.HasCounterpart() {
-			d.warn(fleet.CodePlugin, a.Copy.Script.Place, fmt.Sprintf("the optional plugin %s that init container %s copies has no counterpart in the OpenTelemetry agent", use.Name, a.Container))
-		}
-	}
-	d.change(fleet.OpReplace, a.Copy.Script, text)
-	return true
-}
-
-// targetFlag reports an option of cp that names the target: -t, or a cluster
-// of short options that ends in it.
-func targetFlag(word string) bool {
-	return strings.HasPrefix(word, "--target-directory") ||
-		strings.HasPrefix(word, "-") && !strings.HasPrefix(word, "--") && strings.Contains(word, "t")
 }

@@ -77,8 +77,16 @@ func (m *maker) migrate(d *draft, s situation) {
 			}
 		}
 	}
+	for _, agent := range s.agents {
+		m.unseenUsers(d, s, agent)
+	}
 	for _, agent := range inKind {
 		m.initContainer(d, agent)
+	}
+	for _, agent := range gone {
+		if !d.blocked() {
+			d.mayRemove(agent, m.spec.Options.Cleanup)
+		}
 	}
 	for _, c := range chosen {
 		if d.blocked() {
@@ -95,6 +103,11 @@ func (m *maker) migrate(d *draft, s situation) {
 	if !d.blocked() && m.spec.Options.Cleanup {
 		for _, agent := range gone {
 			d.removeAgent(agent)
+		}
+	}
+	for _, agent := range s.agents {
+		if m.spec.Options.Cleanup || slices.ContainsFunc(inKind, func(a fleet.InitAgent) bool { return a.Container == agent.Container }) {
+			d.leavesAgent(agent)
 		}
 	}
 	d.plan.Delivery = fleet.DeliveryImage
@@ -150,6 +163,7 @@ func (m *maker) container(d *draft, c fleet.Container, s situation, jar string, 
 	in := javaagent.Input{Workload: m.subject(d.w, c, flag), Target: m.targetOf(d.w, jar), Env: variables(c), Commands: texts(words(c))}
 	if agent := servingAgent(s, c.Name); agent != nil {
 		in.AgentVersion = imageVersion(agent.Image.Text)
+		in.Unread, in.CACertificate = d.settings[agent.Container], d.trusted[agent.Container]
 	}
 	m.fromImage(d, c, &in, flagJar(s, c.Name), served)
 	rebuild := fleet.Rebuild{From: c.Image.Text, Env: map[string]string{}}

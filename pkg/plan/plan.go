@@ -186,6 +186,9 @@ type draft struct {
 	removed     map[string]bool
 	sampled     []javaagent.Sampled
 	deferred    bool // it stays planned, and out of this run's batches
+	// What the script of an init container says about the agent it brings.
+	settings map[string]string // agent.config is edited, by init container
+	trusted  map[string]bool   // it has a CA certificate
 }
 
 // place identifies a value in the repository.
@@ -198,6 +201,7 @@ type place struct {
 func newDraft(w fleet.Workload) *draft {
 	return &draft{
 		w: w, places: map[place][]fleet.ID{}, container: map[string]*fleet.PlannedContainer{}, removed: map[string]bool{},
+		settings: map[string]string{}, trusted: map[string]bool{},
 		plan: fleet.Planned{ID: w.ID, File: w.Place.File, Line: w.Place.Line, Warnings: slices.Clone(w.Warnings)},
 	}
 }
