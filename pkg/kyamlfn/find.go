@@ -109,6 +109,12 @@ func Read(object, root *yaml.Node, file string, position Position) (fleet.Worklo
 	metadata, _, _ := r.podTemplate(c)
 	r.loads(&w, metadata)
 	r.block(&w)
+	if w.ID.Name == "" && w.Blocked == nil {
+		w.Blocked = &fleet.Reason{
+			Code: fleet.CodeUnsupportedForm, Place: w.Place,
+			Message: w.ID.Kind + " has no metadata.name, so Kubernetes refuses it or makes the name up",
+		}
+	}
 	return w, true
 }
 

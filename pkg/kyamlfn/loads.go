@@ -1,6 +1,7 @@
 package kyamlfn
 
 import (
+	"fmt"
 	"path"
 	"regexp"
 	"slices"
@@ -18,7 +19,7 @@ const SWCKLabel = "swck-java-agent-injected"
 func (r *reader) loads(w *fleet.Workload, podMetadata cursor) {
 	for i := range w.Containers {
 		c := &w.Containers[i]
-		w.Loads = append(w.Loads, r.envLoads(c)...)
+		w.Loads = append(w.Loads, r.envLoads(w, c)...)
 		w.Loads = append(w.Loads, r.wordLoads(c)...)
 		for _, e := range c.Env {
 			if javaagent.IsSkyWalkingVariable(e.Name) {
@@ -39,14 +40,27 @@ func (r *reader) loads(w *fleet.Workload, podMetadata cursor) {
 	agentVolumes(w)
 }
 
-func (r *reader) envLoads(c *fleet.Container) []fleet.Load {
+func (r *reader) envLoads(w *fleet.Workload, c *fleet.Container) []fleet.Load {
 	var out []fleet.Load
-	for _, e := range c.Env {
+	for i, e := range c.Env {
 		if !e.Value.Set() {
 			continue
 		}
 		dialect := javaagent.DialectOf(e.Name)
 		for _, flag := range javaagent.Agents(e.Value.Text, dialect) {
+			if Masked(c, i) {
+				w.Warnings = append(w.Warnings, fleet.Warning{
+					Code: fleet.CodeDuplicateKey, Place: e.Place,
+					Message: fmt.Sprintf("%s stands twice in container %s; the last entry counts, and this one has no effect", e.Name, c.Name),
+				})
+				break
+			}
+			if flag.Kind != javaagent.Other && uncertain(c, i) {
+				r.taints = append(r.taints, taint{field: e.Value.Field, reason: fleet.Reason{
+					Code: fleet.CodeDuplicateKey, Place: e.Place,
+					Message: fmt.Sprintf("%s stands twice in container %s, and whether the last entry, a reference, has a value is not known", e.Name, c.Name),
+				}})
+			}
 			r.judgeFlag(c, e.Value, flag, dialect)
 			if flag.Kind == javaagent.Other {
 				continue
@@ -55,6 +69,41 @@ func (r *reader) envLoads(c *fleet.Container) []fleet.Load {
 		}
 	}
 	return out
+}
+
+// Masked reports an entry of the container's env that a later one of the same
+// name hides. Kubernetes takes the last one, but what an entry refers to by
+// $(NAME) is what stands before it.
+func Masked(c *fleet.Container, i int) bool {
+	last, reads := later(c, i)
+	return last > i && !reads && (c.Env[last].From == nil || strings.HasSuffix(c.Env[last].From.Kind, "ieldRef"))
+}
+
+// uncertain reports an entry that a later one hides unless that one refers to
+// something that is not there and may be missing.
+func uncertain(c *fleet.Container, i int) bool {
+	last, _ := later(c, i)
+	return last > i && !Masked(c, i) && c.Env[last].From != nil
+}
+
+// later is the last entry of the name, and whether one in between reads this
+// one.
+func later(c *fleet.Container, i int) (last int, reads bool) {
+	last = i
+	for j := i + 1; j < len(c.Env); j++ {
+		if c.Env[j].Name == c.Env[i].Name {
+			last = j
+		}
+	}
+	for _, e := range c.Env[i+1 : last+1] {
+		if strings.Contains(e.Value.Text, "$("+c.Env[i].Name+")") {
+			return last, true
+		}
+		if e.Name == c.Env[i].Name {
+			break // from here on it is that one which is read
+		}
+	}
+	return last, false
 }
 
 func load(container string, via fleet.Via, name string, v fleet.Value, flag javaagent.Flag) fleet.Load {

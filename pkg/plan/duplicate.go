@@ -43,16 +43,18 @@ func merge(drafts []*draft) []*draft {
 
 // absorb takes another declaration of the same workload in.
 func (d *draft) absorb(o *draft) {
+	// The place of a message is that of one declaration, its text names the
+	// other.
 	files := fmt.Sprintf("it is declared in %s too", o.w.Place)
 	switch {
 	case d.blocked():
 		return
 	case o.blocked():
-		d.block(o.plan.Reason.Code, o.plan.Reason.Place, files+": "+o.plan.Reason.Message)
+		d.block(o.plan.Reason.Code, o.plan.Reason.Place, fmt.Sprintf("it is declared in %s too: %s", d.w.Place, o.plan.Reason.Message))
 		return
 	case !o.plan.Action.Changes():
 		if d.plan.Action.Changes() {
-			d.warn(fleet.CodeShared, o.w.Place, files+", where nothing changes")
+			d.warn(fleet.CodeShared, d.w.Place, files+", where nothing changes")
 		}
 		return
 	case !d.plan.Action.Changes():
@@ -63,12 +65,12 @@ func (d *draft) absorb(o *draft) {
 		common := commonEffects(d.plan.Effects, o.plan.Effects)
 		switch {
 		case len(common) == 0:
-			d.block(fleet.CodeShared, o.w.Place, files+", and nothing that would change is the same there: which of the two is deployed is not known")
+			d.block(fleet.CodeShared, d.w.Place, files+", and nothing that would change is the same there: which of the two is deployed is not known")
 			return
 		case len(common) < max(len(d.plan.Effects), len(o.plan.Effects)):
-			d.warn(fleet.CodeShared, o.w.Place, files+" with other values; both change, and verification compares what they have in common")
+			d.warn(fleet.CodeShared, d.w.Place, files+" with other values; both change, and verification compares what they have in common")
 		default:
-			d.warn(fleet.CodeShared, o.w.Place, files+", and changes there too")
+			d.warn(fleet.CodeShared, d.w.Place, files+", and changes there too")
 		}
 		d.plan.Effects = common
 	}

@@ -8,6 +8,7 @@ import (
 
 	"github.com/otelshift/otelshift/pkg/fleet"
 	"github.com/otelshift/otelshift/pkg/javaagent"
+	"github.com/otelshift/otelshift/pkg/kyamlfn"
 )
 
 // migrate brings every chosen container of the workload from SkyWalking to the
@@ -399,8 +400,8 @@ func (d *draft) remaining(c fleet.Container) []text {
 		script = strings.HasPrefix(v.Text, "-") && strings.HasSuffix(v.Text, "c")
 		keep(v, dialect)
 	}
-	for _, e := range c.Env {
-		if e.Value.Set() && !d.gone(e.Entry()) {
+	for i, e := range c.Env {
+		if e.Value.Set() && !d.gone(e.Entry()) && !kyamlfn.Masked(&c, i) {
 			keep(e.Value, javaagent.DialectOf(e.Name))
 		}
 	}

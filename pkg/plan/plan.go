@@ -76,6 +76,7 @@ func Make(in Input) fleet.Plan {
 		}
 	}
 	slices.SortStableFunc(drafts, func(a, b *draft) int { return a.plan.ID.Compare(b.plan.ID) })
+	declared := len(drafts)
 	drafts = merge(drafts)
 	units := m.units(drafts)
 	warnNames(drafts)
@@ -86,7 +87,8 @@ func Make(in Input) fleet.Plan {
 	warnings, notes := m.fleetNotes(drafts)
 	p.Warnings, p.Notes, p.Collector = slices.Concat(p.Warnings, warnings, m.unverified(drafts)), notes, collector(drafts)
 	p.Summary = summarize(p)
-	p.Summary.Workloads = len(in.Scan.Workloads) + in.Scan.Others
+	// What is declared twice is one workload.
+	p.Summary.Workloads = len(in.Scan.Workloads) + in.Scan.Others - (declared - len(drafts))
 	return p
 }
 
