@@ -406,9 +406,12 @@ func shortRevision(r string) string { return r[:min(len(r), 12)] }
 
 // VerdictComment is the comment that says how a batch's rollouts do.
 func VerdictComment(r fleet.Record) string {
-	var text strings.Builder
+	var text, says strings.Builder
 	text.WriteString("| workload | verdict | since | what was seen |\n|---|---|---|---|\n")
 	for _, w := range r.Workloads {
+		if w.Verdict != nil {
+			fmt.Fprintln(&says, w.ID, w.Verdict.State, w.Verdict.Reason)
+		}
 		if w.Verdict == nil {
 			fmt.Fprintf(&text, "| %s | waiting | | |\n", code(w.ID))
 			continue
@@ -426,7 +429,7 @@ func VerdictComment(r fleet.Record) string {
 			details = append(details, "\n"+evidenceDetails(fleet.RecordWorkload{ID: w.ID}, *w.Verdict, "full"))
 		}
 	}
-	return text.String() + fit(details, maxBody-len([]rune(text.String()))-sentences, func(left int) string {
+	return text.String() + fit(details, maxBody-len([]rune(text.String()))-2*sentences, func(left int) string {
 		return fmt.Sprintf("\nThe evidence of %s does not fit here.\n", count(left, "more workload"))
-	})
+	}) + "\n" + fleet.Says(says.String()) + "\n"
 }

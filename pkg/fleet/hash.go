@@ -28,6 +28,27 @@ func (e Effect) Record() RecordEffect {
 	return r
 }
 
+// says begins and ends a hidden line of a comment.
+const (
+	saysStart = "<!-- otelshift:says "
+	saysEnd   = " -->"
+)
+
+// Says is a hidden line for a comment's text: what it says, apart from times and
+// other things that differ at every look. A comment is rewritten only when it
+// says something else.
+func Says(what string) string { return saysStart + HashValue(what) + saysEnd }
+
+// SaysLine is the hidden line in a comment; empty where there is none.
+func SaysLine(comment string) string {
+	_, after, found := strings.Cut(comment, saysStart)
+	hash, _, closed := strings.Cut(after, saysEnd)
+	if !found || !closed {
+		return ""
+	}
+	return saysStart + hash + saysEnd
+}
+
 // OptionHash is a JVM option as records hold it: its name, up to the first "="
 // or ":", then "=" and HashValue of all of it.
 func OptionHash(option string) string {

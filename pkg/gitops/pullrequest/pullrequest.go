@@ -268,8 +268,8 @@ func marker(topic string) string {
 }
 
 // Comment writes the comment of the topic, with the topic as its heading, or
-// rewrites it: one per topic. An
-// unchanged text is not written. Only comments of our own are rewritten.
+// rewrites it: one per topic. An unchanged text, or one that says the same
+// (fleet.Says), is not written. Only comments of our own are rewritten.
 func (c *Client) Comment(ctx context.Context, number int, topic, body string) error {
 	doing := fmt.Sprintf("commenting on #%d", number)
 	body = marker(topic) + "\n### " + topic + "\n\n" + body
@@ -289,6 +289,9 @@ func (c *Client) Comment(ctx context.Context, number int, topic, body string) er
 		for _, old := range list {
 			if !strings.EqualFold(old.GetUser().GetLogin(), login) || !strings.HasPrefix(old.GetBody(), marker(topic)) {
 				continue
+			}
+			if says := fleet.SaysLine(body); says != "" && fleet.SaysLine(old.GetBody()) == says {
+				return nil
 			}
 			if strings.TrimSpace(strings.ReplaceAll(old.GetBody(), "\r\n", "\n")) == strings.TrimSpace(body) {
 				return nil

@@ -476,8 +476,21 @@ func TestEditLabelComment(t *testing.T) {
 	if err := g.Comment(t.Context(), p.Number, "Other", "x"); err != nil {
 		t.Fatal(err)
 	}
+	says := func(at, what string) {
+		t.Helper()
+		if err := g.Comment(t.Context(), p.Number, "Rollout", at+"\n"+fleet.Says(what)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	says("at nine", "soaking")
+	f.ResetRequests()
+	says("at ten", "soaking")
+	if n := f.Requests()["issues/update-comment"]; n != 0 {
+		t.Errorf("a comment that says the same at another time was written %d times", n)
+	}
+	says("at eleven", "verified")
 	got, _ := f.Pull(p.Number)
-	want := []string{"<!-- otelshift:comment verdict -->\nimitated", "<!-- otelshift:comment verdict -->\n### Verdict\n\nsecond", "<!-- otelshift:comment other -->\n### Other\n\nx"}
+	want := []string{"<!-- otelshift:comment verdict -->\nimitated", "<!-- otelshift:comment verdict -->\n### Verdict\n\nsecond", "<!-- otelshift:comment other -->\n### Other\n\nx", "<!-- otelshift:comment rollout -->\n### Rollout\n\nat eleven\n" + fleet.Says("verified")}
 	if diff := cmp.Diff(want, got.Comments); diff != "" {
 		t.Errorf("comments (-want +got):\n%s", diff)
 	}
