@@ -5,6 +5,7 @@ package dashboard
 import (
 	"bufio"
 	"bytes"
+	"context"
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
@@ -44,7 +45,7 @@ func newBrowser(t *testing.T) *browser {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = os.RemoveAll(home) })
-	cmd := exec.CommandContext(t.Context(), driver, "--port=0")
+	cmd := exec.CommandContext(context.WithoutCancel(t.Context()), driver, "--port=0") // it closes the browser in the cleanup
 	cmd.Env = append(os.Environ(), "HOME="+home)
 	out, err := cmd.StdoutPipe()
 	if err != nil {
