@@ -4,6 +4,8 @@ package e2e
 
 import (
 	"encoding/json"
+	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -109,9 +111,7 @@ func TestOnAControlPlaneArgoCDIsReadWithCare(t *testing.T) {
 			if test.crash {
 				g = g.with(controlplane.Fate{Kind: controlplane.LateCrash, Delay: time.Second})
 			}
-			// As Argo CD marks what it applies.
-			l.mustApplyAs("argocd-controller", strings.Replace(l.manifest(g), "metadata: {name: cart,",
-				`metadata: {name: cart, annotations: {argocd.argoproj.io/tracking-id: "`+l.namespace+`:apps/Deployment:`+l.namespace+`/cart"},`, 1))
+			l.mustApplyAs("argocd-controller", l.tracked(g))
 			l.application(test.status(l))
 			if v := l.until(time.Minute, test.state, test.reason); v.Row != test.row {
 				t.Errorf("verdict = %+v, want row %d", v, test.row)
@@ -121,6 +121,68 @@ func TestOnAControlPlaneArgoCDIsReadWithCare(t *testing.T) {
 			}
 		})
 	}
+}
+
+// Whoever changes the live object behind a synced Application is not judged as
+// our change, however its pods do.
+func TestOnAControlPlaneDriftIsNamed(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct {
+		name   string
+		before func(l *live)
+		after  func(l *live)
+		field  string // where the live object is not as merged
+	}{
+		{
+			name: "a webhook puts the image back", field: imageAt,
+			before: func(l *live) {
+				mutate(l.t, l.plane, l.namespace, "apps", "deployments", fmt.Sprintf(`[{"op": "replace", "path": "/spec/template/spec/containers/0/image", "value": %q}]`, oldGeneration.image))
+			},
+		},
+		{
+			name: "a person edits the live object in the soak", field: optionsAt,
+			after: func(l *live) {
+				l.until(time.Minute, fleet.VerdictSoaking, "")
+				l.mustApplyAs("kubectl-edit", strings.Replace(l.tracked(newGeneration), newGeneration.options, "-Xmx2g", 1))
+			},
+		},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			l := newLive(t, controlPlane(t), "Deployment", nil)
+			l.start(oldGeneration)
+			g := newGeneration
+			if test.before != nil {
+				test.before(l)
+				g = g.with(controlplane.Fate{Kind: controlplane.Crash, ExitCode: 3})
+			}
+			l.mustApplyAs("argocd-controller", l.tracked(g))
+			l.application(nil)
+			if test.after != nil {
+				test.after(l)
+			} else {
+				l.wait("its pods crash", func(o rollout.Observation) bool {
+					return slices.ContainsFunc(o.Pods, func(p rollout.Pod) bool {
+						return p.New && len(p.Containers) > 0 && p.Containers[0].Restarts >= 2
+					})
+				})
+			}
+			v := l.until(time.Minute, fleet.VerdictNeedsHuman, rollout.ReasonDrift)
+			if v.Row != 5 || !strings.Contains(v.Message, "differs at "+test.field+":") {
+				t.Errorf("verdict = %+v, want row 5 that names %s only", v, test.field)
+			}
+			if s := l.seen.Sync; s == nil || s.Status != "Synced" || !slices.Equal(s.Revisions, []string{"m"}) {
+				t.Errorf("Application = %+v, want it Synced at the merge", l.seen.Sync)
+			}
+			l.neverFailed()
+		})
+	}
+}
+
+// tracked is a generation's manifest as Argo CD marks what it applies.
+func (l *live) tracked(g generation) string {
+	return strings.Replace(l.manifest(g), "metadata: {name: cart,",
+		`metadata: {name: cart, annotations: {argocd.argoproj.io/tracking-id: "`+l.namespace+`:apps/Deployment:`+l.namespace+`/cart"},`, 1)
 }
 
 func (l *live) mustApplyAs(manager, text string) {
