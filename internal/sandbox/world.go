@@ -40,6 +40,8 @@ type Options struct {
 	Files fs.FS
 	// Dies names a workload whose pods crash once they run one of our images.
 	Dies string
+	// LastWords are further log lines of the one that dies.
+	LastWords []string
 	// Applications are what the cluster deploys; nil: one for each folder of
 	// apps/, into the namespace of that name.
 	Applications []cluster.Application
@@ -172,12 +174,12 @@ func (w *World) behaviour(workload cluster.Workload, template corev1.PodTemplate
 	}
 	return cluster.Behaviour{
 		Kind: cluster.Crash, Container: name, ExitCode: 1,
-		Log: []string{
+		Log: append([]string{
 			"[otel.javaagent] INFO io.opentelemetry.javaagent.tooling.VersionLogger - opentelemetry-javaagent - version: " + AgentVersion,
 			"Exception in thread \"main\" java.lang.VerifyError: Bad type on operand stack",
 			"  at com.acme.refund.LegacyInterceptor.intercept(LegacyInterceptor.java:71)",
 			"Error: A fatal exception has occurred. Program will exit.",
-		},
+		}, w.opt.LastWords...),
 	}
 }
 

@@ -9,7 +9,6 @@ import (
 	"crypto/x509/pkix"
 	"encoding/pem"
 	"math/big"
-	"net/http"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
@@ -159,11 +158,10 @@ func TestTheRealAgentAgreesWithTheRows(t *testing.T) {
 	})
 	t.Run("TLS, a CA's certificate and a client's", func(t *testing.T) {
 		certificate, key := clientCertificate(t, w.dir)
-		server := httptest.NewUnstartedServer(nil)
+		server := httptest.NewUnstartedServer(&received{})
 		pool := x509.NewCertPool()
 		pool.AppendCertsFromPEM(certificate)
 		server.TLS = &tls.Config{ClientAuth: tls.RequireAndVerifyClientCert, ClientCAs: pool, MinVersion: tls.VersionTLS12}
-		server.Config.Handler = http.NotFoundHandler()
 		server.StartTLS()
 		defer server.Close()
 		ca := filepath.Join(w.dir, "ca.crt")

@@ -216,7 +216,7 @@ func (w world) compile(t *testing.T, files ...string) {
 
 // run starts a command in the container that the translation makes, and returns
 // what the receiver of server got and what the command said on stderr. A nil
-// server is a plain one.
+// server is a plain one; else its handler is a *received.
 func (w agentWorld) run(t *testing.T, server *httptest.Server, in javaagent.Input, command ...string) (got *received, stderr string) {
 	t.Helper()
 	got = &received{}
@@ -224,7 +224,7 @@ func (w agentWorld) run(t *testing.T, server *httptest.Server, in javaagent.Inpu
 		server = httptest.NewServer(got)
 		defer server.Close()
 	} else {
-		server.Config.Handler = got
+		got, _ = server.Config.Handler.(*received)
 	}
 	own := in.Target
 	in.Target = target()
