@@ -1,6 +1,10 @@
 package fleet
 
-import "github.com/otelshift/otelshift/pkg/javaagent"
+import (
+	"strings"
+
+	"github.com/otelshift/otelshift/pkg/javaagent"
+)
 
 // Origin is where a value of a workload is decided when that is not the
 // workload's own object: a ConfigMap, a kustomization's images entry, a patch,
@@ -63,6 +67,27 @@ type SplitImage struct {
 	// TagMayCarryDigest: the tag is pasted behind a colon, so "tag@sha256:…"
 	// works (Helm charts); a kustomization wants digest apart.
 	TagMayCarryDigest bool
+	// Argument is an entry of an Argo CD Application's kustomize.images, one
+	// string that has the last word: "name=reference", "name:tag" or
+	// "name@digest". Where it is set no other part is.
+	Argument Value
+}
+
+// Argue returns the Argument that makes the image another one. Only a tag of
+// the name itself keeps the short form: what "name:tag@digest" means differs
+// between versions of kustomize.
+func (s SplitImage) Argue(to string) string {
+	name, _, long := strings.Cut(s.Argument.Text, "=")
+	if !long {
+		name, _, _ = strings.Cut(name, "@")
+		if i := strings.LastIndexByte(name, ':'); i > strings.LastIndexByte(name, '/') {
+			name = name[:i]
+		}
+		if tag, ok := strings.CutPrefix(to, name+":"); ok && !strings.ContainsAny(tag, "/@:") {
+			return to
+		}
+	}
+	return name + "=" + to
 }
 
 // InitAgent is an init container that is provably an agent's: it copies the

@@ -20,36 +20,38 @@ type application struct {
 	// kustomize images or patches.
 	overrides *fleet.Place
 	what      string
+
+	file           string
+	document, item int
+	kustomize      string // path of the mapping with the overrides
+	// laid says that the overrides are laid over the kustomization at the path,
+	// so that they are known: images and patches, and nothing else.
+	laid bool
 }
 
 // readApplications reads the sources of an Application, one or several.
-func readApplications(file *yamledit.File, object *yaml.Node) []application {
+func readApplications(file *yamledit.File, object *yaml.Node, document, item int) []application {
 	spec := child(object, "spec")
-	var sources []*yaml.Node
-	if n := child(spec, "source"); n != nil {
-		sources = append(sources, n)
-	}
-	if n := child(spec, "sources"); n != nil && n.Kind == yaml.SequenceNode {
-		for _, item := range n.Content {
-			sources = append(sources, resolve(item))
-		}
-	}
 	var out []application
-	for _, source := range sources {
+	add := func(source *yaml.Node, at string) {
+		if field(source, "path") == "" {
+			return
+		}
 		a := application{
 			name: field(child(object, "metadata"), "name"), namespace: field(child(spec, "destination"), "namespace"),
 			path: path.Clean(strings.Trim(field(source, "path"), "/")),
+			file: file.Name(), document: document, item: item, kustomize: at + ".kustomize",
 		}
-		if field(source, "path") == "" {
-			continue
-		}
-		for _, key := range []string{"images", "patches", "namePrefix", "nameSuffix", "namespace", "replicas", "components"} {
-			if n := child(child(source, "kustomize"), key); n != nil && a.overrides == nil {
-				at := place(file, first(n))
-				a.overrides, a.what = &at, "kustomize."+key
-			}
-		}
+		a.override(file, child(source, "kustomize"))
 		out = append(out, a)
+	}
+	if n := child(spec, "source"); n != nil {
+		add(n, "spec.source")
+	}
+	if n := child(spec, "sources"); n != nil && n.Kind == yaml.SequenceNode {
+		for i, source := range n.Content {
+			add(resolve(source), fmt.Sprintf("spec.sources[%d]", i))
+		}
 	}
 	return out
 }
@@ -67,10 +69,9 @@ func (x *index) deployedFrom(folder string, exact bool) []application {
 }
 
 // destination gives a workload without a namespace that of the Applications
-// that deploy its folder, where they agree, and blocks one that an Application
-// changes on the way.
-func (x *index) destination(w *fleet.Workload, folder string, exact bool) {
-	applications := x.deployedFrom(folder, exact)
+// that deploy it, where they agree, and blocks one that an Application changes
+// on the way.
+func destination(w *fleet.Workload, applications []application) {
 	namespace := ""
 	for i, a := range applications {
 		if i > 0 && a.namespace != namespace {

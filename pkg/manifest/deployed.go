@@ -2,6 +2,7 @@ package manifest
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io/fs"
 	"path"
@@ -25,6 +26,12 @@ type root struct {
 	resources       map[string]bool // files that hold whole objects, not patches
 	kustomization   string
 	kustomizationAt fleet.Place
+
+	applications []application // that deploy it as it is
+	// laid is the Application that lays overrides over the kustomization; nil: none
+	// does.
+	laid         *application
+	over, tokens overrides
 }
 
 // deploy replaces the workloads of kustomize trees by what their roots render.
@@ -36,10 +43,10 @@ func (x *index) deploy(ctx context.Context, files fs.FS) error {
 	var roots []*root
 	owned := map[string]bool{}   // files of some tree
 	patches := map[string]bool{} // of these, those that are no objects of their own
-	for _, dir := range x.roots() {
-		r := &root{closure: x.closureOf(files, dir), data: map[string]probedFile{}, kustomization: x.kustomizations[dir].file}
+	for _, r := range x.roots() {
+		r.closure, r.data, r.kustomization = x.closureOf(files, r.root), map[string]probedFile{}, x.kustomizations[r.root].file
 		r.kustomizationAt = fleet.Place{File: r.kustomization}
-		if !slices.ContainsFunc(r.files, func(name string) bool { return x.seeds[name] }) {
+		if !slices.ContainsFunc(r.files, func(name string) bool { return x.seeds[name] }) && (r.laid == nil || !x.seeds[r.laid.file]) {
 			continue
 		}
 		r.resources = x.resourceFiles(r.closure)
@@ -135,6 +142,14 @@ func (x *index) probe(files fs.FS, p *prober, r *root) {
 		}
 		r.data[name] = data
 	}
+	if r.laid == nil || r.failed != nil {
+		return
+	}
+	f, err := parseFile(files, r.laid.file)
+	if err == nil {
+		r.over, r.tokens, err = p.overrides(f, *r.laid)
+	}
+	r.failed = err
 }
 
 // renderAll renders every root as it is and with tokens.
@@ -153,7 +168,11 @@ func renderAll(ctx context.Context, roots []*root) error {
 			for name, f := range r.data {
 				plain[name], probed[name] = f.plain, f.probed
 			}
-			if r.plain, r.failed = render(plain, r.root); r.failed == nil {
+			r.failed = errors.Join(r.over.over(plain, r.kustomization), r.tokens.over(probed, r.kustomization))
+			if r.failed == nil {
+				r.plain, r.failed = render(plain, r.root)
+			}
+			if r.failed == nil {
 				r.probed, r.failed = render(probed, r.root)
 			}
 			return nil
@@ -184,7 +203,7 @@ type deployment struct {
 
 	workloads []fleet.Workload
 	made      [][]string // of workloads: the files that each is made from
-	folders   []string   // of workloads: the root's folder
+	roots     []*root    // of workloads: the root that renders each
 	objects   []identity // of workloads: the rendered object
 
 	users       map[int][]fleet.ID // by place
@@ -277,7 +296,11 @@ func (d *deployment) workload(r *root, inner *index, w fleet.Workload, probed *y
 	number := len(d.workloads)
 	t := &tracer{deployment: d, number: number, workload: &w, sources: sources}
 	t.home(r)
-	d.index.destination(&w, r.root, true)
+	if r.laid != nil {
+		destination(&w, []application{{namespace: r.laid.namespace}})
+	} else {
+		destination(&w, r.applications)
+	}
 	t.containers(traced)
 	t.entries()
 	inner.variables(&w, inner.users())
@@ -288,7 +311,7 @@ func (d *deployment) workload(r *root, inner *index, w fleet.Workload, probed *y
 	}
 	t.block()
 	d.workloads = append(d.workloads, w)
-	d.folders = append(d.folders, r.root)
+	d.roots = append(d.roots, r)
 	d.objects = append(d.objects, identify(probed))
 	var made []string
 	for _, s := range sources {
@@ -319,9 +342,12 @@ func (d *deployment) trees(roots []*root) []tree {
 		if r.reason() != nil {
 			continue
 		}
-		t := tree{folder: r.root, files: r.files, ids: map[identity]fleet.ID{}}
+		t := tree{folder: r.root, kustomization: r.kustomization, files: r.files, laid: r.laid, ids: map[identity]fleet.ID{}}
+		if r.laid != nil {
+			t.files = append(slices.Clone(r.files), r.laid.file)
+		}
 		for i, w := range d.workloads {
-			if d.folders[i] == r.root {
+			if d.roots[i] == r {
 				t.ids[d.objects[i]] = w.ID
 			}
 		}
@@ -341,7 +367,10 @@ func (d *deployment) clusters() {
 		if count[w.ID] < 2 {
 			continue
 		}
-		w.ID.Cluster = strings.ReplaceAll(d.folders[i], "/", "-")
+		w.ID.Cluster = strings.ReplaceAll(d.roots[i].root, "/", "-")
+		if laid := d.roots[i].laid; laid != nil {
+			w.ID.Cluster = laid.name
+		}
 	}
 }
 

@@ -211,7 +211,7 @@ func (f *facts) object(file *yamledit.File, d yamledit.Document, object *yaml.No
 	case kind == "Rollout":
 		f.rollout(object, metadata)
 	case kind == "Application":
-		f.applications = append(f.applications, readApplications(file, object)...)
+		f.applications = append(f.applications, readApplications(file, object, d.Index, item)...)
 		f.helm = append(f.helm, applicationSources(file, object, d.Index, item)...)
 	case kind == "HelmRelease":
 		f.helm = append(f.helm, helmRelease(file, object, d.Index, item))

@@ -99,14 +99,15 @@ func (x *index) result(ctx context.Context, files fs.FS) (Result, error) {
 	})
 	slices.SortFunc(x.secrets, func(a, b secret) int { return cmp.Or(cmp.Compare(a.file, b.file), cmp.Compare(a.name, b.name)) })
 	slices.SortFunc(x.applications, func(a, b application) int {
-		return cmp.Or(cmp.Compare(a.name, b.name), cmp.Compare(a.path, b.path), cmp.Compare(a.namespace, b.namespace))
+		return cmp.Or(cmp.Compare(a.name, b.name), cmp.Compare(a.path, b.path), cmp.Compare(a.namespace, b.namespace), cmp.Compare(a.file, b.file),
+			cmp.Compare(a.document, b.document), cmp.Compare(a.item, b.item), cmp.Compare(a.kustomize, b.kustomize))
 	})
 	slices.SortFunc(x.helm, func(a, b helmSource) int {
 		return cmp.Or(cmp.Compare(a.file, b.file), cmp.Compare(a.document, b.document), cmp.Compare(a.item, b.item), cmp.Compare(a.object, b.object))
 	})
 	for i := range x.workloads {
 		w := &x.workloads[i]
-		x.destination(w, path.Dir(w.Place.File), false)
+		destination(w, x.deployedFrom(path.Dir(w.Place.File), false))
 	}
 	users := x.users()
 	for i := range x.workloads {

@@ -288,7 +288,7 @@ func each(w fleet.Workload, visit func(fleet.Value)) {
 		visit(c.Entry())
 		visit(c.Image)
 		if c.Split != nil {
-			for _, v := range []fleet.Value{c.Split.Base, c.Split.Registry, c.Split.Name, c.Split.Tag, c.Split.Digest} {
+			for _, v := range []fleet.Value{c.Split.Base, c.Split.Argument, c.Split.Registry, c.Split.Name, c.Split.Tag, c.Split.Digest} {
 				visit(v)
 			}
 		}

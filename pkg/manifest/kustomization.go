@@ -178,8 +178,9 @@ func isFile(files fs.FS, name string) bool {
 }
 
 // roots are the folders with a kustomization that no other one takes, and
-// those that an Application deploys.
-func (x *index) roots() []string {
+// those that an Application deploys: once as they are, and once for each
+// Application that lays something over them.
+func (x *index) roots() []*root {
 	used := map[string]bool{}
 	for dir, k := range x.kustomizations {
 		for _, e := range k.bases {
@@ -191,10 +192,24 @@ func (x *index) roots() []string {
 	for _, a := range x.applications {
 		delete(used, a.path)
 	}
-	var out []string
+	var out []*root
 	for _, dir := range fleet.SortedKeys(x.kustomizations) {
-		if !used[dir] {
-			out = append(out, dir)
+		if used[dir] {
+			continue
+		}
+		var asIs, laid []application
+		for _, a := range x.deployedFrom(dir, true) {
+			if a.laid {
+				laid = append(laid, a)
+			} else {
+				asIs = append(asIs, a)
+			}
+		}
+		if len(asIs) > 0 || len(laid) == 0 {
+			out = append(out, &root{closure: closure{root: dir}, applications: asIs})
+		}
+		for _, a := range laid {
+			out = append(out, &root{closure: closure{root: dir}, laid: &a})
 		}
 	}
 	return out

@@ -37,7 +37,8 @@ type prober struct {
 type probed struct {
 	origin fleet.Origin
 	text   string // without the token
-	// image is set for a part of an images entry: "newName", "newTag", "digest".
+	// image is set for a part of an images entry: "newName", "newTag", "digest",
+	// or "argument" for the entry of an Argo CD Application, which is one string.
 	image string
 	entry string // path of the images entry
 }

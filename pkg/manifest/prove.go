@@ -15,9 +15,11 @@ import (
 
 // tree is a rendered root of a kustomization, as Scan found it.
 type tree struct {
-	folder string
-	files  []string
-	ids    map[identity]fleet.ID // of the workloads that it renders
+	folder        string
+	kustomization string
+	files         []string
+	laid          *application          // what lays something over the kustomization, or nil
+	ids           map[identity]fleet.ID // of the workloads that it renders
 }
 
 // Prove renders every kustomize tree and every chart that the changes touch,
@@ -45,6 +47,13 @@ func (r Result) Prove(ctx context.Context, files fs.FS, applied Applied) (map[fl
 			if changed, ok := applied.Files[name]; ok {
 				after[name] = changed
 			}
+		}
+		if err := t.lay(before); err != nil {
+			return nil, err
+		}
+		if err := t.lay(after); err != nil {
+			p.refuse(t, nil, "the Application "+t.laid.name+" cannot be read after the changes: "+err.Error())
+			continue
 		}
 		old, err := render(before, t.folder)
 		if err != nil {
@@ -266,6 +275,16 @@ func decidedBy(w fleet.Workload, changes []fleet.Change) (out map[string]*string
 			}
 		}
 	})
+	for _, c := range w.Containers {
+		if c.Split == nil || !c.Split.Argument.Set() {
+			continue
+		}
+		for _, change := range changes {
+			if at := c.Split.Argument.At; change.File == at.File && change.Document == at.Document && change.Item == at.Item && change.Field == at.Field {
+				out[c.Image.Field] = argued(change.New)
+			}
+		}
+	}
 	for _, c := range changes {
 		if c.Op != fleet.OpAdd || !touches(w, c) {
 			continue
@@ -292,6 +311,17 @@ func decidedBy(w fleet.Workload, changes []fleet.Change) (out map[string]*string
 		}
 	}
 	return out, allowed
+}
+
+// argued is the reference that an Application's images entry makes; nil where a
+// part of it comes from the files.
+func argued(argument string) *string {
+	image, ok := imageArgument(argument)
+	if !ok || image.NewTag == "" && image.Digest == "" {
+		return nil
+	}
+	text := argument[strings.IndexByte(argument, '=')+1:]
+	return &text
 }
 
 // touches reports that the change is in an object that makes the workload.

@@ -17,6 +17,9 @@ func SetImage(w fleet.Workload, c fleet.Container, to string) []fleet.Change {
 		return []fleet.Change{w.Change(fleet.OpReplace, c.Image, to)}
 	}
 	s := c.Split
+	if s.Argument.Set() {
+		return []fleet.Change{w.Change(fleet.OpReplace, s.Argument, s.Argue(to))}
+	}
 	name, tag, digest := splitReference(to)
 	oldName, _, _ := splitReference(c.Image.Text)
 	var out []fleet.Change

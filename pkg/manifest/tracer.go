@@ -102,6 +102,9 @@ func (t *tracer) image(c *fleet.Container, probed string) {
 		t.lose(c.Image.Field)
 		return
 	}
+	if t.argument(c, places) {
+		return
+	}
 	split := &fleet.SplitImage{NameKey: "newName", TagKey: "newTag", DigestKey: "digest"}
 	entry, whole := -1, -1
 	for _, n := range places {
@@ -143,6 +146,31 @@ func (t *tracer) image(c *fleet.Container, probed string) {
 	c.Image.Place = base.Place
 	c.Image.At = &base
 	c.Split = split
+}
+
+// argument points an image that an Application's images entry decides, alone or
+// together with what lies below, at that entry: it has the last word.
+func (t *tracer) argument(c *fleet.Container, places []int) bool {
+	found := -1
+	for _, n := range places {
+		if t.deployment.prober.places[n].image != "argument" {
+			continue
+		}
+		if found >= 0 && found != n {
+			t.lose(c.Image.Field)
+			return true
+		}
+		found = n
+	}
+	if found < 0 {
+		return false
+	}
+	place := t.deployment.prober.places[found]
+	v := fleet.Value{Text: place.text, Field: c.Image.Field}
+	t.point(&v, found)
+	t.point(&c.Image, found)
+	c.Split = &fleet.SplitImage{Argument: v}
+	return true
 }
 
 // entries traces whole containers, variables, mounts and volumes: the one

@@ -104,6 +104,15 @@ func (d *draft) setImage(c fleet.Container, to fleet.ImageRef) {
 		return
 	}
 	s := *c.Split
+	if s.Argument.Set() {
+		change := d.w.Change(fleet.OpReplace, s.Argument, s.Argue(to.String()))
+		if change.New != change.Old {
+			d.plan.Changes = append(d.plan.Changes, change)
+			d.share(change, s.Argument)
+		}
+		d.effect(fleet.Effect{Field: c.Field + ".image", Old: c.Image.Text, New: to.String()})
+		return
+	}
 	tag, digest := to.Tag, to.Digest
 	if digest != "" && !s.Digest.Set() && s.TagMayCarryDigest {
 		tag, digest = tag+"@"+digest, ""
