@@ -22,16 +22,15 @@ import (
 	"github.com/otelshift/otelshift/pkg/fleet"
 )
 
-// dying gives the pods of a workload the fate to crash once they run one of our
-// images.
-func dying(name string) func(o *unstructured.Unstructured) {
+// dying gives the pods of the workloads that match the fate to crash.
+func dying(match func(workload, image string) bool) func(o *unstructured.Unstructured) {
 	return func(o *unstructured.Unstructured) {
 		list, _, _ := unstructured.NestedSlice(o.Object, "spec", "template", "spec", "containers")
 		for _, item := range list {
 			c, _ := item.(map[string]any)
 			image, _ := c["image"].(string)
 			container, _ := c["name"].(string)
-			if o.GetName() != name || !strings.Contains(image, "-otel-") {
+			if !match(o.GetName(), image) {
 				continue
 			}
 			path := []string{"spec", "template", "metadata", "annotations"}
@@ -46,6 +45,9 @@ func dying(name string) func(o *unstructured.Unstructured) {
 		}
 	}
 }
+
+// ours reports an image that otelshift built.
+func ours(image string) bool { return strings.Contains(image, "-otel-") }
 
 // controlled is examples/fleet without the kinds whose controllers are not here.
 func controlled(t *testing.T) fs.FS {
@@ -66,18 +68,16 @@ func controlled(t *testing.T) fs.FS {
 	return files
 }
 
-// The whole journey against real controllers: merge, roll out, verify, fail,
-// revert, heal. Argo CD's part is a syncer that applies the repository's main;
-// otelshift has exactly the rights of examples/rbac.yaml.
-func TestOnAControlPlaneTheJourneyEndsHealed(t *testing.T) {
-	t.Parallel()
-	plane := controlPlane(t)
-	r := newRig(t, controlled(t), sandbox.Options{Clusterless: true, Config: map[string]string{"gate": "6s", "soak": "15s"}})
+// onPlane makes the control plane the rig's cluster: namespaces with exactly the
+// rights of examples/rbac.yaml in them, and a syncer in Argo CD's place that
+// applies the repository's main, each folder of apps/ into its namespace.
+func (r *rig) onPlane(t *testing.T, plane *controlplane.ControlPlane, before func(o *unstructured.Unstructured), namespaces ...string) *controlplane.Syncer {
+	t.Helper()
 	syncer := &controlplane.Syncer{
-		Plane: plane, RepoURL: r.Forge.CloneURL(), Apps: map[string]string{}, Before: dying("refund"),
+		Plane: plane, RepoURL: r.Forge.CloneURL(), Apps: map[string]string{}, Before: before,
 		Source: func(ctx context.Context) (string, map[string][]byte, error) { return r.Forge.Tree(ctx, "main") },
 	}
-	for _, name := range []string{"shop", "billing", "logistics", "search", "legacy"} {
+	for _, name := range namespaces {
 		syncer.Apps[name] = "apps/" + name
 		if err := plane.Namespace(t.Context(), name, nil); err != nil {
 			t.Fatal(err)
@@ -90,11 +90,23 @@ func TestOnAControlPlaneTheJourneyEndsHealed(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	kubeconfig, err := plane.Kubeconfig("journey", token)
+	kubeconfig, err := plane.Kubeconfig("journey-"+namespaces[0], token)
 	if err != nil {
 		t.Fatal(err)
 	}
 	r.more = map[string]string{"KUBECONFIG": kubeconfig}
+	return syncer
+}
+
+// The whole journey against real controllers: merge, roll out, verify, fail,
+// revert, heal. Argo CD's part is a syncer that applies the repository's main;
+// otelshift has exactly the rights of examples/rbac.yaml.
+func TestOnAControlPlaneTheJourneyEndsHealed(t *testing.T) {
+	t.Parallel()
+	plane := controlPlane(t)
+	r := newRig(t, controlled(t), sandbox.Options{Clusterless: true, Config: map[string]string{"gate": "6s", "soak": "15s"}})
+	syncer := r.onPlane(t, plane, dying(func(name, image string) bool { return name == "refund" && ours(image) }),
+		"shop", "billing", "logistics", "search", "legacy")
 	if err := syncer.Sync(t.Context()); err != nil {
 		t.Fatal(err)
 	}
