@@ -99,7 +99,9 @@ func TestOnAControlPlaneAPersonsChangeSupersedes(t *testing.T) {
 		_, after, _ := strings.Cut(rest, "\n")
 		return before + "image: " + next + "\n" + after
 	})
-	edit("order", func(text string) string { return strings.Replace(text, "value: -javaagent", "value: -Xmx1g -javaagent", 1) })
+	edit("order", func(text string) string {
+		return strings.Replace(text, "value: -javaagent", "value: -Xmx1g -javaagent", 1)
+	})
 	sync()
 	until("all three crash", func(restarted, _ int) bool { return restarted == len(images) })
 

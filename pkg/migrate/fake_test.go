@@ -642,6 +642,7 @@ type fakeCluster struct {
 	deployed  map[string]deployed
 	drift     map[string]string // workload name -> live image
 	ailing    map[string]bool   // workloads whose first template crash-loops
+	nodes     map[string]string // workload name -> node of its pods
 	looks     int
 	evidences int
 }
@@ -699,7 +700,7 @@ func (c *fakeCluster) observe(s rollout.Subject) rollout.Observation {
 	o.TemplateContainers = []string{name}
 	o.Generation, o.ObservedGeneration, o.Replicas, o.Revision = 1, 1, 1, true
 	o.RevisionHash, o.RevisionCreated, o.TemplateChanged = digest(d.template)[7:17], d.at, d.at
-	pod := rollout.Pod{Name: name + "-" + o.RevisionHash + "-x", New: true, Created: d.at, Phase: "Running"}
+	pod := rollout.Pod{Name: name + "-" + o.RevisionHash + "-x", Node: c.nodes[name], New: true, Created: d.at, Phase: "Running"}
 	container := rollout.Container{Name: name, Image: o.Images[name], Ready: true, Running: d.at}
 	ready := rollout.Condition{Type: "Ready", Status: "True", LastTransition: d.at}
 	progressing := rollout.Condition{Type: "Progressing", Status: "True", Reason: "NewReplicaSetAvailable", LastUpdate: d.at, LastTransition: d.at}

@@ -169,6 +169,7 @@ func (m *Migration) verifyOnce(ctx context.Context, w *world) (VerifyResult, err
 		return result, err
 	}
 	for _, t := range matters {
+		t.nodes(m.spec.Workloads.IgnoreContainers)
 		m.evidence(ctx, t)
 		t.incident()
 		for _, i := range t.cases {
@@ -591,6 +592,25 @@ func declaredIn(workloads []fleet.Workload, id fleet.ID, last string) string {
 		return last
 	}
 	return files[0]
+}
+
+// nodes lays failures to the node that the batch's siblings show to be bad. A
+// revert's rollout fails for nobody.
+func (t *matter) nodes(ignoreContainers []string) {
+	if t.record.Kind == fleet.RecordRevert {
+		return
+	}
+	var cases []int
+	var batch []rollout.Sibling
+	for _, i := range t.cases {
+		if v, judged := t.verdict[i]; judged {
+			cases = append(cases, i)
+			batch = append(batch, rollout.Sibling{Observation: t.seen[i], Verdict: v, Earlier: t.record.Workloads[i].Verdict})
+		}
+	}
+	for k, v := range rollout.NodeTrouble(batch, ignoreContainers) {
+		t.verdict[cases[k]] = v
+	}
 }
 
 // incident turns a failing majority with one cause that is no crash into a

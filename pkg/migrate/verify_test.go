@@ -691,3 +691,41 @@ func TestPodMetadataIsReadAsItIsDeployed(t *testing.T) {
 		}
 	}
 }
+
+func TestFailuresOfOneNodeAreNotTakenBack(t *testing.T) {
+	t.Parallel()
+	for name, test := range map[string]struct {
+		node    string // of the second that fails
+		want    fleet.VerdictState
+		reverts int
+	}{
+		"together on one node": {"n1", fleet.VerdictInconclusive, 0},
+		"on two nodes":         {"n2", fleet.VerdictFailed, 1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			f := newFakes(t, names(5)...)
+			f.config.Spec.Batch.First, f.config.Spec.Batch.Size = 5, 5
+			f.propose()
+			f.cluster.nodes = map[string]string{"app00": "n1", "app01": test.node, "app02": "n2", "app03": "n3", "app04": "n3"}
+			f.cluster.how["app00"], f.cluster.how["app01"] = crashing, crashing
+			f.forge.merge(1)
+			// The second look is when the others have settled.
+			for _, after := range []time.Duration{time.Minute, 2 * time.Hour} {
+				f.clock.pass(after)
+				result := f.run()
+				got := verdicts(result.Verify)
+				if after == time.Minute && (len(got) != 5 || got["app00"] != test.want || got["app01"] != test.want || len(result.Verify.Reverts) != test.reverts) {
+					t.Errorf("after %s: verdicts %v, reverts %+v; want %s and %d", after, got, result.Verify.Reverts, test.want, test.reverts)
+				}
+				if after != time.Minute && (got["app02"] == fleet.VerdictFailed || test.reverts == 0 && (got["app00"] != test.want || len(result.Verify.Reverts) != 0)) {
+					t.Errorf("after %s: verdicts %v, reverts %+v", after, got, result.Verify.Reverts)
+				}
+			}
+			f.clock.pass(time.Hour)
+			if result := f.run(); test.reverts == 0 && (len(result.Verify.Judged) != 2 || len(result.Verify.Reverts) != 0) {
+				t.Errorf("the siblings have settled: judged %+v, reverts %+v; want the two of the node still", result.Verify.Judged, result.Verify.Reverts)
+			}
+		})
+	}
+}
