@@ -4,18 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
-	"maps"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/otelshift/otelshift/pkg/dashboard"
 	"github.com/otelshift/otelshift/pkg/fleet"
 	"github.com/otelshift/otelshift/pkg/ledger"
-	"github.com/otelshift/otelshift/pkg/manifest"
 	"github.com/otelshift/otelshift/pkg/rollout"
-	"github.com/otelshift/otelshift/pkg/yamledit"
 )
 
 // Wait says until when Verify goes on looking; the zero value looks once, and
@@ -142,18 +137,6 @@ func (m *Migration) reread(ctx context.Context, w *world) error {
 // reasonNoCluster is the reason of verdicts that nobody looked for.
 const reasonNoCluster = "NoCluster"
 
-// matter is one merged pull request whose rollouts are not settled.
-type matter struct {
-	pull    fleet.PullRequest
-	record  fleet.Record
-	cases   []int // indices of record.Workloads that are still to be judged
-	verdict map[int]fleet.Verdict
-	earlier map[int][]fleet.Verdict // of this run, as judged
-	seen    map[int]rollout.Observation
-	// unwritten: the record has more to keep than verdicts.
-	unwritten bool
-}
-
 // verifyOnce judges, writes down, and takes back. The verdict is written before
 // the revert is opened: a run that dies in between is continued by the ledger,
 // which knows failures that no revert names.
@@ -200,103 +183,6 @@ func (m *Migration) verifyOnce(ctx context.Context, w *world) (VerifyResult, err
 
 func problem(pull fleet.PullRequest, err error) Problem {
 	return Problem{Subject: fmt.Sprintf("pull request #%d", pull.Number), Err: err}
-}
-
-// matters are the merged pull requests that are not settled, oldest first.
-func (m *Migration) matters(w *world) []*matter {
-	var matters []*matter
-	tasks := w.ledger.Pending()
-	if m.spec.Verify.Revert != "none" && m.ports.Cluster != nil {
-		// A failure that a dead run wrote down is looked at again before it is
-		// taken back: it may have healed, or be too old.
-		for _, task := range w.ledger.ToRevert() {
-			task.Workloads = slices.DeleteFunc(slices.Clone(task.Workloads), func(id string) bool { return !failedBefore(task.Record, id) })
-			if len(task.Workloads) == 0 {
-				continue // a person wants it back, however it does
-			}
-			i := slices.IndexFunc(tasks, func(o ledger.Task) bool { return o.PullRequest.Number == task.PullRequest.Number })
-			if i < 0 {
-				tasks = append(tasks, task)
-			} else {
-				tasks[i].Workloads = append(slices.Clone(tasks[i].Workloads), task.Workloads...)
-			}
-		}
-	}
-	for _, task := range tasks {
-		t := &matter{pull: task.PullRequest, record: task.Record, verdict: map[int]fleet.Verdict{}, earlier: map[int][]fleet.Verdict{}, seen: map[int]rollout.Observation{}}
-		t.record.Workloads = slices.Clone(t.record.Workloads)
-		for i, rw := range t.record.Workloads {
-			if slices.Contains(task.Workloads, rw.ID) {
-				t.cases = append(t.cases, i)
-			}
-		}
-		matters = append(matters, t)
-	}
-	return matters
-}
-
-func failedBefore(r fleet.Record, id string) bool {
-	return slices.ContainsFunc(r.Workloads, func(rw fleet.RecordWorkload) bool {
-		return rw.ID == id && rw.Verdict != nil && rw.Verdict.State == fleet.VerdictFailed
-	})
-}
-
-// trust holds the record against the pull request's own commit, read once in a
-// run: a body can be edited by anybody with write access, a commit cannot. Where
-// they name different workloads the commit is right. A person who amended the
-// commit has left nothing to compare with; then the body is all there is.
-func (m *Migration) trust(ctx context.Context, w *world, t *matter) error {
-	own, read := w.commits[t.pull.Number]
-	if !read {
-		head, err := m.ports.Manifests.PullRequestHead(ctx, t.pull.Number)
-		if err != nil {
-			return fmt.Errorf("reading the commit: %w", err)
-		}
-		commit, err := m.ours(head)
-		if err != nil {
-			m.log.WarnContext(ctx, "comparing a record with its commit", "pull_request", t.pull.Number, "error", err)
-		} else {
-			own = ledger.Restore(commit, head.Base).Workloads
-		}
-		w.commits[t.pull.Number] = own
-	}
-	t.believe(own)
-	return nil
-}
-
-// believe makes the record name the workloads that the commit changes; nil: it
-// is not known.
-func (t *matter) believe(own []fleet.RecordWorkload) {
-	byID := func(a, b fleet.RecordWorkload) int { return strings.Compare(a.ID, b.ID) }
-	said := slices.SortedFunc(slices.Values(t.record.Workloads), byID)
-	if own == nil || slices.EqualFunc(said, slices.SortedFunc(slices.Values(own), byID), func(a, b fleet.RecordWorkload) bool { return a.ID == b.ID }) {
-		return
-	}
-	workloads, open := slices.Clone(own), t.cases
-	t.cases, t.unwritten = nil, true
-	for i, rw := range workloads {
-		at := slices.IndexFunc(t.record.Workloads, func(o fleet.RecordWorkload) bool { return o.ID == rw.ID })
-		if at >= 0 {
-			workloads[i] = t.record.Workloads[at]
-		}
-		if at < 0 || slices.Contains(open, at) {
-			t.cases = append(t.cases, i)
-		}
-	}
-	t.record.Workloads = workloads
-}
-
-// ours finds our own commit on a pull request.
-func (m *Migration) ours(head fleet.Head) (ledger.Commit, error) {
-	for _, c := range head.Commits {
-		if c.AuthorEmail != m.spec.Commit.Email || c.CommitterEmail != m.spec.Commit.Email {
-			continue
-		}
-		if commit, err := ledger.ParseCommit(c.Message); err == nil {
-			return commit, nil
-		}
-	}
-	return ledger.Commit{}, fmt.Errorf("reading the commit: no commit of ours at %s", short(head.Revision))
 }
 
 // judge fills the verdicts of all matters. Failures are confirmed by looking
@@ -484,153 +370,6 @@ func (m *Migration) proof(ctx context.Context, rw fleet.RecordWorkload) *rollout
 		}
 	}
 	return p
-}
-
-// head compares the base branch's head with the workload's change, and returns
-// the head's values by field. The workload is looked for by identity: its file
-// may have moved.
-func (m *Migration) head(w *world, rw fleet.RecordWorkload) (rollout.HeadState, map[string]string) {
-	id, err := fleet.ParseID(rw.ID)
-	if err != nil {
-		return rollout.HeadUnknown, nil
-	}
-	file := declaredIn(w.scan.Workloads, id, rw.File)
-	fields := make([]string, len(rw.Effects))
-	for i, e := range rw.Effects {
-		fields[i] = e.Field
-	}
-	texts := effective(w.scan.Workloads, id, file, fields)
-	values, err := manifest.Values(w.checkout.Files, file, id, fields)
-	switch {
-	case err == nil:
-	case texts != nil:
-		// Kustomize gives it another name or namespace than its file does; what
-		// the scan knows of it has to do.
-	case errors.Is(err, fleet.ErrNotFound) || errors.Is(err, fs.ErrNotExist):
-		return rollout.HeadChanged, nil
-	default:
-		return rollout.HeadUnknown, nil
-	}
-	merged := make(map[string]string, len(fields))
-	for field, value := range values {
-		merged[field] = value.Text
-	}
-	maps.Copy(merged, texts)
-	return headState(rw.Effects, merged), merged
-}
-
-// effective are the values of a workload as it is deployed, by field: where a
-// kustomization or chart decides one, that one. Nil where the scan does not
-// know the workload.
-func effective(workloads []fleet.Workload, id fleet.ID, file string, fields []string) map[string]string {
-	bare := id
-	bare.Cluster = ""
-	i := slices.IndexFunc(workloads, func(f fleet.Workload) bool {
-		return (f.ID == id || f.ID == bare) && f.Place.File == file
-	})
-	if i < 0 {
-		return nil
-	}
-	texts := map[string]string{}
-	add := func(values ...fleet.Value) {
-		for _, v := range values {
-			if v.Set() {
-				texts[v.Field] = v.Text
-			}
-		}
-	}
-	for _, c := range workloads[i].Containers {
-		add(c.Image)
-		add(c.Command...)
-		add(c.Args...)
-		for _, e := range c.Env {
-			add(e.Value)
-		}
-	}
-	// What asks an operator for its agent may stand in a patch.
-	for _, field := range fields {
-		if value, set := podMetadata(workloads[i], field); set {
-			texts[field] = value
-		}
-	}
-	return texts
-}
-
-// podMetadata is an annotation or label of the pods as they are deployed, where
-// the field is one.
-func podMetadata(w fleet.Workload, field string) (value string, set bool) {
-	path, err := yamledit.ParsePath(field)
-	n := len(path)
-	if err != nil || n < 4 || path[n-4].Key != "template" || path[n-3].Key != "metadata" || path[n-1].Kind != yamledit.StepKey {
-		return "", false
-	}
-	switch path[n-2].Key {
-	case "annotations":
-		value, set = w.PodAnnotations[path[n-1].Key]
-	case "labels":
-		value, set = w.PodLabels[path[n-1].Key]
-	}
-	return value, set
-}
-
-// declaredIn is the file that declares the workload now; last is where it was.
-// Plans tell declarations of one id apart by a cluster that manifests do not
-// know: such a workload is where it was, or in the only file that declares it.
-func declaredIn(workloads []fleet.Workload, id fleet.ID, last string) string {
-	bare := id
-	bare.Cluster = ""
-	var files []string
-	for _, f := range workloads {
-		switch {
-		case f.ID == id && (id.Cluster != "" || f.Place.File == last):
-			return f.Place.File
-		case f.ID == bare:
-			files = append(files, f.Place.File)
-		}
-	}
-	if len(files) == 0 || slices.Contains(files, last) || id.Cluster != "" && len(files) > 1 {
-		return last
-	}
-	return files[0]
-}
-
-// nodes lays failures to the node that the batch's siblings show to be bad. A
-// revert's rollout fails for nobody.
-func (t *matter) nodes(ignoreContainers []string) {
-	if t.record.Kind == fleet.RecordRevert {
-		return
-	}
-	var cases []int
-	var batch []rollout.Sibling
-	for _, i := range t.cases {
-		if v, judged := t.verdict[i]; judged {
-			cases = append(cases, i)
-			batch = append(batch, rollout.Sibling{Observation: t.seen[i], Verdict: v, Earlier: t.record.Workloads[i].Verdict})
-		}
-	}
-	for k, v := range rollout.NodeTrouble(batch, ignoreContainers) {
-		t.verdict[cases[k]] = v
-	}
-}
-
-// incident turns a failing majority with one cause that is no crash into a
-// matter for people; VERDICTS section 7.
-func (t *matter) incident() {
-	verdicts := make([]fleet.Verdict, len(t.record.Workloads))
-	for i, rw := range t.record.Workloads {
-		if rw.Verdict != nil {
-			verdicts[i] = *rw.Verdict
-		}
-		if v, judged := t.verdict[i]; judged {
-			verdicts[i] = v
-		}
-	}
-	if _, found := rollout.Incident(verdicts); !found || t.record.Kind == fleet.RecordRevert {
-		return
-	}
-	for _, i := range t.cases {
-		t.verdict[i] = rollout.AsIncident(t.verdict[i])
-	}
 }
 
 // evidence reads logs and events of what failed.
