@@ -133,7 +133,9 @@ containerStatuses:
 }
 
 const (
-	died      = `ready: false, started: false, restartCount: {{ .restartCount }}, lastState: {terminated: {{ toJson $end }}}, state: {waiting: {reason: CrashLoopBackOff, message: back-off restarting failed container}}`
+	died = `ready: false, started: false, restartCount: {{ .restartCount }}, lastState: {terminated: {{ toJson $end }}}, state: {waiting: {reason: CrashLoopBackOff, message: back-off restarting failed container}}`
+	// A kubelet tells of the back-off when it begins one.
+	backOff   = "BackOff: Back-off restarting failed container"
 	restarted = `ready: false, started: true, restartCount: {{ add .restartCount 1 }}, lastState: {{ toJson .lastState }}, state: {running: {startedAt: {{ $now | Quote }}}}`
 	recovered = `ready: true, started: true, restartCount: {{ add .restartCount 1 }}, lastState: {terminated: {{ toJson $end }}}, state: {running: {startedAt: {{ $now | Quote }}}}`
 )
@@ -195,12 +197,12 @@ phase: Running
 		{name: "pod-delete", kind: "Pod", when: []string{`.metadata.deletionTimestamp | Exists`}, deletes: true},
 		{name: "pod-ready", kind: "Pod", when: []string{alive, pending, fateKind + ` | NotIn | imagepull,notready,crash`}, status: started("true")},
 		{name: "pod-unready", kind: "Pod", when: []string{alive, pending, fateKind + ` | In | notready,crash`}, status: started("false")},
-		{name: "pod-dies", kind: "Pod", delay: "1s", when: []string{alive, running, fateKind + ` | In | crash`, isRunning}, status: changed("false", died)},
-		{name: "pod-dies-late", kind: "Pod", delay: fateDelay, when: []string{alive, running, fateKind + ` | In | latecrash`, isRunning, restarts("In")}, status: changed("false", died)},
-		{name: "pod-dies-again", kind: "Pod", delay: "1s", when: []string{alive, running, fateKind + ` | In | latecrash`, isRunning, restarts("NotIn")}, status: changed("false", died)},
+		{name: "pod-dies", kind: "Pod", delay: "1s", when: []string{alive, running, fateKind + ` | In | crash`, isRunning}, status: changed("false", died), event: backOff},
+		{name: "pod-dies-late", kind: "Pod", delay: fateDelay, when: []string{alive, running, fateKind + ` | In | latecrash`, isRunning, restarts("In")}, status: changed("false", died), event: backOff},
+		{name: "pod-dies-again", kind: "Pod", delay: "1s", when: []string{alive, running, fateKind + ` | In | latecrash`, isRunning, restarts("NotIn")}, status: changed("false", died), event: backOff},
 		{
 			name: "pod-restarts", kind: "Pod", delay: "2s", when: []string{alive, running, waits("In", "CrashLoopBackOff")},
-			status: changed("false", restarted), event: "BackOff: Back-off restarting failed container",
+			status: changed("false", restarted),
 		},
 		{name: "pod-restarts-once", kind: "Pod", delay: fateDelay, when: []string{alive, running, fateKind + ` | In | once`, isRunning, restarts("In")}, status: changed("true", recovered)},
 		{

@@ -68,5 +68,6 @@ func BenchmarkVerificationRun(b *testing.B) {
 		}
 	}
 	b.ReportMetric(float64(requests)/float64(b.N), "requests/run")
+	b.ReportMetric(float64(requests)/float64(b.N)/workloads, "requests/workload")
 	b.ReportMetric(float64(bytes)/float64(b.N)/workloads, "bytes/workload")
 }
