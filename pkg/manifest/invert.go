@@ -136,6 +136,7 @@ func undoFile(before, after fs.FS, name string) ([]undoneObject, error) {
 			} else {
 				step.edit = back(e, step.old)
 				e.Document, e.Path = o.document, prefixed(e.Path, o.item)
+				e.LeaveEmpty = true // all entries may have been exchanged for others
 				forward = append(forward, e)
 				owner = append(owner, len(out)<<16|len(object.steps))
 			}

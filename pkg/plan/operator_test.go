@@ -128,24 +128,38 @@ func TestTheOperatorBringsTheAgent(t *testing.T) {
 		}
 	}
 
-	// Back to the first bytes, all but the Instrumentation, which others use.
+	// Back to the first bytes, each alone and all together; all but the
+	// Instrumentation, which others use.
 	undo := manifest.Undo{Before: tree, After: after, At: after, Files: []string{"apps.yaml"}}
 	for _, w := range p.Workloads {
 		undo.Batch = append(undo.Batch, w.ID)
-		if w.ID.Name == "injected" || w.ID.Name == "report" {
-			undo.IDs = append(undo.IDs, w.ID)
+	}
+	was, is := strings.Split(operatorApps, "---\n"), strings.Split(string(files["apps.yaml"]), "---\n")
+	for _, ids := range append(singly(undo.Batch), undo.Batch) {
+		undo.IDs = ids
+		inverted, err := manifest.Invert(t.Context(), undo)
+		if err != nil {
+			t.Fatal(err)
+		}
+		back, err := manifest.Apply(after, inverted.Groups)
+		want := slices.Clone(is)
+		for i, document := range was {
+			if slices.ContainsFunc(ids, func(id fleet.ID) bool { return strings.Contains(document, "{name: "+id.Name+",") }) {
+				want[i] = document
+			}
+		}
+		if diff := cmp.Diff(strings.Join(want, "---\n"), string(back.Files["apps.yaml"])); err != nil || diff != "" || len(back.Files) != 1 {
+			t.Errorf("reverting %v: %v, refused %v, superseded %v (-first +reverted):\n%s", ids, err, back.Refused, inverted.Superseded, diff)
 		}
 	}
-	inverted, err := manifest.Invert(t.Context(), undo)
-	if err != nil {
-		t.Fatal(err)
+}
+
+func singly(ids []fleet.ID) [][]fleet.ID {
+	var out [][]fleet.ID
+	for _, id := range ids {
+		out = append(out, []fleet.ID{id})
 	}
-	back, err := manifest.Apply(after, inverted.Groups)
-	_, was, _ := strings.Cut(operatorApps, "kind: CronJob")
-	_, is, _ := strings.Cut(string(back.Files["apps.yaml"]), "kind: CronJob")
-	if diff := cmp.Diff(was, is); err != nil || diff != "" || len(back.Files) != 1 {
-		t.Errorf("reverting: %v, refused %v, superseded %v (-first +reverted):\n%s", err, back.Refused, inverted.Superseded, diff)
-	}
+	return out
 }
 
 func TestWhatTheOperatorCannotBringIsBlocked(t *testing.T) {
