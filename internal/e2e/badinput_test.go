@@ -128,7 +128,7 @@ func TestUnreachableServersAreNamed(t *testing.T) {
 			t.Fatal(err)
 		}
 		r.otelshift(t, "run").must(t, 1).says(t, "shop/Deployment/")
-		if pulls := r.Forge.Pulls(); len(pulls) != 0 {
+		if pulls := r.pulls(); len(pulls) != 0 {
 			t.Errorf("%d pull requests were opened without a look at the cluster", len(pulls))
 		}
 		if err := r.Cluster.Resume(t.Context()); err != nil {
@@ -219,7 +219,7 @@ func TestReadOnlyRegistryIsNamed(t *testing.T) {
 	r := newRig(t, shop(good), sandbox.Options{})
 	r.Registry.SetReadOnly(true)
 	r.otelshift(t, "run").must(t, 1).says(t, good)
-	if pulls := r.Forge.Pulls(); len(pulls) != 0 {
+	if pulls := r.pulls(); len(pulls) != 0 {
 		t.Errorf("%d pull requests were opened without their images", len(pulls))
 	}
 	r.Registry.SetReadOnly(false)

@@ -90,7 +90,7 @@ func TestWithoutClusterNothingIsRevertedAndThatIsSaid(t *testing.T) {
 	if !strings.Contains(pull.Body, "a failure will not be reverted") {
 		t.Errorf("the pull request does not say that nobody looks:\n%s", pull.Body)
 	}
-	if again := r.otelshiftWith(t, variables, "run").must(t, 0); len(r.Forge.Pulls()) != 1 {
+	if again := r.otelshiftWith(t, variables, "run").must(t, 0); len(r.pulls()) != 1 {
 		t.Errorf("a second batch came before the merge of the first:\n%s", again.stdout)
 	}
 	r.mergeOpen(t, forge.Squash)

@@ -178,9 +178,13 @@ func document(text, name string) string {
 
 var (
 	// material is a line of the agent: its image, its copy command, its flag,
-	// its variables and, in the line behind those, their values.
-	material = regexp.MustCompile(`(?i)skywalking|SW_[A-Z]|opentelemetry-agent|^\s+value: "?(shop|rpc-advanced)::`)
-	remark   = regexp.MustCompile(`^\s*(#|$)`)
+	// its variables and, in the line behind those, their values; SWCK's label and
+	// annotations with the key that would be left empty.
+	material = regexp.MustCompile(`(?i)skywalking|SW_[A-Z]|swck|opentelemetry-agent|^\s+annotations:$|^\s+value: "?(shop|rpc-advanced)::`)
+	// arrival is a line that came instead: where SWCK injected the variable, the
+	// variable itself.
+	ours   = regexp.MustCompile(`(?i)otel|opentelemetry|^\s+env:$|- name: JAVA_TOOL_OPTIONS$`)
+	remark = regexp.MustCompile(`^\s*(#|$)`)
 )
 
 // onlyMaterial fails unless every line that left belongs to SkyWalking, every
@@ -194,7 +198,7 @@ func onlyMaterial(t *testing.T, name, before, after string) {
 		}
 	}
 	for _, line := range came {
-		if !strings.Contains(strings.ToLower(line), "otel") && !strings.Contains(line, "opentelemetry") {
+		if !arrival.MatchString(line) {
 			t.Errorf("%s: a line that is none of OpenTelemetry's came: %q", name, line)
 		}
 	}
@@ -257,7 +261,8 @@ func TestPlanAnswersSanelyToRealFiles(t *testing.T) {
 			}
 			s.check(t, plan)
 
-			rewrite := offline(t, "rewrite", "--offline", "--dir", dir, "-o", "json").must(t, 0)
+			images := imagesOf(t, plan)
+			rewrite := offline(t, "rewrite", "--offline", "--dir", dir, "--images", images, "-o", "json").must(t, 0)
 			after, err := os.ReadFile(filepath.Join(dir, name))
 			if err != nil {
 				t.Fatal(err)
@@ -272,7 +277,7 @@ func TestPlanAnswersSanelyToRealFiles(t *testing.T) {
 				t.Errorf("nothing was edited:\n%s", rewrite.stdout)
 			}
 			onlyMaterial(t, name, string(before), string(after))
-			offline(t, "rewrite", "--offline", "--dir", dir).must(t, 0)
+			offline(t, "rewrite", "--offline", "--dir", dir, "--images", images).must(t, 0)
 			if again, err := os.ReadFile(filepath.Join(dir, name)); err != nil || !bytes.Equal(after, again) {
 				t.Errorf("a second rewrite changed the file again: %v", err)
 			}
@@ -312,7 +317,7 @@ func (s sample) check(t *testing.T, plan fleet.Plan) {
 		switch {
 		case !ok:
 			t.Errorf("%s is not found", id)
-		case slices.Contains(s.how, "placeholder") || slices.Contains(s.how, "swck") || slices.Contains(s.how, "image-flag"):
+		case slices.Contains(s.how, "placeholder") || slices.Contains(s.how, "image-flag"):
 			if action != fleet.ActionBlocked && action != fleet.ActionUnread {
 				t.Errorf("%s: %s, want blocked: not all of it is in the file", id, action)
 			}
@@ -329,6 +334,35 @@ func (s sample) check(t *testing.T, plan fleet.Plan) {
 	if s.expected == "unparsable" && !slices.ContainsFunc(plan.Files, func(f fleet.FileReason) bool { return f.Reason.Code == fleet.CodeUnparsable && f.Line > 0 }) {
 		t.Errorf("files = %v, want the file as unparsable with a line", plan.Files)
 	}
+}
+
+// imagesOf is a file like that of "build -o json", with the images that the
+// plan asks for.
+func imagesOf(t *testing.T, p fleet.Plan) string {
+	t.Helper()
+	type image struct {
+		From   string `json:"from"`
+		To     string `json:"to"`
+		Digest string `json:"digest"`
+	}
+	digest := "sha256:" + strings.Repeat("1", 64)
+	built := []image{}
+	for _, w := range p.Workloads {
+		for _, c := range w.Containers {
+			if c.Image != nil {
+				built = append(built, image{c.Image.From, strings.Replace(c.Image.To, "<pending>", "0123456789ab", 1) + "@" + digest, digest})
+			}
+		}
+	}
+	data, err := json.Marshal(map[string]any{"images": built, "failed": []string{}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	file := filepath.Join(t.TempDir(), "images.json")
+	if err := os.WriteFile(file, data, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return file
 }
 
 // offline runs the binary without a world.

@@ -26,7 +26,10 @@ type ending struct {
 func (r *rig) ending(t *testing.T) ending {
 	t.Helper()
 	end := ending{States: states(r.status(t)), Tags: r.tags(t)}
-	for _, p := range r.Forge.Pulls() {
+	if issues := len(r.Forge.Pulls()) - len(r.pulls()); issues != 1 {
+		t.Errorf("%d control issues, want one", issues)
+	}
+	for _, p := range r.pulls() {
 		end.Pulls = append(end.Pulls, strings.Join(append([]string{p.Branch, p.State, p.Title}, slices.Sorted(slices.Values(p.Labels))...), " "))
 	}
 	branches, err := r.Forge.Branches(t.Context())

@@ -15,6 +15,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -204,6 +205,11 @@ func (r *rig) killedAfter(t *testing.T, n int64, args ...string) bool {
 }
 
 // mergeOpen merges what is open, as a person, and says how many.
+// pulls are the forge's pull requests, without the control issue.
+func (r *rig) pulls() []forge.Pull {
+	return slices.DeleteFunc(r.Forge.Pulls(), func(p forge.Pull) bool { return p.Issue })
+}
+
 func (r *rig) mergeOpen(t *testing.T, method forge.Method) int {
 	t.Helper()
 	merged := 0

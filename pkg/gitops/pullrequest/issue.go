@@ -119,6 +119,9 @@ func convertIssue(i *github.Issue) fleet.Issue {
 	}
 }
 
+// editsPage is how many edits are asked for at either end.
+const editsPage = 50
+
 // editsQuery reads who left an issue's body how. Their order is not documented,
 // so both ends are asked for: of an issue that is rewritten on every run only
 // the newest edits matter.
@@ -150,15 +153,39 @@ func (c *Client) IssueEdits(ctx context.Context, number int) ([]fleet.IssueEdit,
 	if err := c.graphql(ctx, editsQuery, variables, &answer); err != nil {
 		return nil, c.fail(fmt.Sprintf("reading who edited issue #%d", number), err)
 	}
-	var list []fleet.IssueEdit
-	for _, n := range append(answer.Repository.Issue.One.Nodes, answer.Repository.Issue.Other.Nodes...) {
-		e := fleet.IssueEdit{By: n.Editor.name(), At: n.EditedAt, Body: strings.ReplaceAll(n.Diff, "\r\n", "\n")}
-		if !slices.Contains(list, e) {
-			list = append(list, e)
+	// Times are whole seconds: what happened within one is told apart by where
+	// it stands, so each end is brought into order as a whole.
+	ordered := func(in edits) []fleet.IssueEdit {
+		list := make([]fleet.IssueEdit, 0, len(in.Nodes))
+		for _, n := range in.Nodes {
+			list = append(list, fleet.IssueEdit{By: n.Editor.name(), At: n.EditedAt, Body: strings.ReplaceAll(n.Diff, "\r\n", "\n")})
+		}
+		if len(list) > 1 && !list[0].At.Before(list[len(list)-1].At) {
+			slices.Reverse(list)
+		}
+		return list
+	}
+	one := ordered(answer.Repository.Issue.One)
+	if len(one) < editsPage {
+		return one, nil // that is all of them
+	}
+	other := ordered(answer.Repository.Issue.Other)
+	if slices.Equal(one, other) {
+		return one, nil
+	}
+	// The ends overlap where there are fewer than two pages.
+	for n := min(len(one), len(other)); n > 0; n-- {
+		switch {
+		case slices.Equal(other[len(other)-n:], one[:n]):
+			return append(other, one[n:]...), nil
+		case slices.Equal(one[len(one)-n:], other[:n]):
+			return append(one, other[n:]...), nil
 		}
 	}
-	slices.SortStableFunc(list, func(a, b fleet.IssueEdit) int { return a.At.Compare(b.At) })
-	return list, nil
+	if other[0].At.Before(one[0].At) {
+		one, other = other, one
+	}
+	return append(one, other...), nil
 }
 
 // actor is somebody as GraphQL names them: a bot without the "[bot]" that REST

@@ -609,6 +609,19 @@ func TestWhoEditedTheControlIssue(t *testing.T) {
 			t.Errorf("MayWrite(%s) = %v, %v", login, may, err)
 		}
 	}
+	second, err := g.UpsertIssue(t.Context(), "another", func(string) string { return "one" })
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, login := range []string{"eve", "bob", "ada"} { // all within one second
+		if err := f.EditBody(second.Number, login, "by "+login); err != nil {
+			t.Fatal(err)
+		}
+	}
+	edits, err = g.IssueEdits(t.Context(), second.Number)
+	if err != nil || len(edits) != 4 || edits[1].By != "eve" || edits[2].By != "bob" || edits[3].By != "ada" {
+		t.Errorf("edits of one second: %+v, %v; want them in the order in which they were made", edits, err)
+	}
 	if _, err := g.IssueEdits(t.Context(), 999); err == nil {
 		t.Error("an issue that is not there has edits")
 	}
