@@ -180,11 +180,11 @@ var (
 	// material is a line of the agent: its image, its copy command, its flag,
 	// its variables and, in the line behind those, their values; SWCK's label and
 	// annotations with the key that would be left empty.
-	material = regexp.MustCompile(`(?i)skywalking|SW_[A-Z]|swck|opentelemetry-agent|^\s+annotations:$|^\s+value: "?(shop|rpc-advanced)::`)
+	material = regexp.MustCompile(`(?i)skywalking|SW_[A-Z]|swck|opentelemetry-agent|\$\(AGENT_OPTS\)|^\s+annotations:$|^\s+value: "?(shop|rpc-advanced)::`)
 	// arrival is a line that came instead: where SWCK injected the variable, the
-	// variable itself.
-	ours   = regexp.MustCompile(`(?i)otel|opentelemetry|^\s+env:$|- name: JAVA_TOOL_OPTIONS$`)
-	remark = regexp.MustCompile(`^\s*(#|$)`)
+	// variable itself, and arguments without the reference to what it injected.
+	arrival = regexp.MustCompile(`(?i)otel|opentelemetry|^\s+env:$|- name: JAVA_TOOL_OPTIONS$|^\s+args: \["-jar",`)
+	remark  = regexp.MustCompile(`^\s*(#|$)`)
 )
 
 // onlyMaterial fails unless every line that left belongs to SkyWalking, every
