@@ -81,6 +81,9 @@ func newSource(data []byte) *source {
 
 // offset is the byte offset of a 1-based line and rune column, or -1.
 func (s *source) offset(line, column int) int {
+	if line == len(s.starts)+1 && column == 1 {
+		return len(s.data) // the parser ends the last line where the file does not
+	}
 	if line < 1 || line > len(s.starts) || column < 1 {
 		return -1
 	}
