@@ -69,6 +69,9 @@ func Scan(ctx context.Context, files fs.FS, o Options) (Result, error) {
 	if err := s.walk(ctx); err != nil {
 		return Result{}, err
 	}
+	if err := s.readGenerated(ctx); err != nil {
+		return Result{}, err
+	}
 	if err := s.readUsers(ctx); err != nil {
 		return Result{}, err
 	}
