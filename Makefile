@@ -8,6 +8,8 @@ RACE  ?= $(if $(shell command -v gcc || command -v clang),-race)
 # Packages with tests behind the tag e2e.
 E2E   := $(sort $(dir $(shell grep -rlE --include='*_test.go' '^//go:build .*\be2e\b' cmd pkg internal 2>/dev/null)))
 FULL  := $(sort $(dir $(shell grep -rlE --include='*_test.go' '^//go:build .*\be2e_full\b' cmd pkg internal 2>/dev/null)))
+# A comma would end an argument of $(if).
+FULLTAGS := e2e,e2e_full
 # Tests behind the tag e2e find the programs of a control plane by this variable.
 CONTROLPLANE = OTELSHIFT_CONTROLPLANE=$$(tools/controlplane/build .cache/controlplane) && export OTELSHIFT_CONTROLPLANE
 # GOTEST may be replaced to filter what go test prints; .ci/run does.
@@ -36,7 +38,7 @@ e2e: build ## journeys over real servers; builds a Kubernetes control plane once
 
 .PHONY: e2e-full
 e2e-full: build ## e2e with the slow oracles; screenshots are kept in _artifacts/ beside their test
-	$(if $(E2E)$(FULL),$(CONTROLPLANE) && $(GOTEST) -tags e2e,e2e_full -count=1 -timeout 90m -artifacts $(addprefix ./,$(sort $(E2E) $(FULL))),@echo "no tests behind the tag e2e_full")
+	$(if $(E2E)$(FULL),$(CONTROLPLANE) && $(GOTEST) -tags $(FULLTAGS) -count=1 -timeout 90m -artifacts $(addprefix ./,$(sort $(E2E) $(FULL))),@echo "no tests behind the tag e2e_full")
 
 .PHONY: bench
 bench: ## benchmarks, once each
