@@ -12,8 +12,6 @@ import (
 	"time"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
-	"github.com/google/go-containerregistry/pkg/v1/static"
-	"github.com/google/go-containerregistry/pkg/v1/types"
 	"golang.org/x/sync/errgroup"
 
 	"github.com/otelshift/otelshift/pkg/fleet"
@@ -29,7 +27,8 @@ type work struct {
 	Parallel int // rebuilt at once; 0: one after the other
 	Rewrite  map[string]string
 	Agent    string // file; empty: the usual agent
-	Crane    bool   // by crane instead, with the agent's file as a layer
+	Crane    string // layer, a tar.gz file: by crane instead
+	Best     bool   // by crane with the layer read once for all
 	Result   string // file that childResult is written to
 }
 
@@ -76,19 +75,18 @@ func TestChild(t *testing.T) {
 	var result childResult
 	result.Built = make([]fleet.Built, len(w.Refs))
 	var added v1.Layer
-	if w.Crane {
-		content, err := os.ReadFile(w.Agent)
-		if err != nil {
+	if w.Best {
+		var err error
+		if added, err = onceLayer(w.Crane); err != nil {
 			t.Fatal(err)
 		}
-		added = static.NewLayer(content, types.OCILayer)
 	}
 	var group errgroup.Group
 	group.SetLimit(max(w.Parallel, 1))
 	for i, ref := range w.Refs {
 		group.Go(func() (err error) {
-			if w.Crane {
-				return craneRebuild(ref, added)
+			if w.Crane != "" {
+				return craneRebuild(ref, w.Crane, added)
 			}
 			result.Built[i], err = b.Build(t.Context(), fleet.Rebuild{From: ref, Remove: []string{oldAgent}})
 			return err

@@ -8,6 +8,7 @@ import (
 	"io"
 
 	"github.com/google/go-containerregistry/pkg/v1/types"
+	"golang.org/x/sync/errgroup"
 
 	"github.com/otelshift/otelshift/pkg/fleet"
 	"github.com/otelshift/otelshift/pkg/imagebuild/wire"
@@ -259,19 +260,21 @@ func (b *Builder) image(ctx context.Context, j *job, found *base, m wire.Manifes
 	if err != nil {
 		return nil, err
 	}
-	if err := b.bring(ctx, j, found, s.layers); err != nil {
-		return nil, err
-	}
 	own := describe(layerType(m.MediaType), written)
-	err = j.target.Ensure(ctx, wire.Blob{
-		Descriptor: own.wire(), Shared: true,
-		Open: func(context.Context) (io.ReadCloser, error) { return b.layers.open(spec) },
-	})
-	if err != nil {
-		return nil, err
-	}
 	c := wire.Descriptor{MediaType: manifest.Config.MediaType, Digest: digestOf(config), Size: int64(len(config))}
-	if err := j.target.Ensure(ctx, wire.Blob{Descriptor: c, Open: wire.Bytes(config)}); err != nil {
+	// Neither blob waits for another; the manifest does.
+	group, ctx := errgroup.WithContext(ctx)
+	group.Go(func() error {
+		if err := b.bring(ctx, j, found, s.layers); err != nil {
+			return err
+		}
+		return j.target.Ensure(ctx, wire.Blob{
+			Descriptor: own.wire(), Shared: true,
+			Open: func(context.Context) (io.ReadCloser, error) { return b.layers.open(spec) },
+		})
+	})
+	group.Go(func() error { return j.target.Ensure(ctx, wire.Blob{Descriptor: c, Open: wire.Bytes(config)}) })
+	if err := group.Wait(); err != nil {
 		return nil, err
 	}
 	edited, err := editManifest(m.Body, c, len(s.layers), own)
