@@ -67,6 +67,11 @@ func (f *Folder) BranchHead(_ context.Context, branch string) (fleet.Head, error
 	return fleet.Head{}, fmt.Errorf("reading branch %s of %s: %w", branch, f.dir, errNoRepository)
 }
 
+// Change implements migrate.Manifests: it is refused.
+func (f *Folder) Change(_ context.Context, revision string) (fleet.Head, error) {
+	return fleet.Head{}, fmt.Errorf("reading commit %s of %s: %w", revision, f.dir, errNoRepository)
+}
+
 // PullRequestHead implements migrate.Manifests: it is refused.
 func (f *Folder) PullRequestHead(_ context.Context, number int) (fleet.Head, error) {
 	return fleet.Head{}, fmt.Errorf("reading pull request %d of %s: %w", number, f.dir, errNoRepository)

@@ -86,6 +86,33 @@ func (r *Repository) head(ctx context.Context, tip plumbing.Hash, merged bool) (
 	return head, nil
 }
 
+// Change reads one commit that BranchHead or PullRequestHead named, and its
+// first parent.
+func (r *Repository) Change(ctx context.Context, revision string) (fleet.Head, error) {
+	tip, err := parse(revision)
+	if err != nil {
+		return fleet.Head{}, err
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	commit, there := r.commit(tip)
+	if !there || len(commit.ParentHashes) == 0 {
+		return fleet.Head{}, fmt.Errorf("reading commit %s: it or its parent is not known: %w", revision, fleet.ErrNotFound)
+	}
+	parent := commit.ParentHashes[0]
+	if err := r.needTrees(ctx, tip, parent); err != nil {
+		return fleet.Head{}, err
+	}
+	before := r.mustCommit(parent)
+	if before == nil {
+		return fleet.Head{}, fmt.Errorf("reading commit %s: its parent was not sent", revision)
+	}
+	return fleet.Head{
+		Revision: revision, Commits: []fleet.Commit{converted(commit)}, Base: parent.String(),
+		Before: r.files(ctx, before), After: r.files(ctx, commit),
+	}, nil
+}
+
 func (r *Repository) mustCommit(h plumbing.Hash) *object.Commit {
 	c, _ := r.commit(h)
 	return c

@@ -318,6 +318,14 @@ func (r *fakeRepo) PullRequestHead(_ context.Context, number int) (fleet.Head, e
 	return r.head(tip), nil
 }
 
+func (r *fakeRepo) Change(_ context.Context, revision string) (fleet.Head, error) {
+	c, ok := r.commits[revision]
+	if !ok || len(c.parents) == 0 {
+		return fleet.Head{}, fmt.Errorf("reading %s: %w", revision, fleet.ErrNotFound)
+	}
+	return fleet.Head{Revision: revision, Base: c.parents[0], Before: r.tree(c.parents[0]), After: r.tree(revision)}, nil
+}
+
 func (r *fakeRepo) Contains(_ context.Context, revision, ancestor string) (bool, error) {
 	for queue := []string{revision}; len(queue) > 0; {
 		at := queue[0]

@@ -73,7 +73,7 @@ func (m *Migration) trust(ctx context.Context, w *world, t *matter) error {
 		if err != nil {
 			return fmt.Errorf("reading the commit: %w", err)
 		}
-		commit, err := m.ours(head)
+		commit, _, err := m.ours(head)
 		if err != nil {
 			m.log.WarnContext(ctx, "comparing a record with its commit", "pull_request", t.pull.Number, "error", err)
 		} else {
@@ -107,17 +107,37 @@ func (t *matter) believe(own []fleet.RecordWorkload) {
 	t.record.Workloads = workloads
 }
 
-// ours finds our own commit on a pull request.
-func (m *Migration) ours(head fleet.Head) (ledger.Commit, error) {
+// ours finds our own commit on a pull request, and what its trailers say.
+func (m *Migration) ours(head fleet.Head) (ledger.Commit, fleet.Commit, error) {
 	for _, c := range head.Commits {
-		if c.AuthorEmail != m.spec.Commit.Email || c.CommitterEmail != m.spec.Commit.Email {
+		if m.foreignCommit(c) {
 			continue
 		}
 		if commit, err := ledger.ParseCommit(c.Message); err == nil {
-			return commit, nil
+			return commit, c, nil
 		}
 	}
-	return ledger.Commit{}, fmt.Errorf("reading the commit: no commit of ours at %s", short(head.Revision))
+	return ledger.Commit{}, fleet.Commit{}, fmt.Errorf("reading the commit: no commit of ours at %s", short(head.Revision))
+}
+
+// foreignCommit: somebody else made it, or made it anew.
+func (m *Migration) foreignCommit(c fleet.Commit) bool {
+	return c.AuthorEmail != m.spec.Commit.Email || c.CommitterEmail != m.spec.Commit.Email
+}
+
+// ownChange is what our own commit of a pull request changed: what people put
+// onto its branch besides stays theirs. Where somebody amended our commit the
+// whole pull request is all there is.
+func (m *Migration) ownChange(ctx context.Context, number int) (fleet.Head, error) {
+	head, err := m.ports.Manifests.PullRequestHead(ctx, number)
+	if err != nil {
+		return fleet.Head{}, fmt.Errorf("reading refs/pull/%d/head: %w", number, err)
+	}
+	_, own, err := m.ours(head)
+	if err != nil || own.Revision == head.Revision && len(own.Parents) == 1 && own.Parents[0] == head.Base {
+		return head, nil //nolint:nilerr // no commit of ours: the head stands
+	}
+	return m.ports.Manifests.Change(ctx, own.Revision)
 }
 
 // nodes lays failures to the node that the batch's siblings show to be bad. A

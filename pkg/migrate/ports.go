@@ -26,6 +26,8 @@ type Manifests interface {
 	BranchHead(ctx context.Context, branch string) (fleet.Head, error)
 	// PullRequestHead reads refs/pull/N/head, which outlives its branch.
 	PullRequestHead(ctx context.Context, number int) (fleet.Head, error)
+	// Change reads one of the commits that a head has, and its first parent.
+	Change(ctx context.Context, revision string) (fleet.Head, error)
 	// Contains reports whether revision has ancestor in its history, or is it.
 	Contains(ctx context.Context, revision, ancestor string) (bool, error)
 	// History returns the commits of the base branch whose message holds mark,

@@ -128,16 +128,16 @@ func (m *Migration) mendLabels(ctx context.Context, w *world) []Problem {
 func (m *Migration) withdraw(ctx context.Context, w *world) []Problem {
 	var problems []Problem
 	const target = "The target has changed since this was proposed. Its workloads come again, for the present target."
-	for _, b := range w.ledger.Obsolete() {
-		problems = append(problems, m.withdrawOne(ctx, w, b, target)...)
-	}
+	obsolete := w.ledger.Obsolete()
 	unwanted := w.ledger.Unwanted()
 	for _, b := range w.ledger.Batches {
-		if b.PullRequest.State != fleet.PullRequestOpen || b.Record.Target != w.target {
+		if b.PullRequest.State != fleet.PullRequestOpen {
 			continue
 		}
 		why := ""
-		if skipped, found := unwanted[b.PullRequest.Number]; found {
+		if slices.ContainsFunc(obsolete, func(o ledger.Batch) bool { return o.PullRequest.Number == b.PullRequest.Number }) {
+			why = target
+		} else if skipped, found := unwanted[b.PullRequest.Number]; found {
 			why = "`" + skipped + "` is skipped in the control issue. The rest comes again without it."
 		} else if changed := m.moved(w, b); changed != "" {
 			why = "`" + changed + "` has changed on the base branch since this was proposed. Its workloads come again, from what is there now."
@@ -147,6 +147,9 @@ func (m *Migration) withdraw(ctx context.Context, w *world) []Problem {
 		}
 		if by := m.foreign(ctx, b.PullRequest.Branch); by != "" {
 			m.log.WarnContext(ctx, "leaving an outdated pull request to its author", "pull_request", b.PullRequest.Number, "author", by)
+			if err := m.leave(ctx, b.PullRequest.Number); err != nil {
+				problems = append(problems, problem(b.PullRequest, err))
+			}
 			continue
 		}
 		problems = append(problems, m.withdrawOne(ctx, w, b, why)...)
@@ -178,8 +181,14 @@ func (m *Migration) foreign(ctx context.Context, branch string) string {
 	if err != nil {
 		return ""
 	}
+	return m.foreignAuthor(head)
+}
+
+// foreignAuthor is who made a commit of the head that is not ours; empty: all
+// are.
+func (m *Migration) foreignAuthor(head fleet.Head) string {
 	for _, c := range head.Commits {
-		if c.AuthorEmail != m.spec.Commit.Email || c.CommitterEmail != m.spec.Commit.Email {
+		if m.foreignCommit(c) {
 			return c.AuthorEmail
 		}
 	}

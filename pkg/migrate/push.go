@@ -61,7 +61,7 @@ func (m *Migration) untouchedBranch(ctx context.Context, branch string) error {
 		return fmt.Errorf("reading branch %s: %w", branch, err)
 	}
 	for _, c := range head.Commits {
-		if c.AuthorEmail != m.spec.Commit.Email || c.CommitterEmail != m.spec.Commit.Email {
+		if m.foreignCommit(c) {
 			return fmt.Errorf("pushing %s: commit %s on it is by %s: a branch that somebody worked on is left alone", branch, short(c.Revision), c.AuthorEmail)
 		}
 	}

@@ -51,13 +51,10 @@ func (m *Migration) refreshOne(ctx context.Context, w *world, number int, record
 	if head.Base == w.checkout.Revision {
 		return nil // a run that died has pushed it already
 	}
-	for _, c := range head.Commits {
-		if c.AuthorEmail != m.spec.Commit.Email || c.CommitterEmail != m.spec.Commit.Email {
-			m.log.DebugContext(ctx, "leaving a branch to its author", "pull_request", number, "author", c.AuthorEmail)
-			return nil
-		}
+	if by := m.foreignAuthor(head); by != "" {
+		return m.refreshForeign(ctx, w, pull, head, by)
 	}
-	commit, err := m.ours(head)
+	commit, _, err := m.ours(head)
 	if err != nil {
 		return err
 	}
@@ -91,6 +88,35 @@ func (m *Migration) refreshOne(ctx context.Context, w *world, number int, record
 		return nil
 	}
 	return m.republish(ctx, w, pull, record, head.Revision, path, again.Groups, applied.Files)
+}
+
+// refreshForeign leaves a branch to the person who worked on it, and says so
+// where base has moved under it and nobody has brought it up to date.
+func (m *Migration) refreshForeign(ctx context.Context, w *world, pull *fleet.PullRequest, head fleet.Head, by string) error {
+	m.log.DebugContext(ctx, "leaving a branch to its author", "pull_request", pull.Number, "author", by)
+	commit, _, err := m.ours(head)
+	if err != nil || slices.ContainsFunc(head.Commits, func(c fleet.Commit) bool { return len(c.Parents) > 1 }) {
+		return nil //nolint:nilerr // nothing of ours is left to compare with
+	}
+	path, err := movedPath(commit, head.Before, w.checkout.Files)
+	if path == "" || err != nil {
+		return err
+	}
+	return m.leave(ctx, pull.Number)
+}
+
+// leave says once why an open pull request of ours is not brought up to date.
+func (m *Migration) leave(ctx context.Context, number int) error {
+	if m.opt.DryRun {
+		return nil
+	}
+	const why = "This is not what would be proposed now: the base branch, the target or what is skipped has changed since. Somebody has worked " +
+		"on this branch, so nothing is pushed over it and it stays open. Bring it up to date and merge it, or close it and set `" +
+		fleet.LabelRetry + "`: its workloads come again, from what is there then."
+	if err := m.ports.PullRequests.Comment(ctx, number, "Not brought up to date", why); err != nil {
+		return fmt.Errorf("commenting: %w", err)
+	}
+	return nil
 }
 
 // republish moves the branch to the change as it is on the base branch's head.

@@ -33,7 +33,7 @@ func (m *Migration) restoreOne(ctx context.Context, pull fleet.PullRequest) (fle
 	if err != nil {
 		return fleet.Record{}, fmt.Errorf("reading refs/pull/%d/head: %w", pull.Number, err)
 	}
-	commit, err := m.ours(head)
+	commit, _, err := m.ours(head)
 	if err != nil {
 		return fleet.Record{}, err
 	}

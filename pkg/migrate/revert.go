@@ -40,9 +40,9 @@ func (m *Migration) reverts(ctx context.Context, w *world) ([]Proposal, []Proble
 // nothing is left to take back.
 func (m *Migration) revert(ctx context.Context, w *world, task ledger.Task) (*Proposal, error) {
 	ids, batch := m.toRevert(task)
-	head, err := m.ports.Manifests.PullRequestHead(ctx, task.PullRequest.Number)
+	head, err := m.ownChange(ctx, task.PullRequest.Number)
 	if err != nil {
-		return nil, fmt.Errorf("reading refs/pull/%d/head: %w", task.PullRequest.Number, err)
+		return nil, err
 	}
 	inverted, err := manifest.Invert(ctx, manifest.Undo{
 		Before: head.Before, After: head.After, At: w.checkout.Files, IDs: ids, Batch: batch, Declared: declared(task.Record),
