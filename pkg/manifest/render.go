@@ -3,6 +3,7 @@ package manifest
 import (
 	"fmt"
 	"path"
+	"strings"
 
 	"sigs.k8s.io/kustomize/api/krusty"
 	"sigs.k8s.io/kustomize/api/types"
@@ -27,7 +28,8 @@ func render(files map[string][]byte, root string) (objects []*yaml.RNode, err er
 	memory := filesys.MakeFsInMemory()
 	for name, data := range files {
 		if isKustomization(name) {
-			if data, err = modern(data); err != nil {
+			beside := func(file string) []byte { return files[path.Join(path.Dir(name), file)] }
+			if data, err = modern(data, beside); err != nil {
 				return nil, fmt.Errorf("reading %s: %w", name, err)
 			}
 		}
@@ -50,23 +52,28 @@ func render(files map[string][]byte, root string) (objects []*yaml.RNode, err er
 
 // modern writes a kustomization with today's fields, for the renderer alone:
 // it would print a warning for each old one. Hashes of generated names go.
-func modern(data []byte) ([]byte, error) {
+// Read returns a file beside the kustomization.
+func modern(data []byte, read func(string) []byte) ([]byte, error) {
 	var k types.Kustomization
 	if err := k.Unmarshal(data); err != nil {
 		return nil, err
 	}
 	k.FixKustomization()
 	//nolint:staticcheck // reading deprecated fields is the point
+	var strategic []types.Patch // kustomize applies them before all others
 	for _, p := range k.PatchesStrategicMerge {
 		if inlinePatch(string(p)) {
-			k.Patches = append(k.Patches, types.Patch{Patch: string(p)})
+			strategic = append(strategic, types.Patch{Patch: string(p)})
 		} else {
-			k.Patches = append(k.Patches, types.Patch{Path: string(p)})
+			strategic = append(strategic, types.Patch{Path: string(p)})
 		}
 	}
-	k.PatchesStrategicMerge = nil                       //nolint:staticcheck // as above
-	k.Patches = append(k.Patches, k.PatchesJson6902...) //nolint:staticcheck // as above
-	k.PatchesJson6902 = nil                             //nolint:staticcheck // as above
+	k.Patches = append(strategic, k.Patches...)
+	k.PatchesStrategicMerge = nil //nolint:staticcheck // as above
+	if !late(k, read) {
+		k.Patches = append(k.Patches, k.PatchesJson6902...) //nolint:staticcheck // as above
+		k.PatchesJson6902 = nil                             //nolint:staticcheck // as above
+	}
 	//nolint:staticcheck // as above
 	if len(k.CommonLabels) > 0 {
 		k.Labels = append(k.Labels, types.Label{Pairs: k.CommonLabels, IncludeSelectors: true})
@@ -91,4 +98,28 @@ func modern(data []byte) ([]byte, error) {
 		return nil, fmt.Errorf("writing the kustomization for the renderer: %w", err)
 	}
 	return out, nil
+}
+
+// late reports JSON patches that have to stay in the old field: kustomize
+// applies those behind namespace, prefix, suffix, labels and annotations, and
+// patches before them. That shows where a patch speaks of metadata or its
+// target goes by what these have made.
+func late(k types.Kustomization, read func(string) []byte) bool {
+	//nolint:staticcheck // reading deprecated fields is the point
+	if k.Namespace == "" && k.NamePrefix == "" && k.NameSuffix == "" && len(k.Labels)+len(k.CommonLabels)+len(k.CommonAnnotations) == 0 {
+		return false
+	}
+	for _, p := range k.PatchesJson6902 { //nolint:staticcheck // as above
+		text := p.Patch
+		if p.Path != "" {
+			text = string(read(p.Path))
+		}
+		text = strings.ToLower(text)
+		switch t := p.Target; {
+		case text == "", strings.Contains(text, "metadata"), strings.Contains(text, "selector"), t == nil, t.Namespace+t.LabelSelector+t.AnnotationSelector != "",
+			k.NamePrefix != "" && strings.HasPrefix(t.Name, k.NamePrefix), k.NameSuffix != "" && strings.HasSuffix(t.Name, k.NameSuffix):
+			return true
+		}
+	}
+	return false
 }
