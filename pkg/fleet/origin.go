@@ -15,9 +15,9 @@ type Origin struct {
 	// Field is the path in that object. Behind " | " it goes on inside the YAML
 	// that a string holds: "spec.source.helm.values | image.tag".
 	Field string
-	// Prefix stands before the value in the scalar that holds it: "NAME=" in a
-	// kustomization's literal.
-	Prefix string
+	// Prefix and Suffix stand around the value in the scalar that holds it: "NAME="
+	// and quotes in a kustomization's literal.
+	Prefix, Suffix string
 	// Users are the workloads whose value is decided here, this one included,
 	// sorted: a change here changes all of them.
 	Users []ID
@@ -33,7 +33,7 @@ func (w Workload) Change(op Op, v Value, to string) Change {
 	if v.At != nil {
 		c.Place, c.Field, c.Document, c.Item = v.At.Place, v.At.Field, v.At.Document, v.At.Item
 		if op == OpReplace {
-			c.Old, c.New = v.At.Prefix+v.Text, v.At.Prefix+to
+			c.Old, c.New = v.At.Prefix+v.Text+v.At.Suffix, v.At.Prefix+to+v.At.Suffix
 		}
 	}
 	if op == OpRemove {

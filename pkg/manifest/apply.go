@@ -52,7 +52,7 @@ func Apply(files fs.FS, groups []Group) (Applied, error) {
 }
 
 func applyEdits(files fs.FS, groups []Group) (Applied, error) {
-	a := &applier{files: files, parsed: map[string]*yamledit.File{}, problems: map[string]error{}}
+	a := &applier{files: files, parsed: map[string]document{}, problems: map[string]error{}}
 	out := Applied{Files: map[string][]byte{}, Refused: map[fleet.ID]fleet.Reason{}, Changes: map[fleet.ID][]fleet.Change{}}
 	var ready []prepared
 	for _, g := range groups {
@@ -92,7 +92,7 @@ type prepared struct {
 
 type applier struct {
 	files    fs.FS
-	parsed   map[string]*yamledit.File
+	parsed   map[string]document
 	problems map[string]error
 }
 
@@ -116,7 +116,7 @@ func onlyFiles(groups []prepared, last prepared) []prepared {
 }
 
 // file parses a file once.
-func (a *applier) file(name string) (*yamledit.File, error) {
+func (a *applier) file(name string) (document, error) {
 	if f, ok := a.parsed[name]; ok {
 		return f, a.problems[name]
 	}
@@ -129,9 +129,9 @@ func (a *applier) file(name string) (*yamledit.File, error) {
 	} else {
 		data, err = fs.ReadFile(a.files, name)
 	}
-	var f *yamledit.File
+	var f document
 	if err == nil {
-		f, err = yamledit.Parse(name, data, yamledit.Limits{MaxSize: max(int64(len(data)), yamledit.DefaultMaxSize)})
+		f, err = openDocument(name, data)
 	}
 	a.parsed[name], a.problems[name] = f, err
 	return f, err

@@ -11,7 +11,7 @@ import (
 )
 
 // lookup finds the node at a path of a document.
-func lookup(f *yamledit.File, document int, path yamledit.Path) (*yaml.Node, error) {
+func lookup(f document, document int, path yamledit.Path) (*yaml.Node, error) {
 	documents := f.Documents()
 	if document < 0 || document >= len(documents) || documents[document].Node == nil {
 		return nil, fmt.Errorf("finding document %d of %s: %w", document, f.Name(), yamledit.ErrNoField)
@@ -118,9 +118,9 @@ func removable(path yamledit.Path) bool {
 
 // valuesKey reports a key at the root of Helm values: unlike an object's spec
 // it may go.
-func valuesKey(f *yamledit.File, document int, path yamledit.Path) bool {
+func valuesKey(f document, document int, path yamledit.Path) bool {
 	root, err := lookup(f, document, yamledit.Path{})
-	return err == nil && len(path) == 1 && path[0].Kind == yamledit.StepKey && child(root, "apiVersion") == nil && child(root, "kind") == nil && !isKustomization(f.Name())
+	return err == nil && len(path) == 1 && path[0].Kind == yamledit.StepKey && child(root, "apiVersion") == nil && child(root, "kind") == nil && isYAML(f.Name()) && !isKustomization(f.Name())
 }
 
 // trimItem takes "items[n]" off the path of an object in a kind: List.

@@ -40,6 +40,7 @@ func (x *index) deploy(ctx context.Context, files fs.FS) error {
 		return nil
 	}
 	p := newProber()
+	texts := x.texts()
 	var roots []*root
 	owned := map[string]bool{}   // files of some tree
 	patches := map[string]bool{} // of these, those that are no objects of their own
@@ -57,7 +58,7 @@ func (x *index) deploy(ctx context.Context, files fs.FS) error {
 			}
 		}
 		if r.problem == nil {
-			x.probe(files, p, r)
+			x.probe(files, p, texts, r)
 		}
 		roots = append(roots, r)
 	}
@@ -123,7 +124,7 @@ func (x *index) resourceFiles(c closure) map[string]bool {
 }
 
 // probe reads and probes the files of a root.
-func (x *index) probe(files fs.FS, p *prober, r *root) {
+func (x *index) probe(files fs.FS, p *prober, texts map[string][]generated, r *root) {
 	for _, name := range r.files {
 		data, known := p.files[name]
 		if !known {
@@ -132,7 +133,11 @@ func (x *index) probe(files fs.FS, p *prober, r *root) {
 				r.failed = err
 				return
 			}
-			data = p.file(name, text, !r.resources[name])
+			if texts[name] != nil {
+				data = p.text(name, text, texts[name])
+			} else {
+				data = p.file(name, text, !r.resources[name])
+			}
 			if !x.seeds[name] && !isKustomization(name) {
 				x.others -= countWorkloads(text) // they are counted as rendered
 			}
@@ -276,12 +281,16 @@ func (d *deployment) configMap(inner *index, node, probed *yaml.Node) {
 		}
 		origin := d.prober.places[places[0]].origin
 		if text := d.prober.places[places[0]].text; text != v.Text {
-			prefix, ok := strings.CutSuffix(text, v.Text)
-			if !ok || prefix != key+"=" { // quotes that the generator takes away
+			switch text {
+			case key + "=" + v.Text:
+				origin.Prefix = key + "="
+			case key + `="` + v.Text + `"`, key + "='" + v.Text + "'": // the generator takes them away
+				origin.Suffix = text[len(text)-1:]
+				origin.Prefix = key + "=" + origin.Suffix
+			default:
 				c.blocked = untraced("the entry "+key+" of ConfigMap "+c.name, origin.Place)
 				continue
 			}
-			origin.Prefix = prefix
 		}
 		v.Place, v.At = origin.Place, &origin
 		c.data[key] = v

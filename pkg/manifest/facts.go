@@ -380,7 +380,7 @@ func (f *facts) carrier(file *yamledit.File, object *yaml.Node, kind string) {
 	})
 }
 
-func place(file *yamledit.File, n *yaml.Node) fleet.Place {
+func place(file document, n *yaml.Node) fleet.Place {
 	line, column := file.Position(n)
 	return fleet.Place{File: file.Name(), Line: line, Column: column}
 }

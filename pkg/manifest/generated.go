@@ -7,7 +7,55 @@ import (
 	"path"
 	"slices"
 	"strings"
+
+	"sigs.k8s.io/kustomize/kyaml/yaml"
+
+	"github.com/otelshift/otelshift/pkg/fleet"
 )
+
+// texts are the files that generators take values from: by name, how they are
+// taken.
+func (x *index) texts() map[string][]generated {
+	out := map[string][]generated{}
+	for dir, k := range x.kustomizations {
+		for _, g := range k.texts {
+			name := path.Join(dir, g.path)
+			out[name] = append(out[name], g)
+		}
+	}
+	return out
+}
+
+// text probes a file that generators read: a token behind each line's value, or
+// behind the whole. What is taken both ways is never traced, so never edited.
+func (p *prober) text(name string, data []byte, taken []generated) probedFile {
+	out := probedFile{plain: data, probed: data}
+	defer func() { p.files[name] = out }()
+	mixed := slices.ContainsFunc(taken, func(g generated) bool { return g.lines != taken[0].lines })
+	if mixed || !needled(data) || isYAML(name) || isKustomization(name) {
+		return out
+	}
+	f, err := readText(name, data)
+	if err != nil {
+		return out // binaryData
+	}
+	s := source{file: name, item: -1, position: func(n *yaml.Node) fleet.Place { return place(f, n) }}
+	if !taken[0].lines {
+		p.add(probed{text: string(data)}, s, textPath().String(), f.root.Content[1])
+		out.probed = append(slices.Clone(data), p.token()...)
+		return out
+	}
+	out.probed = nil
+	from := 0
+	for i, l := range f.lines {
+		value := child(f.root.Content[3].Content[i], "value")
+		p.add(probed{text: value.Value}, s, linePath(l.key).Child("value").String(), value)
+		out.probed = append(append(out.probed, data[from:l.stop]...), p.token()...)
+		from = l.stop
+	}
+	out.probed = append(out.probed, data[from:]...)
+	return out
+}
 
 // readGenerated screens the files that generators take values from and that are
 // no manifests, such as env files and start scripts: the walk passes them over,

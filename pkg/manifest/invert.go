@@ -115,8 +115,11 @@ func undoFile(before, after fs.FS, name string) ([]undoneObject, error) {
 	var out []undoneObject
 	var forward []yamledit.Edit
 	var owner []int // of forward: the object's index in out
-	news := objects(fresh)
-	for _, o := range objects(old) {
+	news, olds := objects(fresh), objects(old)
+	if f, ok := old.(*textFile); ok {
+		olds, news = f.views(fresh)
+	}
+	for _, o := range olds {
 		at := slices.IndexFunc(news, func(n object) bool { return n.document == o.document && n.item == o.item && n.id == o.id })
 		if at < 0 {
 			continue
@@ -460,7 +463,7 @@ func changedFiles(ctx context.Context, before, after fs.FS) ([]string, error) {
 			return ctx.Err()
 		case entry.IsDir() && entry.Name() == ".git":
 			return fs.SkipDir
-		case !entry.Type().IsRegular() || !isYAML(name):
+		case !entry.Type().IsRegular():
 			return nil
 		}
 		fresh, err := fs.ReadFile(after, name)

@@ -17,8 +17,15 @@ type kustomization struct {
 	file    string
 	bases   []entry      // resources, bases and components
 	files   []entry      // every other file that it reads
+	texts   []generated  // of these, what configMapGenerator takes
 	changes *fleet.Place // of the first field that changes what the files say
 	problem *fleet.Reason
+}
+
+// generated is a file that a generator takes: its lines, or the whole of it.
+type generated struct {
+	path  string // relative to the kustomization's folder
+	lines bool
 }
 
 // entry is a path that a kustomization names.
@@ -90,12 +97,24 @@ func readKustomization(file *yamledit.File, root *yaml.Node) *kustomization {
 			continue
 		}
 		for _, item := range list.Content {
-			k.files = append(k.files, paths(child(resolve(item), "envs"))...)
-			for _, e := range paths(child(resolve(item), "files")) {
+			envs, whole := paths(child(resolve(item), "envs")), paths(child(resolve(item), "files"))
+			for i, e := range whole {
 				if _, after, ok := strings.Cut(e.path, "="); ok {
-					e.path = after
+					whole[i].path = after
 				}
-				k.files = append(k.files, e)
+			}
+			k.files = slices.Concat(k.files, envs, whole)
+			if key == "secretGenerator" {
+				continue
+			}
+			if env := field(resolve(item), "env"); env != "" {
+				k.texts = append(k.texts, generated{env, true})
+			}
+			for _, e := range envs {
+				k.texts = append(k.texts, generated{e.path, true})
+			}
+			for _, e := range whole {
+				k.texts = append(k.texts, generated{e.path, false})
 			}
 		}
 	}

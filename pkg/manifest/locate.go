@@ -29,7 +29,7 @@ func identify(n *yaml.Node) identity {
 
 // object is one object of a file.
 type object struct {
-	file     *yamledit.File
+	file     document
 	document int
 	item     int // within a kind: List, or -1
 	node     *yaml.Node
@@ -37,7 +37,7 @@ type object struct {
 }
 
 // objects lists the objects of a file.
-func objects(f *yamledit.File) []object {
+func objects(f document) []object {
 	var out []object
 	for _, d := range f.Documents() {
 		if d.Node == nil || d.Err != nil || d.Template {
@@ -60,12 +60,12 @@ func (o object) is(id fleet.ID) bool {
 	return o.id.kind == id.Kind && o.id.name == id.Name && (o.id.namespace == id.Namespace || o.id.namespace == "")
 }
 
-func parseFile(files fs.FS, name string) (*yamledit.File, error) {
+func parseFile(files fs.FS, name string) (document, error) {
 	data, err := fs.ReadFile(files, name)
 	if err != nil {
 		return nil, fmt.Errorf("reading %s: %w", name, err)
 	}
-	return yamledit.Parse(name, data, yamledit.Limits{MaxSize: max(int64(len(data)), yamledit.DefaultMaxSize)})
+	return openDocument(name, data)
 }
 
 // Values returns the scalars at fields of a workload's object in the file, by
@@ -104,15 +104,15 @@ func Values(files fs.FS, file string, id fleet.ID, fields []string) (map[string]
 // finder looks objects up by identity in one tree of files.
 type finder struct {
 	files  fs.FS
-	parsed map[string]*yamledit.File
+	parsed map[string]document
 }
 
 func newFinder(files fs.FS) *finder {
-	return &finder{files: files, parsed: map[string]*yamledit.File{}}
+	return &finder{files: files, parsed: map[string]document{}}
 }
 
 // file parses a file once; nil where it is not there or cannot be read.
-func (f *finder) file(name string) *yamledit.File {
+func (f *finder) file(name string) document {
 	if parsed, ok := f.parsed[name]; ok {
 		return parsed
 	}

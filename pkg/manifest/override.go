@@ -64,7 +64,7 @@ func (a *application) override(file *yamledit.File, kustomize *yaml.Node) {
 }
 
 // mapping is the mapping with the overrides in the Application's file.
-func (a *application) mapping(f *yamledit.File) (*yaml.Node, error) {
+func (a *application) mapping(f document) (*yaml.Node, error) {
 	at, err := yamledit.ParsePath(a.kustomize)
 	if err != nil {
 		return nil, fmt.Errorf("reading field %q: %w", a.kustomize, err)
@@ -152,7 +152,7 @@ func (o overrides) over(files map[string][]byte, name string) error {
 
 // overrides reads what an Application lays over its kustomization, as it is and
 // with tokens.
-func (p *prober) overrides(f *yamledit.File, a application) (plain, tokens overrides, err error) {
+func (p *prober) overrides(f document, a application) (plain, tokens overrides, err error) {
 	n, err := a.mapping(f)
 	if err != nil {
 		return plain, tokens, err

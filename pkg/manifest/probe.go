@@ -190,13 +190,26 @@ func (p *prober) scalar(s source, path yamledit.Path, field string, n *yaml.Node
 	case last.Kind == yamledit.StepKey && last.Key == "value" && len(path) > 2 && path[len(path)-3].Key == "env",
 		last.Kind == yamledit.StepIndex && len(path) > 1 && (path[len(path)-2].Key == "args" || path[len(path)-2].Key == "command"),
 		config && len(path) == 2 && path[0].Key == "data":
-		p.text(s, field, n)
+		p.appendTo(s, field, n)
 	}
 }
 
-func (p *prober) text(s source, field string, n *yaml.Node) {
+func (p *prober) appendTo(s source, field string, n *yaml.Node) {
 	p.add(probed{text: n.Value}, s, field, n)
 	n.Value += p.token()
+}
+
+// literal puts the token behind the value of KEY=VALUE, before the quote where
+// kustomize takes quotes away.
+func (p *prober) literal(s source, field string, n *yaml.Node) {
+	_, value, ok := strings.Cut(n.Value, "=")
+	last := len(n.Value) - 1
+	if !ok || len(value) < 2 || value[0] != n.Value[last] || value[0] != '"' && value[0] != '\'' {
+		p.appendTo(s, field, n)
+		return
+	}
+	p.add(probed{text: n.Value}, s, field, n)
+	n.Value = n.Value[:last] + p.token() + n.Value[last:]
 }
 
 // image puts the token into the tag, so that an images entry still matches the
@@ -277,7 +290,7 @@ func (p *prober) operations(s source, node *yaml.Node) {
 			p.image(s, path.String(), value)
 		case strings.Contains(pointer, "/env/"), strings.Contains(pointer, "/args/"), strings.Contains(pointer, "/command/"),
 			strings.HasPrefix(pointer, "/data/"):
-			p.text(s, path.String(), value)
+			p.appendTo(s, path.String(), value)
 		}
 	}
 	number := len(p.sources)
@@ -328,7 +341,7 @@ func (p *prober) kustomization(s source, root *yaml.Node) {
 			}
 			for j, n := range literals.Content {
 				if n.Kind == yaml.ScalarNode && n.Anchor == "" {
-					p.text(s, append(yamledit.Path{}.Child("configMapGenerator"), itemStep(generators, i)).Child("literals").Item(j).String(), n)
+					p.literal(s, append(yamledit.Path{}.Child("configMapGenerator"), itemStep(generators, i)).Child("literals").Item(j).String(), n)
 				}
 			}
 		}

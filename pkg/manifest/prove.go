@@ -137,6 +137,7 @@ func (p *prover) tree(t tree, old, fresh []*yaml.RNode) {
 		p.refuse(t, nil, "the kustomization "+t.folder+" would render other objects")
 		return
 	}
+	var generated []yamledit.Edit
 	for _, o := range old {
 		id := identify(o.YNode())
 		other := after[id]
@@ -151,6 +152,7 @@ func (p *prover) tree(t tree, old, fresh []*yaml.RNode) {
 		}
 		if id.kind == "ConfigMap" {
 			p.configMap(t, id, edits)
+			generated = append(generated, edits...)
 			continue
 		}
 		workload, isWorkload := t.ids[id]
@@ -162,6 +164,7 @@ func (p *prover) tree(t tree, old, fresh []*yaml.RNode) {
 			p.refuse(t, nil, fmt.Sprintf("the changes would alter %s %s of %s too, at %s", id.kind, id.name, t.folder, edits[0].Path))
 		}
 	}
+	p.generates(t, generated)
 }
 
 // configMap checks that a rendered entry becomes what some change wrote.
@@ -170,11 +173,37 @@ func (p *prover) configMap(t tree, id identity, edits []yamledit.Edit) {
 		wanted := false
 		for _, changes := range p.applied.Changes {
 			for _, c := range changes {
-				wanted = wanted || e.Op == yamledit.Replace && c.Op == fleet.OpReplace && strings.HasSuffix(c.New, e.New)
+				wanted = wanted || slices.Contains(t.files, c.File) && becomes(e, c)
 			}
 		}
 		if !wanted {
 			p.refuse(t, nil, fmt.Sprintf("the changes would alter %s of ConfigMap %s in %s too", e.Path, id.name, t.folder))
+		}
+	}
+}
+
+// becomes reports that an entry of a ConfigMap differs as a change says: by its
+// value, or by the KEY=VALUE of a literal.
+func becomes(e yamledit.Edit, c fleet.Change) bool {
+	if e.Op != yamledit.Replace || c.Op != fleet.OpReplace {
+		return false
+	}
+	literal := func(text, value string) bool {
+		key, rest, ok := strings.Cut(text, "=")
+		return ok && key == e.Path[len(e.Path)-1].Key && (rest == value || rest == `"`+value+`"` || rest == "'"+value+"'")
+	}
+	return c.Old == e.Old && c.New == e.New || literal(c.Old, e.Old) && literal(c.New, e.New)
+}
+
+// generates checks that what the changes write into the texts of generators
+// shows in the tree.
+func (p *prover) generates(t tree, edits []yamledit.Edit) {
+	for id, changes := range p.applied.Changes {
+		for _, c := range changes {
+			text := slices.Contains(t.files, c.File) && !isYAML(c.File) && !isKustomization(c.File)
+			if text && !slices.ContainsFunc(edits, func(e yamledit.Edit) bool { return becomes(e, c) }) {
+				p.refuse(t, &id, "the change of "+c.File+" does not show in what "+t.folder+" renders: something else decides it")
+			}
 		}
 	}
 }
@@ -252,6 +281,9 @@ func decidedBy(w fleet.Workload, changes []fleet.Change) (out map[string]*string
 			return
 		}
 		for _, c := range changes {
+			if strings.Contains(v.Field, ".volumes[") && !strings.Contains(v.At.Field, "volumes[") {
+				continue // a ConfigMap's entry, which a volume mounts
+			}
 			if c.File != v.At.File || c.Document != v.At.Document || c.Item != v.At.Item || strings.Contains(v.Field, ".envFrom[") || strings.HasSuffix(v.Field, ".valueFrom") {
 				continue
 			}
@@ -263,8 +295,8 @@ func decidedBy(w fleet.Workload, changes []fleet.Change) (out map[string]*string
 				if i := strings.LastIndex(v.Field, "[name="); i >= 0 {
 					out[v.Field], out[v.Field[:i]+"[name="+c.New+"]"] = nil, nil
 				}
-			case c.Field == v.At.Field && c.Op == fleet.OpReplace && v.Text != "" && c.Old == v.At.Prefix+v.Text && !strings.HasSuffix(v.Field, ".image"):
-				text := strings.TrimPrefix(c.New, v.At.Prefix)
+			case c.Field == v.At.Field && c.Op == fleet.OpReplace && v.Text != "" && c.Old == v.At.Prefix+v.Text+v.At.Suffix && !strings.HasSuffix(v.Field, ".image"):
+				text := strings.TrimSuffix(strings.TrimPrefix(c.New, v.At.Prefix), v.At.Suffix)
 				out[v.Field] = &text
 			case c.Field == v.At.Field && (c.Op != fleet.OpReplace || strings.HasSuffix(v.Field, ".image")),
 				c.Op == fleet.OpRemove && under(v.At.Field, c.Field),

@@ -339,7 +339,7 @@ func valueFile(chart, name string) string {
 }
 
 // inline reads the values inside a string.
-func (rel *release) inline(f *yamledit.File, n *yaml.Node, origin fleet.Origin, field string) {
+func (rel *release) inline(f document, n *yaml.Node, origin fleet.Origin, field string) {
 	inner, err := yamledit.Parse(f.Name(), []byte(n.Value), yamledit.Limits{})
 	if err != nil || len(inner.Documents()) == 0 {
 		return

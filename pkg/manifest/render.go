@@ -59,8 +59,8 @@ func modern(data []byte, read func(string) []byte) ([]byte, error) {
 		return nil, err
 	}
 	k.FixKustomization()
-	//nolint:staticcheck // reading deprecated fields is the point
 	var strategic []types.Patch // kustomize applies them before all others
+	//nolint:staticcheck // reading deprecated fields is the point
 	for _, p := range k.PatchesStrategicMerge {
 		if inlinePatch(string(p)) {
 			strategic = append(strategic, types.Patch{Patch: string(p)})

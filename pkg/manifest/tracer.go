@@ -288,7 +288,10 @@ func (t *tracer) loads() {
 				l.Value = v
 			}
 		}
-		if l.Value.At != nil && l.Via == fleet.ViaConfigMap {
+		if l.File == "" { // a reference to what is not edited, a Secret say
+			l.Place = t.workload.Place
+		}
+		if l.Value.At != nil && (l.Via == fleet.ViaConfigMap || l.Via == fleet.ViaScript) {
 			for n, place := range t.deployment.prober.places {
 				if place.origin.File == l.Value.At.File && place.origin.Field == l.Value.At.Field && place.origin.Document == l.Value.At.Document {
 					t.deployment.links = append(t.deployment.links, link{t.number, l.Value.At, n, -1})
