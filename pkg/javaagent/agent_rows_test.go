@@ -139,6 +139,16 @@ func TestTheRealAgentAgreesWithTheRows(t *testing.T) {
 			t.Errorf("statements:\n%s", text)
 		}
 	})
+	t.Run("sanitising off by the name that a later agent has for it", func(t *testing.T) {
+		in := javaagent.Input{Variable: "JAVA_TOOL_OPTIONS", Text: swFlag + "-Dskywalking.plugin.mongodb.trace_param=true"}
+		in.Target.Version = "2.31.0"
+		w := w
+		w.jar = laterAgentJar(t)
+		got, _ := w.run(t, nil, in, java("Query")...)
+		if text := statements(got); !strings.Contains(text, "a-literal") {
+			t.Errorf("statements:\n%s", text)
+		}
+	})
 	t.Run("the number of attribute sets of a metric", func(t *testing.T) {
 		got, _ := w.run(t, nil, javaagent.Input{
 			Variable: "JAVA_TOOL_OPTIONS", Text: swFlag + "-Dskywalking.meter.max_meter_size=3", Target: javaagent.Target{Add: []string{"-Dotel.logs.exporter=none"}},

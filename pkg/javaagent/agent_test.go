@@ -65,8 +65,10 @@ type received struct {
 }
 
 type span struct {
-	name       string
-	attributes map[string]string
+	name          string
+	parent        string // id of the span above it; empty: none
+	attributes    map[string]string
+	events, links int
 }
 
 func (r *received) ServeHTTP(_ http.ResponseWriter, request *http.Request) {
@@ -95,7 +97,10 @@ func (r *received) ServeHTTP(_ http.ResponseWriter, request *http.Request) {
 		}
 		for _, scope := range fields(resourceSpans, 2) {
 			for _, s := range fields(scope, 2) {
-				r.spans = append(r.spans, span{string(slices.Concat(fields(s, 5)...)), attributes(s, 9)})
+				r.spans = append(r.spans, span{
+					name: string(slices.Concat(fields(s, 5)...)), parent: string(slices.Concat(fields(s, 4)...)), attributes: attributes(s, 9),
+					events: len(fields(s, 11)), links: len(fields(s, 13)),
+				})
 			}
 		}
 	}
@@ -182,6 +187,16 @@ func agentJar(t *testing.T) string {
 	return jar
 }
 
+// laterAgentJar is an agent with the names that came later.
+func laterAgentJar(t *testing.T) string {
+	t.Helper()
+	jar := os.Getenv("OTELSHIFT_TEST_LATER_JAVAAGENT")
+	if jar == "" {
+		t.Skip("needs OTELSHIFT_TEST_LATER_JAVAAGENT, the path of an opentelemetry-javaagent 2.31 jar")
+	}
+	return jar
+}
+
 // agentWorld is a world with the real agent and programs for it to watch.
 type agentWorld struct {
 	world
@@ -224,7 +239,9 @@ func (w agentWorld) run(t *testing.T, server *httptest.Server, in javaagent.Inpu
 		server = httptest.NewServer(got)
 		defer server.Close()
 	} else {
-		got, _ = server.Config.Handler.(*received)
+		if handler, ok := server.Config.Handler.(*received); ok {
+			got = handler
+		}
 	}
 	own := in.Target
 	in.Target = target()
@@ -234,6 +251,9 @@ func (w agentWorld) run(t *testing.T, server *httptest.Server, in javaagent.Inpu
 		in.Target.Add = own.Add
 	}
 	in.Target.AllowLost = own.AllowLost
+	if own.Version != "" {
+		in.Target.Version = own.Version
+	}
 	in.Env = append(in.Env, javaagent.Var{Name: in.Variable, Value: in.Text})
 	out := translate(t, in)
 	if out.Block != nil {

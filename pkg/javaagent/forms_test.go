@@ -423,7 +423,7 @@ func TestForms(t *testing.T) {
 		},
 		{
 			name: "an argfile may hold more",
-			in:   javaagent.Input{Args: []string{"java", "@/app/opts", swFlag, "-jar", "a.jar"}, Target: javaagent.Target{Add: []string{}}},
+			in:   javaagent.Input{Args: []string{"java", "@/app/opts", swFlag, "-Dskywalking.agent.service_name=pay", "-jar", "a.jar"}, Target: javaagent.Target{Add: []string{}}},
 			args: []string{"java", "@/app/opts", flag, "-Dotel.service.name=pay", "-Dotel.exporter.otlp.endpoint=http://collector:4318", "-Dotel.exporter.otlp.protocol=http/protobuf", "-jar", "a.jar"},
 			as:   "pay", warn: []string{"options in @/app/opts were not read"},
 		},

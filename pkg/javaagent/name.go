@@ -1,6 +1,9 @@
 package javaagent
 
-import "strconv"
+import (
+	"strconv"
+	"strings"
+)
 
 // translateName computes the service name and what parts of it become.
 func (t *translation) translateName() {
@@ -18,27 +21,25 @@ func (t *translation) translateName() {
 	}
 
 	p := t.operand(otelName, name)
-	if known, ok := t.known(name); ok && p.refs && len([]rune(known)) > t.length("agent.service_name", 50) {
-		p = property{key: otelName, value: known} // it has to be cut, so no reference is left
+	literal, ok := t.known(name)
+	if ok && p.refs && len([]rune(literal)) > t.length("agent.service_name", 50) {
+		p = property{key: otelName, value: literal} // it has to be cut, so no reference is left
 	}
 	joined, known := atLeast(t.in.AgentVersion, "8.10.0")
 	if suffix && !known {
 		t.warn(CodeUntranslated, "the SkyWalking agent's version is not known: from 8.10 the name is %s|namespace|cluster, before it is not; 8.10 is assumed", shownName(name))
 	}
 	if suffix && (joined || !known) {
-		tail := "|" + cut(namespace.Value, t.length("agent.namespace", 20)) + "|" + cut(cluster.Value, t.length("agent.cluster", 20))
-		if p.from != "" || p.reference != "" || p.env && p.refs || namespace.Reference != "" || cluster.Reference != "" {
+		if p, ok = t.joinedName(name, namespace, cluster); !ok {
 			t.refuse(CodeUnsupported, "the service name is joined from name, namespace and cluster, and one of them comes by reference")
 			return
 		}
-		if !p.refs {
-			p.value = cut(p.value, t.length("agent.service_name", 50))
-		}
-		p.value += tail
-		p.refs = p.refs || len(namespace.refs)+len(cluster.refs) > 0
 	} else {
 		if !p.refs {
 			p.value = cut(p.value, t.length("agent.service_name", 50))
+		}
+		if resolved, ok := t.known(name); ok && p.refs {
+			t.name = resolved
 		}
 		if suffix {
 			t.nameAttributes()
@@ -46,8 +47,6 @@ func (t *translation) translateName() {
 	}
 	if !p.refs && p.reference == "" && p.from == "" {
 		t.name = p.value
-	} else if resolved, ok := t.resolve(name.Value, name.refs); ok && name.Reference == "" && !name.live && !suffix {
-		t.name = resolved
 	}
 	t.properties[otelName] = p
 	for i := range t.options {
@@ -55,6 +54,40 @@ func (t *translation) translateName() {
 			t.options[i].To = p.shown()
 		}
 	}
+}
+
+// joinedName is name|namespace|cluster, each cut to its length. References to
+// other variables stay, where nothing has to be cut; a value that is itself a
+// reference cannot be joined: false.
+func (t *translation) joinedName(name, namespace, cluster Setting) (property, bool) {
+	joined := property{key: otelName}
+	var text, resolved []string
+	known := true
+	for _, part := range []struct {
+		setting Setting
+		length  int
+	}{
+		{name, t.length("agent.service_name", 50)}, {namespace, t.length("agent.namespace", 20)}, {cluster, t.length("agent.cluster", 20)},
+	} {
+		if part.setting.Reference != "" {
+			return property{}, false
+		}
+		p := t.operand(otelName, part.setting)
+		if p.from != "" { // the new entry refers to what the old one did
+			p.from, p.value = "", part.setting.Value
+		}
+		value, ok := t.known(part.setting)
+		if ok && (!p.refs || len([]rune(value)) > part.length) {
+			p = property{value: cut(value, part.length)}
+		}
+		known = known && ok
+		text, resolved = append(text, p.value), append(resolved, cut(value, part.length))
+		joined.refs, joined.env, joined.local = joined.refs || p.refs, joined.env || p.env, joined.local || p.local
+	}
+	if joined.value = strings.Join(text, "|"); known {
+		t.name = strings.Join(resolved, "|")
+	}
+	return joined, true
 }
 
 // otherName: the name is not kept, or SkyWalking has none.
@@ -73,9 +106,12 @@ func (t *translation) otherName(policy string, name Setting, hasName bool) {
 	for i := range t.options {
 		if o := &t.options[i]; o.key == "agent.service_name" {
 			o.To, o.Grade, o.Note = p.shown(), Approximate, "the name comes from options.serviceName: "+policy
+			if !hasName {
+				o.Note = "empty: the name is " + t.nameSource(policy)
+			}
 		}
 	}
-	if !hasName {
+	if _, empty := t.e.config.Get("agent.service_name"); !hasName && !empty {
 		t.extra = append(t.extra, graded{Option: Option{To: p.shown(), Grade: Approximate, Note: "SkyWalking has no name of its own in the manifest: " + t.nameSource(policy)}})
 	}
 	if group, _, ok := cutGroup(name.Value); ok && hasName {

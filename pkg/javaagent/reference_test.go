@@ -184,8 +184,8 @@ side corresponds to a right side is our own judgement; no mapping is published b
 | code | the application has to change |
 | lost | nothing corresponds. *Inert*: it tunes a part that vanishes, so nothing is missed |
 
-An option at its default loses nothing. ✓ was measured: agent ` + measuredAgent + ` was started with the translated option, and what reached an OTLP receiver, or the
-agent's own log, agreed. The other rows are read in source and documentation only. † has no effect while that signal is not exported (` + "`otel.metrics.exporter=none`, `otel.logs.exporter=none`" + `).
+An option at its default loses nothing. ✓ was measured, which every row graded exact or approximate is: agent ` + measuredAgent + ` (or the one that the remarks name) was
+started with the translated option, and what reached an OTLP receiver, or the agent's own log, agreed. The other rows are read in source and documentation only. † has no effect while that signal is not exported (` + "`otel.metrics.exporter=none`, `otel.logs.exporter=none`" + `).
 
 ## What SkyWalking really uses
 

@@ -184,7 +184,7 @@ func TestEveryRowOfTheMapping(t *testing.T) {
 			name: "executors that the configuration names", key: "plugin.jdkthreading.threading_class_prefixes", value: "com.acme", to: oi + "executors.include=com.acme.Pool", grade: javaagent.Approximate,
 			edit: func(t *javaagent.Target) { t.Add = append(t.Add, oi+"executors.include=com.acme.Pool") },
 		},
-		{name: "RocketMQ's keys", key: "plugin.rocketmqclient.collect_message_keys", value: "true", to: oi + "rocketmq-client.experimental-span-attributes=true", grade: javaagent.Approximate},
+		{name: "RocketMQ's keys", key: "plugin.rocketmqclient.collect_message_keys", value: "true", grade: javaagent.Lost, blocks: true},
 		{name: "RocketMQ's tags", key: "plugin.rocketmqclient.collect_message_tags", value: "true", to: oi + "rocketmq-client.experimental-span-attributes=true", grade: javaagent.Approximate},
 		{name: "Feign's bodies", key: "plugin.feign.collect_request_body", value: "true", grade: javaagent.Lost, blocks: true},
 		{name: "Netty's bodies", key: "plugin.nettyhttp.collect_request_body", value: "true", grade: javaagent.Lost, blocks: true},

@@ -18,8 +18,8 @@ type Row struct {
 	// is switched off.
 	Signal string
 	Note   string
-	// Measured: the effect was seen in a JVM with measuredAgent, by
-	// TestTheRealAgentAgrees and TestTheRealAgentAgreesWithTheRows.
+	// Measured: the effect was seen in a JVM with measuredAgent, by the tests
+	// whose names begin with TestTheRealAgentAgrees.
 	Measured bool
 	// Source and TargetSource are where the two sides are documented.
 	Source, TargetSource string

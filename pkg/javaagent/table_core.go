@@ -14,7 +14,7 @@ func identityRows() []Row {
 		},
 		{
 			Keys: []string{"agent.service_name#length", "agent.namespace#length", "agent.cluster#length", "agent.instance_name#length"}, Grade: Exact,
-			Source: swConfig, Note: "the length that the name is cut to; applied when the name is computed", To: []string{otelName},
+			Measured: true, Source: swConfig, Note: "the length that the name is cut to; applied when the name is computed", To: []string{otelName},
 		},
 		{
 			Keys: []string{"agent.namespace", "agent.cluster"}, To: []string{otelName, "service.namespace", "k8s.cluster.name"}, Grade: Exact,
@@ -23,7 +23,7 @@ func identityRows() []Row {
 		},
 		{
 			Keys: []string{"agent.instance_name"}, To: []string{"service.instance.id"}, Grade: Approximate, Measured: true, Source: swConfig, TargetSource: otelConfig,
-			Note: "resource attribute service.instance.id; without it the agent makes one up, as SkyWalking did (UUID@address)", translate: attributeRow("service.instance.id", 50),
+			Note: "resource attribute service.instance.id; without it the agent makes one up, as SkyWalking did (UUID@address)", translate: translateInstance,
 		},
 		{
 			Keys: []string{"agent.instance_properties_json"}, To: []string{otelAttributes}, Grade: Approximate, Measured: true, Source: swConfig, TargetSource: otelConfig,
@@ -63,7 +63,7 @@ func backendRows() []Row {
 			Note: "the file lies in the agent's directory and goes away with it: copy it", translate: translateCertificate("otel.exporter.otlp.client.certificate"),
 		},
 		{
-			Keys: []string{"collector.grpc_upstream_timeout"}, To: []string{"otel.exporter.otlp.timeout"}, Grade: Exact, Source: swConfig, TargetSource: otelConfig,
+			Keys: []string{"collector.grpc_upstream_timeout"}, To: []string{"otel.exporter.otlp.timeout"}, Grade: Exact, Measured: true, Source: swConfig, TargetSource: otelConfig,
 			Note: "seconds become milliseconds; SkyWalking's default is 30 s, OpenTelemetry's 10 s", translate: millis("otel.exporter.otlp.timeout"),
 		},
 		{
@@ -100,11 +100,11 @@ func samplingRows() []Row {
 			Note: "from SkyWalking 8.14", translate: truthy("otel.javaagent.enabled"),
 		},
 		{
-			Keys: []string{"agent.trace_segment_ref_limit_per_span"}, To: []string{"otel.span.link.count.limit"}, Grade: Approximate, Source: swConfig, TargetSource: otelConfig,
+			Keys: []string{"agent.trace_segment_ref_limit_per_span"}, To: []string{"otel.span.link.count.limit"}, Grade: Approximate, Measured: true, Source: swConfig, TargetSource: otelConfig,
 			Note: "SkyWalking's default is 500, OpenTelemetry's 128", translate: number("otel.span.link.count.limit"),
 		},
 		{
-			Keys: []string{"agent.log_limit_per_span"}, To: []string{"otel.span.event.count.limit"}, Grade: Approximate, Source: swConfig, TargetSource: otelConfig,
+			Keys: []string{"agent.log_limit_per_span"}, To: []string{"otel.span.event.count.limit"}, Grade: Approximate, Measured: true, Source: swConfig, TargetSource: otelConfig,
 			Note: "SkyWalking's default is 500, OpenTelemetry's 128", translate: number("otel.span.event.count.limit"),
 		},
 		{
@@ -125,7 +125,7 @@ func agentRows() []Row {
 			Note: "the agent's own log: DEBUG and TRACE become otel.javaagent.debug=true, OFF becomes otel.javaagent.logging=none, other levels are the default", translate: translateLevel,
 		},
 		{
-			Keys: []string{"logging.output"}, To: []string{"otel.javaagent.logging"}, Grade: Approximate, Source: swConfig, TargetSource: otelAgent,
+			Keys: []string{"logging.output"}, To: []string{"otel.javaagent.logging"}, Grade: Approximate, Measured: true, Source: swConfig, TargetSource: otelAgent,
 			Note: "the agent logs to stderr (simple, the default) or through the application's logger; it writes no file",
 		},
 		{
@@ -169,6 +169,10 @@ func signalRows() []Row {
 			Note: "log shipping: otel.logs.exporter=otlp",
 		},
 	}
+}
+
+func translateInstance(t *translation, s Setting, o *Option) {
+	attributeRow("service.instance.id", t.length("agent.instance_name", 50))(t, s, o)
 }
 
 // literal returns a value that is known now; a reference that cannot be

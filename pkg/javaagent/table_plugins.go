@@ -32,13 +32,13 @@ func pluginRows() []Row {
 			Note: "switches sanitising off for every database: personal data may be recorded", translate: translateSanitizer,
 		},
 		{
-			Keys: []string{"plugin.elasticsearch.trace_dsl"}, To: []string{oi + "elasticsearch.capture-search-query"}, Grade: Exact, Source: swConfig, TargetSource: otelAgent,
+			Keys: []string{"plugin.elasticsearch.trace_dsl"}, To: []string{oi + "elasticsearch.capture-search-query"}, Grade: Exact, Measured: true, Source: swConfig, TargetSource: otelAgent,
 			Note: "for the REST clients", translate: falsy(oi + "elasticsearch.capture-search-query"),
 		},
 		{
 			Keys: []string{"plugin.tomcat.collect_http_params", "plugin.springmvc.collect_http_params"},
-			To:   []string{oi + "servlet.experimental.request-parameters.included"}, Grade: Approximate, Source: swConfig, TargetSource: otelHTTP,
-			Note: "from agent 2.31; before that only parameters that are named one by one", translate: translateParameters,
+			To:   []string{oi + "servlet.experimental.request-parameters.included"}, Grade: Approximate, Measured: true, Source: swConfig, TargetSource: otelHTTP,
+			Note: "from agent 2.31 (measured with 2.31.0); before that only parameters that are named one by one", translate: translateParameters,
 		},
 		{
 			Keys: []string{"plugin.http.include_http_headers"}, To: []string{oi + "http.server.capture-request-headers"}, Grade: Exact, Measured: true, Source: swConfig, TargetSource: otelHTTP,
@@ -46,19 +46,24 @@ func pluginRows() []Row {
 		},
 		{
 			Keys: []string{"plugin.springmvc.use_qualified_name_as_endpoint_name"}, To: []string{oi + "common.experimental.controller-telemetry.enabled"}, Grade: Approximate,
-			Source: swConfig, TargetSource: otelAgent, Note: "adds a span for the controller method, renames nothing", translate: falsy(oi + "common.experimental.controller-telemetry.enabled"),
+			Measured: true, Source: swConfig, TargetSource: otelAgent, Note: "adds a span for the controller method, renames nothing", translate: falsy(oi + "common.experimental.controller-telemetry.enabled"),
 		},
 		{
-			Keys: []string{"plugin.springannotation.classname_match_regex"}, To: []string{oi + "methods.include"}, Grade: Approximate, Source: swConfig, TargetSource: otelMethod,
+			Keys: []string{"plugin.springannotation.classname_match_regex"}, To: []string{oi + "methods.include"}, Grade: Approximate, Measured: true, Source: swConfig, TargetSource: otelMethod,
 			Note: "classes and methods have to be listed, a regular expression cannot be carried over", translate: translateMethods,
 		},
 		{
-			Keys: []string{"plugin.jdkthreading.threading_class_prefixes"}, To: []string{oi + "executors.include"}, Grade: Approximate, Source: swConfig, TargetSource: otelAgent,
+			Keys: []string{"plugin.jdkthreading.threading_class_prefixes"}, To: []string{oi + "executors.include"}, Grade: Approximate, Measured: true, Source: swConfig, TargetSource: otelAgent,
 			Note: "context passes through the JDK's executors by itself; OpenTelemetry's list is of further executors' class names, SkyWalking's of prefixes of tasks' classes, so none is copied", translate: translateThreading,
 		},
 		{
-			Keys: []string{"plugin.rocketmqclient.collect_message_keys", "plugin.rocketmqclient.collect_message_tags"}, To: []string{oi + "rocketmq-client.experimental-span-attributes"},
-			Grade: Approximate, Source: swConfig, TargetSource: otelAgent, Note: "keys and tags together", translate: falsy(oi + "rocketmq-client.experimental-span-attributes"),
+			Keys: []string{"plugin.rocketmqclient.collect_message_tags"}, To: []string{oi + "rocketmq-client.experimental-span-attributes"},
+			Grade: Approximate, Measured: true, Source: swConfig, TargetSource: otelAgent, Note: "the broker's address is recorded too",
+			translate: falsy(oi + "rocketmq-client.experimental-span-attributes"),
+		},
+		{
+			Keys: []string{"plugin.rocketmqclient.collect_message_keys"}, Grade: Lost, Source: swConfig,
+			Note: "a message's keys are recorded by no option (measured with RocketMQ's client 4.9)",
 		},
 		{
 			Keys: []string{

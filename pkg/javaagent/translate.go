@@ -232,11 +232,21 @@ func (t *translation) checkForm() {
 	for _, s := range t.sources {
 		s.jvm(func(p place) {
 			if file := p.token().Text; p.source.d != DialectToolOptions && len(file) > 1 && file[0] == '@' {
-				t.warn(CodeConfigFile, "the options in %s were not read; SkyWalking's own among them stay without effect", file)
+				t.unreadFile(file, "SkyWalking's own among them stay without effect")
 			}
 		})
 	}
 	t.checkFile()
+}
+
+// unreadFile: options may be in a file that was not read, the service name among
+// them.
+func (t *translation) unreadFile(file, consequence string) {
+	if _, ok := t.part("agent.service_name"); !ok && (t.in.Target.ServiceName == "" || t.in.Target.ServiceName == "keep") {
+		t.refuse(CodeConfigFile, "the options are in %s, which was not read, and no service name is set elsewhere", file)
+		return
+	}
+	t.warn(CodeConfigFile, "the options in %s were not read; %s", file, consequence)
 }
 
 // checkFile: -Dskywalking_config moves the options into a file of the image,
@@ -249,11 +259,7 @@ func (t *translation) checkFile() {
 	if file == "" || t.in.AgentConfig != "" {
 		return
 	}
-	if _, ok := t.e.config.Get("agent.service_name"); !ok {
-		t.refuse(CodeConfigFile, "the options are in %s, which was not read, and no service name is set elsewhere", file)
-		return
-	}
-	t.warn(CodeConfigFile, "the options in %s were not read; only those set elsewhere are translated", file)
+	t.unreadFile(file, "only those set elsewhere are translated")
 }
 
 // resolvable: every reference in the jar's path has a literal value in the

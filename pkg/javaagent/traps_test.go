@@ -46,6 +46,59 @@ func TestTraps(t *testing.T) {
 			want: flag + " -Dotel.service.name=pay " + tail, as: "pay", gone: []string{"SW_AGENT_NAME"},
 		},
 		{
+			name: "a reference is never cut", as: "cart|a-namespace-of-prod|",
+			in: javaagent.Input{
+				Variable: "JAVA_TOOL_OPTIONS", Text: swFlag, AgentVersion: "9.7.0", Env: []javaagent.Var{
+					{Name: "THE_NAMESPACE_OF_THE_POD", Value: "a-namespace-of-prod"}, {Name: "SW_AGENT_NAME", Value: "cart"}, {Name: "SW_AGENT_NAMESPACE", Value: "$(THE_NAMESPACE_OF_THE_POD)"},
+				},
+			},
+			want: flag + " " + tail, gone: []string{"SW_AGENT_NAME", "SW_AGENT_NAMESPACE"},
+			set: []javaagent.Var{{Name: "OTEL_SERVICE_NAME", Value: "cart|$(THE_NAMESPACE_OF_THE_POD)|", After: "THE_NAMESPACE_OF_THE_POD"}},
+		},
+		{
+			name: "what a reference stands for is cut, and no reference is left", as: "cart|a-namespace-of-produ|",
+			in: javaagent.Input{
+				Variable: "JAVA_TOOL_OPTIONS", Text: swFlag, AgentVersion: "9.7.0", Env: []javaagent.Var{
+					{Name: "NS", Value: "a-namespace-of-production"}, {Name: "SW_AGENT_NAME", Value: "cart"}, {Name: "SW_AGENT_NAMESPACE", Value: "$(NS)"},
+				},
+			},
+			want: flag + " -Dotel.service.name=cart|a-namespace-of-produ| " + tail, gone: []string{"SW_AGENT_NAME", "SW_AGENT_NAMESPACE"},
+		},
+		{
+			name: "a name that refers to a variable is joined with a namespace", as: "cart|prod|",
+			in: javaagent.Input{
+				Variable: "JAVA_TOOL_OPTIONS", Text: swFlag, AgentVersion: "9.7.0", Env: []javaagent.Var{
+					{Name: "APP", Value: "cart"}, {Name: "SW_AGENT_NAME", Value: "$(APP)"}, {Name: "SW_AGENT_NAMESPACE", Value: "prod"},
+				},
+			},
+			want: flag + " " + tail, gone: []string{"SW_AGENT_NAME", "SW_AGENT_NAMESPACE"}, set: []javaagent.Var{{Name: "OTEL_SERVICE_NAME", Value: "$(APP)|prod|", After: "APP"}},
+		},
+		{
+			name: "a name of a ConfigMap is joined by reference", as: "cart|prod|",
+			in: javaagent.Input{
+				Variable: "JAVA_TOOL_OPTIONS", Text: swFlag, AgentVersion: "9.7.0", Env: []javaagent.Var{
+					{Name: "SW_AGENT_NAME", Value: "cart", Origin: "configMapRef shared"}, {Name: "SW_AGENT_NAMESPACE", Value: "prod"},
+				},
+			},
+			want: flag + " " + tail, gone: []string{"SW_AGENT_NAMESPACE"}, set: []javaagent.Var{{Name: "OTEL_SERVICE_NAME", Value: "$(SW_AGENT_NAME)|prod|"}},
+			warn: []string{"SW_AGENT_NAME comes from configMapRef shared and stays"},
+		},
+		{
+			name: "a namespace that only a shell knows goes into no OTEL_* entry", block: "unsupported-form",
+			in: javaagent.Input{Variable: "CATALINA_OPTS", Text: swFlag + " -Dskywalking.agent.service_name=cart -Dskywalking.agent.namespace=${NS}", AgentVersion: "9.7.0"},
+		},
+		{
+			name: "an instance's name is cut to the length that is set", as: "cart",
+			in: javaagent.Input{
+				Variable: "JAVA_TOOL_OPTIONS", Text: swFlag + " -Dskywalking.agent.service_name=cart -Dskywalking.agent.instance_name=instance -Dskywalking.agent.instance_name#length=3",
+			},
+			want: flag + " -Dotel.service.name=cart -Dotel.resource.attributes=service.instance.id=ins " + tail,
+		},
+		{
+			name: "options may be in a file that was not read, the name too", block: "config-file",
+			in: javaagent.Input{Args: []string{"java", "@/app/jvm.options", swFlag, "-jar", "a.jar"}},
+		},
+		{
 			name: "the name of an agent 5.x",
 			in:   javaagent.Input{Variable: "JAVA_TOOL_OPTIONS", Text: swFlag + " -Dskywalking.agent.application_code=old", AgentVersion: "5.0.0-GA"},
 			want: flag + " -Dotel.service.name=old " + tail, as: "old",

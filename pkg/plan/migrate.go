@@ -245,6 +245,7 @@ func (m *maker) container(d *draft, c fleet.Container, s situation, jar string, 
 	if out.ServiceName != "" && !slices.Contains(d.plan.Services, out.ServiceName) {
 		d.plan.Services = append(d.plan.Services, out.ServiceName)
 	}
+	d.unseenNames(c, in, out)
 	d.written(out)
 	d.ready(c, in)
 	d.apply(c, in, out)
@@ -258,6 +259,24 @@ func (m *maker) container(d *draft, c fleet.Container, s situation, jar string, 
 		rebuild.Remove = m.removals(d, c, old, at)
 	}
 	m.image(d, c, rebuild)
+}
+
+// unseenNames warns where the service's name may be in what the container takes
+// its environment from and the repository does not show.
+func (d *draft) unseenNames(c fleet.Container, in javaagent.Input, out javaagent.Output) {
+	if _, named := out.Config.Get("agent.service_name"); named || in.Target.ServiceName == "workload" || in.Target.ServiceName == "label" {
+		return
+	}
+	for _, from := range c.EnvFrom {
+		kind := "Secret"
+		if from.Kind == "configMapRef" {
+			kind = "ConfigMap"
+		}
+		if !from.Seen && from.Name != "" {
+			d.warn(fleet.CodeUntranslated, from.Place, fmt.Sprintf("SkyWalking's service name is not seen, and %s %s, which container %s takes variables from and which is not read, "+
+				"may set it (SW_AGENT_NAME): the name is now %s", kind, from.Name, c.Name, out.ServiceName))
+		}
+	}
 }
 
 // flagJar is the jar that the container's flag names, wherever the flag is.
