@@ -3,14 +3,17 @@
 package e2e
 
 import (
+	"fmt"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/otelshift/otelshift/internal/sandbox"
 	"github.com/otelshift/otelshift/internal/sandbox/forge"
+	"github.com/otelshift/otelshift/pkg/dashboard"
 	"github.com/otelshift/otelshift/pkg/fleet"
 )
 
@@ -21,16 +24,28 @@ type ending struct {
 	Pulls    []string // branch, state, title, labels
 	Branches []string
 	Tags     map[string][]string
+	Comments map[int][]string // by pull request: the topic of each
+	Changes  map[int]string   // by pull request: its diff
 }
 
 func (r *rig) ending(t *testing.T) ending {
 	t.Helper()
-	end := ending{States: states(r.status(t)), Tags: r.tags(t)}
+	end := ending{States: states(r.status(t)), Tags: r.tags(t), Comments: map[int][]string{}, Changes: map[int]string{}}
 	if issues := len(r.Forge.Pulls()) - len(r.pulls()); issues != 1 {
 		t.Errorf("%d control issues, want one", issues)
 	}
 	for _, p := range r.pulls() {
 		end.Pulls = append(end.Pulls, strings.Join(append([]string{p.Branch, p.State, p.Title}, slices.Sorted(slices.Values(p.Labels))...), " "))
+		for _, text := range p.Comments {
+			_, topic, _ := strings.Cut(text, "### ")
+			topic, _, _ = strings.Cut(topic, "\n")
+			end.Comments[p.Number] = append(end.Comments[p.Number], topic)
+		}
+		diff, err := r.Forge.Diff(t.Context(), p.Number)
+		if err != nil {
+			t.Fatal(err)
+		}
+		end.Changes[p.Number] = diff
 	}
 	branches, err := r.Forge.Branches(t.Context())
 	if err != nil {
@@ -43,34 +58,136 @@ func (r *rig) ending(t *testing.T) ending {
 	return end
 }
 
-func TestKilledRunIsContinuedByTheNext(t *testing.T) {
-	t.Parallel()
-	story := func(t *testing.T, kill string) ending {
-		t.Helper()
-		r := newRig(t, shop(good), sandbox.Options{Dies: "order", Config: quick()})
-		if kill != "" {
-			r.at.Store(kill)
-			if !r.killedAfter(t, 1, "run") {
-				t.Fatalf("the run was not killed: it had no effect of the kind %s", kill)
-			}
-			r.at.Store("")
+// killStory is a stretch of a migration that is to survive every kill.
+type killStory struct {
+	name    string
+	options sandbox.Options
+	// begin brings the world to where the stretch starts.
+	begin func(t *testing.T, r *rig)
+	// done: the stretch's work is there.
+	done func(r *rig) bool
+	// effects that have to be among those that a run was killed behind.
+	effects []string
+}
+
+// play goes through the stretch; the process that has the nth effect dies of it.
+// Zero: none does. It returns how many effects there were, and which one killed.
+func (s killStory) play(t *testing.T, n int64) (end ending, effects int64, behind string) {
+	t.Helper()
+	o := s.options
+	o.Config = quick()
+	r := newRig(t, shop(good), o)
+	r.blobs.Store(true)
+	s.begin(t, r)
+	from := r.count.Load()
+	r.killed.Store(false)
+	if n > 0 {
+		r.left.Store(n)
+	}
+	for range 60 {
+		before, dead := r.count.Load(), r.killed.Load()
+		res := r.otelshift(t, "run")
+		if r.killed.Load() && !dead {
+			r.left.Store(-1)
+			continue // it died; its exit code says nothing
 		}
-		r.journey(t, func() { r.otelshift(t, "run").must(t, 0, 4) }, forge.Squash)
-		return r.ending(t)
+		res.must(t, 0, 4)
+		if r.count.Load() == before && s.done(r) {
+			r.left.Store(-1)
+			if r.killed.Load() {
+				behind, _ = r.ended.Load().(string)
+			}
+			return r.ending(t), r.count.Load() - from, behind
+		}
+		if r.Cluster != nil {
+			r.wait(t)
+		}
 	}
-	want := story(t, "")
-	if len(want.Pulls) != 3 || want.States[order] != fleet.StateReverted {
-		t.Fatalf("undisturbed: %v, want two batches and a revert", want)
+	t.Fatalf("killed behind effect %d it never comes to rest: %v", n, states(r.status(t)))
+	return ending{}, 0, ""
+}
+
+func openOf(r *rig, label string) int {
+	return len(slices.DeleteFunc(r.withLabel(label), func(p forge.Pull) bool { return p.State != "open" }))
+}
+
+func killStories() []killStory {
+	reverted := func(r *rig) bool { return openOf(r, fleet.LabelRevert) == 1 }
+	common := []string{"git/receive-pack", "pulls/create", "issues/add-labels"}
+	return []killStory{
+		{
+			name: "proposing", options: sandbox.Options{Clusterless: true},
+			begin:   func(*testing.T, *rig) {},
+			done:    func(r *rig) bool { return openOf(r, fleet.LabelBatch) == 1 },
+			effects: append([]string{blobPush, imagePush, "issues/create-label", "issues/create"}, common...),
+		},
+		{
+			name: "taking back what a person wants back", options: sandbox.Options{Clusterless: true},
+			begin: func(t *testing.T, r *rig) {
+				t.Helper()
+				r.otelshift(t, "run").must(t, 0)
+				r.mergeOpen(t, forge.Squash)
+				r.otelshift(t, "run").must(t, 0)
+				for _, p := range r.Forge.Pulls() {
+					box := "- [ ] <!-- otelshift:do " + dashboard.VerbRevert + " " + dashboard.BoxArg(cart) + " -->"
+					if !p.Issue || !strings.Contains(p.Body, box) {
+						continue
+					}
+					if err := r.Forge.EditBody(p.Number, sandbox.Reviewer, strings.Replace(p.Body, box, strings.Replace(box, "[ ]", "[x]", 1), 1)); err != nil {
+						t.Fatal(err)
+					}
+					return
+				}
+				t.Fatal("the control issue has no box that takes the workload back")
+			},
+			done:    reverted,
+			effects: append([]string{"pulls/update", "issues/update"}, common...),
+		},
+		{
+			name: "judging and taking back what failed", options: sandbox.Options{Dies: "cart"},
+			begin: func(t *testing.T, r *rig) {
+				t.Helper()
+				r.otelshift(t, "run").must(t, 0)
+				if r.mergeOpen(t, forge.Squash) != 1 {
+					t.Fatal("the first batch is not open")
+				}
+			},
+			done:    reverted,
+			effects: append([]string{"pulls/update", "issues/create-comment", "issues/update"}, common...),
+		},
 	}
-	for _, row := range []struct{ name, kill string }{
-		{"after the image push", imagePush},
-		{"after the branch push", "git/receive-pack"},
-		{"after opening the pull request, before labelling it", "pulls/create"},
-	} {
-		t.Run(row.name, func(t *testing.T) {
+}
+
+// TestKilledBehindEveryEffect kills the process behind each effect that it has,
+// one after the other, and wants the next ones to come to the end of an
+// undisturbed world: nothing twice, nothing missing.
+func TestKilledBehindEveryEffect(t *testing.T) {
+	t.Parallel()
+	for _, story := range killStories() {
+		t.Run(story.name, func(t *testing.T) {
 			t.Parallel()
-			if diff := cmp.Diff(want, story(t, row.kill)); diff != "" {
-				t.Errorf("the end differs from the undisturbed one (-want +got):\n%s", diff)
+			want, effects, _ := story.play(t, 0)
+			var mu sync.Mutex
+			behind := map[string]int{}
+			t.Cleanup(func() {
+				t.Logf("%d effects; killed behind %v", effects, behind)
+				for _, name := range story.effects {
+					if behind[name] == 0 {
+						t.Errorf("no run was killed behind %s", name)
+					}
+				}
+			})
+			for n := int64(1); n <= effects; n++ {
+				t.Run(fmt.Sprintf("effect %d", n), func(t *testing.T) {
+					t.Parallel()
+					got, _, name := story.play(t, n)
+					mu.Lock()
+					behind[name]++
+					mu.Unlock()
+					if diff := cmp.Diff(want, got); diff != "" {
+						t.Errorf("killed behind effect %d of %d (%s) the end differs from the undisturbed one (-want +got):\n%s", n, effects, name, diff)
+					}
+				})
 			}
 		})
 	}

@@ -58,13 +58,18 @@ type rig struct {
 	mu      sync.Mutex
 	process *os.Process // the run that a kill point may end
 	left    atomic.Int64
-	at      atomic.Value // string: the effect that ends the process; empty: any
 	killed  atomic.Bool
+	count   atomic.Int64      // effects so far
+	blobs   atomic.Bool       // a pushed blob is an effect too
+	ended   atomic.Value      // string: the effect that ended a process
 	more    map[string]string // variables of the environment, over the world's
 }
 
-// Effects are named as the forge names its operations; this is the registry's.
-const imagePush = "image"
+// Effects are named as the forge names its operations; these are the registry's.
+const (
+	imagePush = "image"
+	blobPush  = "blob"
+)
 
 // newRig starts a world over the files. The sandbox's clock is the wall clock:
 // the binary is a process of its own.
@@ -104,12 +109,16 @@ func newRig(t *testing.T, files fs.FS, o sandbox.Options) *rig {
 	return r
 }
 
-// watchRegistry counts a finished manifest push as an effect.
+// watchRegistry counts a finished push of a manifest as an effect, and one of a
+// blob if that is wanted.
 func (r *rig) watchRegistry(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
 		next.ServeHTTP(w, req)
 		if req.Method == http.MethodPut && strings.Contains(req.URL.Path, "/manifests/") {
 			r.effect(imagePush)
+		}
+		if req.Method == http.MethodPut && strings.Contains(req.URL.Path, "/blobs/uploads/") && r.blobs.Load() {
+			r.effect(blobPush)
 		}
 	})
 }
@@ -117,9 +126,7 @@ func (r *rig) watchRegistry(next http.Handler) http.Handler {
 // effect ends the running process once it has had its number of effects. The
 // effect has happened; its answer is lost.
 func (r *rig) effect(name string) {
-	if at, _ := r.at.Load().(string); at != "" && at != name {
-		return
-	}
+	r.count.Add(1)
 	if r.left.Load() < 0 || r.left.Add(-1) > 0 {
 		return
 	}
@@ -127,6 +134,7 @@ func (r *rig) effect(name string) {
 	defer r.mu.Unlock()
 	if r.process != nil {
 		r.killed.Store(true)
+		r.ended.Store(name)
 		_ = r.process.Signal(syscall.SIGKILL)
 	}
 }
