@@ -17,6 +17,7 @@ import (
 type blobCache struct {
 	dir    string
 	loaded bool
+	file   *os.File // open as long as the process lives: contents are read when they are needed
 	places map[plumbing.Hash]place
 }
 
@@ -40,12 +41,10 @@ func (c *blobCache) load() error {
 		return err
 	}
 	defer root.Close() //nolint:errcheck // only read
-	file, err := root.Open(cacheFile)
-	if err != nil {
+	if c.file, err = root.Open(cacheFile); err != nil {
 		return err
 	}
-	defer file.Close() //nolint:errcheck // only read
-	reader := bufio.NewReaderSize(file, 1<<16)
+	reader := bufio.NewReaderSize(c.file, 1<<16)
 	var head [24]byte
 	for offset := int64(0); ; {
 		if _, err := io.ReadFull(reader, head[:]); err != nil {
@@ -60,54 +59,31 @@ func (c *blobCache) load() error {
 	}
 }
 
-// cached moves what the cache has into the store and returns the rest.
-func (r *Repository) cached(ctx context.Context, blobs []plumbing.Hash) []plumbing.Hash {
-	if r.cache == nil || len(blobs) == 0 {
-		return blobs
+// openCache reads where the records lie, and keeps the file open for reading them.
+func (r *Repository) openCache(ctx context.Context) {
+	if r.cache == nil || r.cache.loaded {
+		return
 	}
-	if !r.cache.loaded {
-		if err := r.cache.load(); err != nil && !errors.Is(err, os.ErrNotExist) {
-			r.options.Log.DebugContext(ctx, "reading the cache of files", "error", err)
-		}
+	if err := r.cache.load(); err != nil && !errors.Is(err, os.ErrNotExist) {
+		r.options.Log.DebugContext(ctx, "reading the cache of files", "error", err)
 	}
-	if len(r.cache.places) == 0 {
-		return blobs
-	}
-	root, err := os.OpenRoot(r.cache.dir)
-	if err != nil {
-		return blobs
-	}
-	defer root.Close() //nolint:errcheck // only read
-	file, err := root.Open(cacheFile)
-	if err != nil {
-		return blobs
-	}
-	defer file.Close() //nolint:errcheck // only read
-	missing := make([]plumbing.Hash, 0, len(blobs))
-	for _, b := range blobs {
-		if !r.restore(file, b) {
-			missing = append(missing, b)
-		}
-	}
-	return missing
 }
 
-func (r *Repository) restore(file io.ReaderAt, b plumbing.Hash) bool {
-	at, there := r.cache.places[b]
+// get reads a content. What is damaged is forgotten.
+func (c *blobCache) get(b plumbing.Hash) ([]byte, bool) {
+	if c == nil {
+		return nil, false
+	}
+	at, there := c.places[b]
 	if !there {
-		return false
+		return nil, false
 	}
 	raw := make([]byte, at.length)
-	if _, err := file.ReadAt(raw, at.offset); err != nil || plumbing.ComputeHash(plumbing.BlobObject, raw) != b {
-		return false
+	if _, err := c.file.ReadAt(raw, at.offset); err != nil || plumbing.ComputeHash(plumbing.BlobObject, raw) != b {
+		delete(c.places, b)
+		return nil, false
 	}
-	o := &plumbing.MemoryObject{}
-	o.SetType(plumbing.BlobObject)
-	if _, err := o.Write(raw); err != nil {
-		return false
-	}
-	_, err := r.store.SetEncodedObject(o)
-	return err == nil
+	return raw, true
 }
 
 // keep adds contents to the cache.
@@ -149,8 +125,8 @@ func (c *blobCache) add(r *Repository, blobs []plumbing.Hash) (err error) {
 	}
 	writer := bufio.NewWriterSize(file, 1<<16)
 	for _, b := range blobs {
-		raw, err := r.blob(b)
-		if err != nil || len(raw) > 16<<20 {
+		raw, stored := r.blob(b)
+		if !stored || len(raw) > 16<<20 {
 			continue
 		}
 		var head [24]byte
@@ -168,5 +144,11 @@ func (c *blobCache) add(r *Repository, blobs []plumbing.Hash) (err error) {
 		c.places[b] = place{offset: end + 24, length: len(raw)}
 		end += int64(24 + len(raw))
 	}
-	return writer.Flush()
+	if err := writer.Flush(); err != nil {
+		return err
+	}
+	if c.file == nil {
+		c.file, err = root.Open(cacheFile)
+	}
+	return err
 }

@@ -119,15 +119,15 @@ func (r *Repository) needTrees(ctx context.Context, commits ...plumbing.Hash) er
 // needBlobs brings files in: from the cache, by id, or, when most of a commit's
 // files are wanted, with the whole commit at once, which is faster then.
 func (r *Repository) needBlobs(ctx context.Context, commit plumbing.Hash, blobs []plumbing.Hash, total int) error {
+	r.openCache(ctx)
 	missing := make([]plumbing.Hash, 0, len(blobs))
 	seen := make(map[plumbing.Hash]bool, len(blobs))
 	for _, b := range blobs {
-		if !seen[b] && r.store.HasEncodedObject(b) != nil {
+		if !seen[b] && !r.readable(b) {
 			seen[b] = true
 			missing = append(missing, b)
 		}
 	}
-	missing = r.cached(ctx, missing)
 	if len(missing) == 0 {
 		return nil
 	}
@@ -159,6 +159,9 @@ func (r *Repository) commit(h plumbing.Hash) (*object.Commit, bool) {
 	return c, err == nil
 }
 
+// nearby is how many commits are asked for at first.
+const nearby = 32
+
 // deepen calls decide with ever more of the history of the commits in the
 // store, until it has decided or everything is there. Only commits are fetched
 // where the server can leave out the rest.
@@ -175,7 +178,7 @@ func (r *Repository) deepen(ctx context.Context, from []plumbing.Hash, decide fu
 	if r.remote.filters() {
 		filter = noTrees
 	}
-	for depth := max(32, r.depth); ; depth *= 8 {
+	for depth := max(nearby, r.depth); ; depth *= 8 {
 		full := depth > 20_000
 		if full {
 			depth = 0

@@ -884,14 +884,3 @@ func TestBranches(t *testing.T) {
 		t.Errorf("Branches = %v", got)
 	}
 }
-
-func shell(t testing.TB, script string) string {
-	t.Helper()
-	cmd := exec.CommandContext(t.Context(), "bash", "-c", script)
-	cmd.Env = append(os.Environ(), "GIT_CONFIG_NOSYSTEM=1", "GIT_CONFIG_GLOBAL=/dev/null", "GIT_TERMINAL_PROMPT=0")
-	out, err := cmd.CombinedOutput()
-	if err != nil {
-		t.Fatalf("%v: %s", err, out)
-	}
-	return string(out)
-}

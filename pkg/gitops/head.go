@@ -61,11 +61,18 @@ func (r *Repository) head(ctx context.Context, tip plumbing.Hash, merged bool) (
 		walk []*object.Commit
 		fork plumbing.Hash
 	)
-	err = r.deepen(ctx, []plumbing.Hash{tip, base}, func(complete bool) bool {
+	decide := func(complete bool) bool {
 		var found bool
 		walk, fork, found = r.leaves(tip, base, merged)
 		return found || complete
-	})
+	}
+	// With the base branch's history here, the few commits beside it are enough.
+	if r.depth > nearby && !decide(false) {
+		if err := r.fetchCommits(ctx, tip, nearby); err != nil {
+			return fleet.Head{}, err
+		}
+	}
+	err = r.deepen(ctx, []plumbing.Hash{tip, base}, decide)
 	if err != nil {
 		return fleet.Head{}, err
 	}
@@ -177,7 +184,7 @@ func (r *Repository) Contains(ctx context.Context, revision, ancestor string) (b
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if _, there := r.commit(to); !there {
-		if err := r.fetchCommit(ctx, to); errors.Is(err, fleet.ErrNotFound) {
+		if err := r.fetchCommits(ctx, to, 1); errors.Is(err, fleet.ErrNotFound) {
 			return false, nil // on no branch at all
 		} else if err != nil {
 			return false, err
@@ -195,8 +202,8 @@ func (r *Repository) Contains(ctx context.Context, revision, ancestor string) (b
 	return contained, nil
 }
 
-// fetchCommit fetches a single commit: its time tells how far to look.
-func (r *Repository) fetchCommit(ctx context.Context, h plumbing.Hash) error {
+// fetchCommits fetches a commit and those before it, without files.
+func (r *Repository) fetchCommits(ctx context.Context, h plumbing.Hash, depth int) error {
 	if r.remote.caps == nil {
 		if err := r.advertise(ctx); err != nil {
 			return err
@@ -206,7 +213,7 @@ func (r *Repository) fetchCommit(ctx context.Context, h plumbing.Hash) error {
 	if r.remote.filters() {
 		filter = noTrees
 	}
-	return r.fetch(ctx, request{wants: []plumbing.Hash{h}, depth: 1, filter: filter})
+	return r.fetch(ctx, request{wants: []plumbing.Hash{h}, depth: depth, filter: filter})
 }
 
 // reaches walks everything below from that the store has.
@@ -244,9 +251,6 @@ func (r *Repository) reaches(from, to plumbing.Hash) (contained, decided bool) {
 	}
 	return false, !edge
 }
-
-// readable reports whether a blob may be read without asking the server.
-func (r *Repository) readable(h plumbing.Hash) bool { return r.store.HasEncodedObject(h) == nil }
 
 var errTooManyLinks = errors.New("too many symbolic links")
 

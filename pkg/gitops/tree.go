@@ -131,7 +131,7 @@ func (f *files) find(name string) (e object.TreeEntry, place string, err error) 
 			if hops++; hops > 40 {
 				return e, "", errTooManyLinks
 			}
-			target, err := f.content(child)
+			target, err := f.link(child)
 			if err != nil {
 				return e, "", err
 			}
@@ -157,35 +157,69 @@ func split(name string) []string {
 	return parts
 }
 
-// content is the bytes of a blob, fetched if need be.
-func (f *files) content(e object.TreeEntry) ([]byte, error) {
-	if !f.repo.readable(e.Hash) {
-		if err := f.fetch([]plumbing.Hash{e.Hash}, 1<<30); err != nil {
-			return nil, err
+// link is where a symbolic link leads. All of the revision's are asked for
+// together: they are short, and whoever follows one follows others.
+func (f *files) link(e object.TreeEntry) ([]byte, error) {
+	if raw, there := f.repo.blob(e.Hash); there {
+		return raw, nil
+	}
+	links := map[plumbing.Hash]bool{e.Hash: true}
+	err := f.each(f.root, "", func(_ string, other object.TreeEntry) {
+		if other.Mode == filemode.Symlink {
+			links[other.Hash] = true
 		}
-	}
-	return f.repo.blob(e.Hash)
-}
-
-func (r *Repository) blob(h plumbing.Hash) ([]byte, error) {
-	o, err := r.store.EncodedObject(plumbing.BlobObject, h)
-	if err != nil {
-		return nil, fmt.Errorf("reading blob %s: %w", h, err)
-	}
-	reader, err := o.Reader()
+	})
 	if err != nil {
 		return nil, err
 	}
+	if err := f.fetch(sortedHashes(links), 1<<30); err != nil {
+		return nil, err
+	}
+	return f.repo.fetched(e.Hash)
+}
+
+// blob is a content that is here: in the store or in the cache.
+func (r *Repository) blob(h plumbing.Hash) ([]byte, bool) {
+	o, err := r.store.EncodedObject(plumbing.BlobObject, h)
+	if err != nil {
+		return r.cache.get(h)
+	}
+	reader, err := o.Reader()
+	if err != nil {
+		return nil, false
+	}
 	raw := make([]byte, o.Size())
 	_, err = io.ReadFull(reader, raw)
-	return raw, err
+	return raw, err == nil
+}
+
+// fetched is a content that was asked for.
+func (r *Repository) fetched(h plumbing.Hash) ([]byte, error) {
+	raw, there := r.blob(h)
+	if !there {
+		return nil, fmt.Errorf("reading blob %s: it was not sent: %w", h, plumbing.ErrObjectNotFound)
+	}
+	return raw, nil
+}
+
+// readable reports whether a blob may be read without asking the server, as far
+// as is known without reading it.
+func (r *Repository) readable(h plumbing.Hash) bool {
+	if r.store.HasEncodedObject(h) == nil {
+		return true
+	}
+	if r.cache == nil {
+		return false
+	}
+	_, cached := r.cache.places[h]
+	return cached
 }
 
 // read is content with foresight: whoever reads file after file shall not ask
 // the server for each.
 func (f *files) read(e object.TreeEntry, name string) ([]byte, error) {
-	if f.repo.readable(e.Hash) {
-		return f.repo.blob(e.Hash)
+	if raw, there := f.repo.blob(e.Hash); there {
+		return raw, nil
 	}
 	f.misses++
 	wanted := map[plumbing.Hash]bool{e.Hash: true}
@@ -194,7 +228,7 @@ func (f *files) read(e object.TreeEntry, name string) ([]byte, error) {
 		ext := path.Ext(name)
 		err := f.each(f.root, "", func(other string, e object.TreeEntry) {
 			total++
-			if path.Ext(other) == ext {
+			if isFile(e) && path.Ext(other) == ext {
 				wanted[e.Hash] = true
 			}
 		})
@@ -206,10 +240,10 @@ func (f *files) read(e object.TreeEntry, name string) ([]byte, error) {
 	if err := f.fetch(sortedHashes(wanted), max(f.total, 1)); err != nil {
 		return nil, err
 	}
-	return f.repo.blob(e.Hash)
+	return f.repo.fetched(e.Hash)
 }
 
-// each visits every file below a tree.
+// each visits every file and symbolic link below a tree.
 func (f *files) each(tree plumbing.Hash, prefix string, visit func(name string, e object.TreeEntry)) error {
 	entries, err := f.repo.entries(tree)
 	if err != nil {
@@ -221,7 +255,7 @@ func (f *files) each(tree plumbing.Hash, prefix string, visit func(name string, 
 			if err := f.each(e.Hash, prefix+e.Name+"/", visit); err != nil {
 				return err
 			}
-		case isFile(e):
+		case isFile(e), e.Mode == filemode.Symlink:
 			visit(prefix+e.Name, e)
 		}
 	}

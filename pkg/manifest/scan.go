@@ -94,6 +94,13 @@ type scanner struct {
 	mutex sync.Mutex // guards what follows
 	index *index
 	users []string // files without needle that take variables from other objects
+	links []string // symbolic links
+}
+
+// prefetcher is a tree on a server: what is named together is asked for
+// together.
+type prefetcher interface {
+	Prefetch(ctx context.Context, names []string) error
 }
 
 // selected reports whether the globs choose the path.
@@ -138,11 +145,11 @@ func (s *scanner) walk(ctx context.Context) error {
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error {
 		defer close(lots)
+		fetcher, remote := s.files.(prefetcher)
 		var names []string
-		send := func() error {
+		send := func(names []string) error {
 			select {
 			case lots <- names:
-				names = make([]string, 0, lot)
 				return nil
 			case <-ctx.Done():
 				return ctx.Err()
@@ -161,15 +168,25 @@ func (s *scanner) walk(ctx context.Context) error {
 			case !s.look(name, entry):
 				return nil
 			}
-			if names = append(names, name); len(names) == lot {
-				return send()
+			if names = append(names, name); len(names) == lot && !remote {
+				full := names
+				names = make([]string, 0, lot)
+				return send(full)
 			}
 			return nil
 		})
-		if err != nil || len(names) == 0 {
+		if err == nil && remote {
+			err = fetcher.Prefetch(ctx, names)
+		}
+		if err != nil {
 			return err
 		}
-		return send()
+		for part := range slices.Chunk(names, lot) {
+			if err := send(part); err != nil {
+				return err
+			}
+		}
+		return nil
 	})
 	for range workers() {
 		group.Go(func() error {
@@ -185,7 +202,11 @@ func (s *scanner) walk(ctx context.Context) error {
 			return nil
 		})
 	}
-	return group.Wait()
+	if err := group.Wait(); err != nil {
+		return err
+	}
+	s.followLinks()
+	return nil
 }
 
 func workers() int { return max(2, runtime.GOMAXPROCS(0)) }
@@ -204,15 +225,23 @@ func (s *scanner) look(name string, entry fs.DirEntry) bool {
 	if entry.Type()&fs.ModeSymlink == 0 {
 		return entry.Type().IsRegular()
 	}
-	if _, err := fs.Stat(s.files, name); err != nil {
-		s.mutex.Lock()
-		s.index.files = append(s.index.files, fleet.FileReason{File: name, Reason: fleet.Reason{
-			Code: fleet.CodeUnsupportedForm, Message: "a symbolic link that leads nowhere inside the repository; it was not read",
-			Place: fleet.Place{File: name},
-		}})
-		s.mutex.Unlock()
-	}
+	s.mutex.Lock()
+	s.links = append(s.links, name)
+	s.mutex.Unlock()
 	return false
+}
+
+// followLinks reports the links that lead nowhere. It comes last: by then most
+// of what links lead to has been read.
+func (s *scanner) followLinks() {
+	for _, name := range s.links {
+		if _, err := fs.Stat(s.files, name); err != nil {
+			s.index.files = append(s.index.files, fleet.FileReason{File: name, Reason: fleet.Reason{
+				Code: fleet.CodeUnsupportedForm, Message: "a symbolic link that leads nowhere inside the repository; it was not read",
+				Place: fleet.Place{File: name},
+			}})
+		}
+	}
 }
 
 // read screens one file and, if it matters, adds what it holds to the index.
