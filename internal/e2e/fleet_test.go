@@ -65,11 +65,30 @@ func startLargeFleet(t *testing.T, workloads int) *largeFleet {
 // run is a new process: one pass over the fleet.
 func (l *largeFleet) run(t *testing.T, edit func(*config.Spec)) migrate.RunResult {
 	t.Helper()
+	result, err := l.migration(t, edit).Run(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, p := range result.Problems() {
+		t.Errorf("%s: %v", p.Subject, p.Err)
+	}
+	return result
+}
+
+func (l *largeFleet) config(edit func(*config.Spec)) config.Config {
 	cfg := config.Default()
 	s := &cfg.Spec
 	s.Repository.URL, s.Options.Endpoint = l.forge.CloneURL(), "http://otel-collector.observability:4318"
 	s.Batch.MaxOpen, s.PullRequest.MaxPerRun = 100, 100
 	edit(s)
+	return cfg
+}
+
+// migration knows nothing yet.
+func (l *largeFleet) migration(t *testing.T, edit func(*config.Spec)) *migrate.Migration {
+	t.Helper()
+	cfg := l.config(edit)
+	s := cfg.Spec
 	repository, err := gitops.New(gitops.Options{
 		URL: s.Repository.URL, Branch: "main", Author: gitops.Author{Name: s.Commit.Name, Email: s.Commit.Email},
 		Auth: func(context.Context) (string, string, error) { return "x-access-token", "bot-token", nil },
@@ -83,15 +102,7 @@ func (l *largeFleet) run(t *testing.T, edit func(*config.Spec)) migrate.RunResul
 	if err != nil {
 		t.Fatal(err)
 	}
-	m := migrate.New(migrate.Ports{Manifests: repository, Images: named{}, PullRequests: client, Clock: l}, migrate.Options{Config: cfg})
-	result, err := m.Run(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, p := range result.Problems() {
-		t.Errorf("%s: %v", p.Subject, p.Err)
-	}
-	return result
+	return migrate.New(migrate.Ports{Manifests: repository, Images: named{}, PullRequests: client, Clock: l}, migrate.Options{Config: cfg})
 }
 
 // named is a registry that has every image already.

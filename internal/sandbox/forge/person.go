@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 )
 
 // What tests and the demo do as people, without HTTP. Everything here can be
@@ -254,4 +255,34 @@ func (f *Forge) Protect(ctx context.Context, branch string) error {
 	f.options.Protected = append(f.options.Protected, branch)
 	_, err := f.repo.git(ctx, "config", "--add", "sandbox.protected", "refs/heads/"+branch)
 	return err
+}
+
+// Past is a pull request that ended before the forge's story begins.
+type Past struct {
+	Login, Branch, Title, Body string
+	Labels                     []string
+	Head                       string // commit
+	Merge                      string // commit on the default branch; empty: closed unmerged
+	Created, Ended             time.Time
+}
+
+// Remember adds pull requests as if they had been opened and ended long ago.
+// Their commits are the caller's matter.
+func (f *Forge) Remember(past ...Past) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for _, p := range past {
+		by := f.account(p.Login)
+		if by == nil {
+			return fmt.Errorf("remembering %s: no user %s", p.Branch, p.Login)
+		}
+		t := f.newThread(by, p.Title, p.Body)
+		t.pull = &pull{branch: p.Branch, head: p.Head, base: f.options.Branch, baseHead: p.Merge, mergeHead: p.Merge}
+		f.addLabels(t, by, p.Labels)
+		t.open, t.created, t.updated, t.closed, t.closedBy = false, p.Created, p.Ended, p.Ended, by
+		if p.Merge != "" {
+			t.pull.merged, t.pull.mergedBy = p.Ended, by
+		}
+	}
+	return nil
 }
