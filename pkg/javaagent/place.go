@@ -301,7 +301,7 @@ func (t *translation) environment() {
 		// A variable that only the image's own file names, and not by SkyWalking's
 		// prefix, may be the application's too.
 		if use == VariableDead || use == VariableStock || t.e.used[v.Name] && strings.HasPrefix(v.Name, "SW_") {
-			if v.Origin != "" {
+			if v.Origin != "" && !v.Removable {
 				t.warn(CodeLeftover, "%s comes from %s and stays", v.Name, v.Origin)
 				continue
 			}

@@ -262,7 +262,11 @@ func (t *translation) operand(key string, s Setting) property {
 
 // kubernetes reports a variable that Kubernetes itself brings, by envFrom.
 func (t *translation) kubernetes(variable string) bool {
-	return strings.HasPrefix(t.e.named[variable].Origin, "configMapRef") || strings.HasPrefix(t.e.named[variable].Origin, "secretRef")
+	v := t.e.named[variable]
+	if v.Removable { // it goes, so its value is written
+		return false
+	}
+	return strings.HasPrefix(v.Origin, "configMapRef") || strings.HasPrefix(v.Origin, "secretRef")
 }
 
 // set writes a property and says so in the option.

@@ -51,6 +51,9 @@ type Var struct {
 	// who brings the entry ("image", "configMapRef shared"), and it cannot be
 	// removed here.
 	Origin string
+	// Removable: it comes from Origin and can be removed there, being of use to
+	// nobody else.
+	Removable bool
 	// After, in Output.SetEnv, is the last of the container's own entries that
 	// Value refers to: the new entry has to stand behind it, because Kubernetes
 	// expands $(NAME) only by what was defined before. Empty: anywhere.
@@ -115,7 +118,8 @@ type Output struct {
 	Others []Change
 	// SetEnv are entries to add, or to change where the name is there already.
 	SetEnv []Var
-	// RemoveEnv are names of entries of the container's own env.
+	// RemoveEnv are names of entries of the container's own env, or of Removable
+	// ones.
 	RemoveEnv []string
 
 	Options  []Option

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 
 	"sigs.k8s.io/kustomize/kyaml/yaml"
 
@@ -152,7 +153,19 @@ func diffPlain(path yamledit.Path, a, b *yaml.Node) ([]yamledit.Edit, error) {
 	after := yamledit.Start
 	for _, pair := range append(common, [2]int{len(a.Content), len(b.Content)}) {
 		for ; i < pair[0]; i++ {
-			out = append(out, yamledit.Edit{Path: path.Item(i), Op: yamledit.Remove})
+			k := j
+			for k < pair[1] && !sameLiteral(a.Content[i], b.Content[k]) {
+				k++
+			}
+			if k == pair[1] {
+				out = append(out, yamledit.Edit{Path: path.Item(i), Op: yamledit.Remove})
+				continue
+			}
+			for ; j < k; j++ {
+				out = append(out, yamledit.Edit{Path: path.Item(j), Op: yamledit.Add, New: flow(resolve(b.Content[j])), After: after})
+			}
+			out = append(out, yamledit.Edit{Path: path.Item(i), Op: yamledit.Replace, Old: resolve(a.Content[i]).Value, New: resolve(b.Content[k]).Value})
+			after, j = yamledit.Path{}.Item(i).String(), k+1
 		}
 		for ; j < pair[1]; j++ {
 			out = append(out, yamledit.Edit{Path: path.Item(j), Op: yamledit.Add, New: flow(resolve(b.Content[j])), After: after})
@@ -163,6 +176,13 @@ func diffPlain(path yamledit.Path, a, b *yaml.Node) ([]yamledit.Edit, error) {
 		i, j = pair[0]+1, pair[1]+1
 	}
 	return out, nil
+}
+
+// sameLiteral reports two KEY=VALUE of one key.
+func sameLiteral(a, b *yaml.Node) bool {
+	a, b = resolve(a), resolve(b)
+	key, _, ok := strings.Cut(a.Value, "=")
+	return ok && key != "" && a.Kind == yaml.ScalarNode && b.Kind == yaml.ScalarNode && strings.HasPrefix(b.Value, key+"=")
 }
 
 // commonItems is a longest common subsequence, as pairs of indices.

@@ -89,6 +89,7 @@ type undoneObject struct {
 	file           string
 	document, item int
 	id             identity
+	fresh          *yaml.Node // in the commit
 	steps          []undoStep
 }
 
@@ -131,7 +132,7 @@ func undoFile(before, after fs.FS, name string) ([]undoneObject, error) {
 		if len(edits) == 0 {
 			continue
 		}
-		object := undoneObject{file: name, document: o.document, item: o.item, id: o.id}
+		object := undoneObject{file: name, document: o.document, item: o.item, id: o.id, fresh: news[at].node}
 		for _, e := range edits {
 			step := undoStep{old: find(o.node, e.Path), new: find(news[at].node, e.Path)}
 			if e.Op == yamledit.Add {
@@ -157,8 +158,11 @@ func undoFile(before, after fs.FS, name string) ([]undoneObject, error) {
 		if inverse.Op != step.edit.Op {
 			continue // it exchanges a whole collection
 		}
-		item := out[owner[i]>>16].item
-		inverse.Path = trimItem(inverse.Path, item)
+		object := &out[owner[i]>>16]
+		inverse.Path = trimItem(inverse.Path, object.item)
+		if inverse.Op == yamledit.Replace { // an item may have moved
+			step.new = find(object.fresh, inverse.Path)
+		}
 		if inverse.New == "" && inverse.Op == yamledit.Add {
 			inverse.New = step.edit.New
 		}

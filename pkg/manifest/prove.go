@@ -167,47 +167,6 @@ func (p *prover) tree(t tree, old, fresh []*yaml.RNode) {
 	p.generates(t, generated)
 }
 
-// configMap checks that a rendered entry becomes what some change wrote.
-func (p *prover) configMap(t tree, id identity, edits []yamledit.Edit) {
-	for _, e := range edits {
-		wanted := false
-		for _, changes := range p.applied.Changes {
-			for _, c := range changes {
-				wanted = wanted || slices.Contains(t.files, c.File) && becomes(e, c)
-			}
-		}
-		if !wanted {
-			p.refuse(t, nil, fmt.Sprintf("the changes would alter %s of ConfigMap %s in %s too", e.Path, id.name, t.folder))
-		}
-	}
-}
-
-// becomes reports that an entry of a ConfigMap differs as a change says: by its
-// value, or by the KEY=VALUE of a literal.
-func becomes(e yamledit.Edit, c fleet.Change) bool {
-	if e.Op != yamledit.Replace || c.Op != fleet.OpReplace {
-		return false
-	}
-	literal := func(text, value string) bool {
-		key, rest, ok := strings.Cut(text, "=")
-		return ok && key == e.Path[len(e.Path)-1].Key && (rest == value || rest == `"`+value+`"` || rest == "'"+value+"'")
-	}
-	return c.Old == e.Old && c.New == e.New || literal(c.Old, e.Old) && literal(c.New, e.New)
-}
-
-// generates checks that what the changes write into the texts of generators
-// shows in the tree.
-func (p *prover) generates(t tree, edits []yamledit.Edit) {
-	for id, changes := range p.applied.Changes {
-		for _, c := range changes {
-			text := slices.Contains(t.files, c.File) && !isYAML(c.File) && !isKustomization(c.File)
-			if text && !slices.ContainsFunc(edits, func(e yamledit.Edit) bool { return becomes(e, c) }) {
-				p.refuse(t, &id, "the change of "+c.File+" does not show in what "+t.folder+" renders: something else decides it")
-			}
-		}
-	}
-}
-
 // workload checks that what differs in a rendered workload is what its changes
 // decide, and that each of them shows.
 func (p *prover) workload(t tree, id fleet.ID, changes []fleet.Change, edits []yamledit.Edit) {

@@ -166,7 +166,7 @@ func (m *maker) currentOptions(d *draft, c fleet.Container, l fleet.Load, jar st
 	if !l.Value.Set() || d.blocked() {
 		return
 	}
-	in := javaagent.Input{Workload: m.subject(d.w, c, l.Value), Target: m.targetOf(d.w, jar), Env: variables(c), Commands: texts(words(c))}
+	in := javaagent.Input{Workload: m.subject(d.w, c, l.Value), Target: m.targetOf(d.w, jar), Env: variables(d.w, c), Commands: texts(words(c))}
 	if l.Via == fleet.ViaArgs {
 		in.Args, in.Commands = in.Commands, nil
 	} else {

@@ -48,7 +48,24 @@ func (d *draft) apply(c fleet.Container, in javaagent.Input, out javaagent.Outpu
 				d.removeEnv(e)
 			}
 		}
+		for _, s := range configured(d.w, c) {
+			if s.Name == name {
+				d.removeConfigured(s.Value)
+			}
+		}
 	}
+}
+
+// removeConfigured removes an entry of a ConfigMap, or what a generator makes it
+// of: a literal or a line.
+func (d *draft) removeConfigured(v fleet.Value) {
+	at := *v.At
+	at.Field = strings.TrimSuffix(at.Field, ".value")
+	if at.Prefix != "" || at.Field != v.At.Field {
+		v.Text = "" // the whole entry's text is another
+	}
+	v.At = &at
+	d.remove(v)
 }
 
 // entry is the variable's entry that counts: the last.

@@ -161,7 +161,7 @@ func (m *maker) container(d *draft, c fleet.Container, s situation, jar string, 
 	if loads := s.skyWalking[c.Name]; len(loads) > 0 {
 		flag = primary(loads).Value
 	}
-	in := javaagent.Input{Workload: m.subject(d.w, c, flag), Target: m.targetOf(d.w, jar), Env: variables(c), Commands: texts(words(c))}
+	in := javaagent.Input{Workload: m.subject(d.w, c, flag), Target: m.targetOf(d.w, jar), Env: variables(d.w, c), Commands: texts(words(c))}
 	if agent := servingAgent(s, c.Name); agent != nil {
 		in.AgentVersion = imageVersion(agent.Image.Text)
 		in.Unread, in.CACertificate = d.settings[agent.Container], d.trusted[agent.Container]
@@ -328,8 +328,9 @@ func imageVersion(ref string) string {
 	return version
 }
 
-// variables are the container's environment as javaagent takes it.
-func variables(c fleet.Container) []javaagent.Var {
+// variables are the container's environment as javaagent takes it: its own
+// entries, and SW_* that it takes from a ConfigMap as a whole.
+func variables(w fleet.Workload, c fleet.Container) []javaagent.Var {
 	var vars []javaagent.Var
 	for _, e := range c.Env {
 		v := javaagent.Var{Name: e.Name, Value: e.Value.Text}
@@ -342,7 +343,57 @@ func variables(c fleet.Container) []javaagent.Var {
 		}
 		vars = append(vars, v)
 	}
+	for _, s := range configured(w, c) {
+		name := c.EnvFrom[s.source].Name
+		vars = append(vars, javaagent.Var{Name: s.Name, Value: s.Value.Text, Origin: "configMapRef " + name, Removable: exclusive(w, c, s, name)})
+	}
 	return vars
+}
+
+// configuredSign is an SW_* variable that an envFrom brings.
+type configuredSign struct {
+	fleet.Load
+	source int // index in the container's EnvFrom
+}
+
+// configured are the SW_* variables that a container takes by envFrom; of one
+// name the last counts, as Kubernetes has it.
+func configured(w fleet.Workload, c fleet.Container) []configuredSign {
+	var out []configuredSign
+	for _, s := range w.Signs {
+		var source int
+		if s.Container != c.Name || s.Via != fleet.ViaConfigMap {
+			continue
+		}
+		if _, err := fmt.Sscanf(strings.TrimPrefix(s.Field, c.Field), ".envFrom[%d]", &source); err != nil || source >= len(c.EnvFrom) {
+			continue
+		}
+		out = slices.DeleteFunc(out, func(o configuredSign) bool { return o.Name == s.Name })
+		out = append(out, configuredSign{s, source})
+	}
+	return out
+}
+
+// exclusive reports that an entry of a ConfigMap serves this container alone.
+func exclusive(w fleet.Workload, c fleet.Container, s configuredSign, name string) bool {
+	at := s.Value.At
+	if at == nil || at.Document < 0 || len(at.Users) > 1 || strings.Contains(at.Field, " | ") {
+		return false
+	}
+	uses := 0
+	for _, other := range w.Containers {
+		for _, from := range other.EnvFrom {
+			if from.Kind == "configMapRef" && from.Name == name {
+				uses++
+			}
+		}
+		for _, e := range other.Env {
+			if e.From != nil && e.From.Kind == "configMapKeyRef" && e.From.Name == name && e.From.Key == strings.TrimPrefix(s.Name, c.EnvFrom[s.source].Prefix) {
+				uses++
+			}
+		}
+	}
+	return uses == 1 && !slices.ContainsFunc(w.Volumes, func(v fleet.Volume) bool { return v.Kind == "configMap" && v.Ref == name })
 }
 
 // words are command and args as one list.

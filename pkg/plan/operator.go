@@ -216,7 +216,7 @@ func (m *maker) currentInjected(d *draft, l fleet.Load) {
 		if !slices.Contains(names, c.Name) || !m.chosen(c.Name) || d.blocked() {
 			continue
 		}
-		in := javaagent.Input{Variable: toolOptions, Workload: m.subject(d.w, c, fleet.Value{}), Target: m.targetOf(d.w, ""), Env: variables(c), Commands: texts(words(c))}
+		in := javaagent.Input{Variable: toolOptions, Workload: m.subject(d.w, c, fleet.Value{}), Target: m.targetOf(d.w, ""), Env: variables(d.w, c), Commands: texts(words(c))}
 		if e, set := entry(c, toolOptions); set {
 			in.Text = e.Value.Text
 		}
