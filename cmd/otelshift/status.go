@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"path"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/urfave/cli/v2"
@@ -14,23 +15,34 @@ import (
 	"github.com/otelshift/otelshift/pkg/migrate"
 )
 
+// remaining is what --fail-on calls anything that is left of SkyWalking.
+const remaining = "remaining"
+
 func statusCommand(e *env) *cli.Command {
 	return &cli.Command{
 		Name:  "status",
 		Usage: "Show the fleet: every workload and batch, evidence, what is next, what is left of SkyWalking.",
 		Description: `With --fail-on STATE (a workload's state, or "remaining") exit code 4 says that something is in it.
+With "remaining" the registry is asked about the image of every workload, and what could not be
+looked at is said; --files reads the images' layers too, for agents that nothing loads any more.
 
 Examples:
   otelshift status
   otelshift status -o html > fleet.html
-  otelshift status -o markdown --fail-on failed`,
+  otelshift status -o markdown --fail-on failed
+  otelshift status --fail-on remaining`,
 		Flags: []cli.Flag{
 			dirFlag(), offlineFlag(), cacheDirFlag(), outputFlag("text", "json", "markdown", "html"),
 			&cli.StringSliceFlag{Name: "fail-on", Usage: "exit 4 if a workload is in `STATE`, or if anything is \"remaining\"; repeatable"},
+			&cli.BoolFlag{Name: "files", Usage: "with --fail-on remaining: read the layers of every image"},
 		},
 		Action: func(c *cli.Context) error {
 			if err := migrate.CheckStates(c.StringSlice("fail-on")); err != nil {
 				return usageError("", "flag --fail-on: %w", err)
+			}
+			proof := slices.Contains(c.StringSlice("fail-on"), remaining)
+			if c.Bool("files") && (!proof || c.Bool("offline")) {
+				return usageError("otelshift status --fail-on remaining --files", "flag --files goes with --fail-on remaining, and not with --offline")
 			}
 			n := needs{forge: optional, images: optional}
 			if c.Bool("offline") {
@@ -41,7 +53,13 @@ Examples:
 				return err
 			}
 			defer s.close()
-			state, err := s.migration.Status(c.Context)
+			var state fleet.Fleet
+			var problems []migrate.Problem
+			if proof {
+				state, problems, err = s.migration.Proof(c.Context)
+			} else {
+				state, err = s.migration.Status(c.Context)
+			}
 			if err != nil {
 				return e.explainOnline(c, err)
 			}
@@ -59,7 +77,11 @@ Examples:
 			if err != nil {
 				return err
 			}
-			return e.failOn(c, state)
+			unread := e.problems(c.Context, problems)
+			if err := e.failOn(c, state); err != nil {
+				return err
+			}
+			return unread
 		},
 	}
 }
@@ -70,7 +92,10 @@ func (e *env) failOn(c *cli.Context, state fleet.Fleet) error {
 	for _, name := range c.StringSlice("fail-on") {
 		n := state.Summary[name]
 		switch fleet.State(name) { //nolint:exhaustive // the others mean what they say
-		case "remaining":
+		case remaining:
+			for _, u := range state.Unseen {
+				e.log.LogAttrs(c.Context, slog.LevelWarn, "not looked at: "+u.What, e.at(c, u.Place)...) //nolint:sloglint // the place is the message
+			}
 			if len(state.Remaining) == 0 {
 				continue
 			}
@@ -96,6 +121,9 @@ func (e *env) failOn(c *cli.Context, state fleet.Fleet) error {
 // at is a place in the manifest repository as log attributes. A forge wants
 // the path from the workspace, where a local checkout may be a folder.
 func (e *env) at(c *cli.Context, p fleet.Place) []slog.Attr {
+	if p.File == "" {
+		return nil
+	}
 	file := p.File
 	if c.IsSet("dir") {
 		if dir, err := filepath.Rel(e.Dir, e.path(c.String("dir"))); err == nil && !strings.HasPrefix(dir, "..") {

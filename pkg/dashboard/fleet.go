@@ -69,6 +69,12 @@ func FleetText(f fleet.Fleet, style Style) string {
 			fmt.Fprintf(&text, "  %s  %s\n", plain(r.Place.String()), plain(r.What))
 		}
 	}
+	if len(f.Unseen) > 0 {
+		text.WriteString("\nNot looked at:\n")
+		for _, r := range f.Unseen {
+			fmt.Fprintf(&text, "  %s\n", plain(unseenText(r)))
+		}
+	}
 	text.WriteString("\n" + style.paint(bold, summaryText(f)) + "\n")
 	if f.Paused != nil {
 		text.WriteString(style.paint(yellow, "Waiting: "+plain(f.Paused.Reason)) + "\n")
@@ -159,7 +165,22 @@ func FleetMarkdown(f fleet.Fleet) string {
 			fmt.Fprintf(&text, "| %s | %s |\n", code(r.Place.String()), cell(r.What))
 		}
 	}
+	if len(f.Unseen) > 0 {
+		text.WriteString("\n## Not looked at\n\n")
+		for _, r := range f.Unseen {
+			fmt.Fprintf(&text, "- %s\n", cell(unseenText(r)))
+		}
+	}
 	return text.String()
+}
+
+// unseenText is a place that was not looked at, and why; images as a whole have
+// no place.
+func unseenText(r fleet.Remaining) string {
+	if r.File == "" {
+		return r.What
+	}
+	return r.Place.String() + "  " + r.What
 }
 
 func link(l fleet.PullRequestLink) string {

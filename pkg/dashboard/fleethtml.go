@@ -26,7 +26,7 @@ type fleetPage struct {
 	Groups                       []pageGroup
 	Grades                       []pageGrade
 	Options                      []pageOption
-	Remaining, Files             []pagePlace
+	Remaining, Unseen, Files     []pagePlace
 	Choices                      []pageChoice
 	Workloads                    []pageWorkload
 	Waves, Owners                bool
@@ -115,6 +115,13 @@ func FleetHTML(f fleet.Fleet, p Page) (string, error) {
 	page.options(f)
 	for _, r := range f.Remaining {
 		page.Remaining = append(page.Remaining, pagePlace{plain(r.Place.String()), plain(r.What)})
+	}
+	for _, r := range f.Unseen {
+		place := ""
+		if r.File != "" {
+			place = plain(r.Place.String())
+		}
+		page.Unseen = append(page.Unseen, pagePlace{place, plain(r.What)})
 	}
 	for _, file := range f.Files {
 		page.Files = append(page.Files, pagePlace{plain(fleet.Place{File: file.File, Line: file.Line}.String()), plain(file.Reason.Message)})

@@ -56,7 +56,9 @@ type Fleet struct {
 	Batches    []BatchStatus    `json:"batches"`
 	Workloads  []WorkloadStatus `json:"workloads"`
 	Remaining  []Remaining      `json:"remaining"`
-	Files      []FileReason     `json:"files,omitempty"`
+	// Unseen is what was not looked at for Remaining, and why.
+	Unseen []Remaining  `json:"unseen,omitempty"`
+	Files  []FileReason `json:"files,omitempty"`
 	// Options are those of workloads that are still to be changed, most used
 	// first.
 	Options []OptionUse `json:"options,omitempty"`

@@ -28,7 +28,7 @@ type facts struct {
 	rollouts     []rollout
 	applications []application
 	reasons      []fleet.FileReason
-	remaining    []fleet.Remaining
+	mentions     []mention
 	resources    []Resource
 	annotations  map[string]map[string]string // of namespaces
 	template     bool                         // "{{" stands somewhere
@@ -90,6 +90,7 @@ func parseFacts(name string, data []byte, limits yamledit.Limits) facts {
 			objects, item = list, 0
 		}
 		for _, object := range objects {
+			out.mentioned(file, d, object, item)
 			out.object(file, d, object, item)
 			if item >= 0 {
 				item++
@@ -342,9 +343,6 @@ func (f *facts) values(file *yamledit.File, root *yaml.Node) {
 				Code: fleet.CodeHelmTemplate, Place: at, Message: "the Helm value " + p.String() + " holds a template, {{ … }}, which the chart fills in",
 			}})
 			return true
-		}
-		if strings.Contains(strings.ToLower(n.Value), "skywalking-agent") || strings.Contains(strings.ToLower(n.Value), "skywalking-java-agent") {
-			f.remaining = append(f.remaining, fleet.Remaining{Place: at, What: "Helm value " + p.String() + " names a SkyWalking agent"})
 		}
 		return true
 	})

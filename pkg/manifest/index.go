@@ -26,7 +26,8 @@ type index struct {
 	rollouts     []rollout
 	applications []application
 	files        []fleet.FileReason
-	remaining    []fleet.Remaining
+	mentions     []mention
+	every        bool            // keep workloads without any sign of an agent
 	charts       map[string]bool // folders with a Chart.yaml
 	templates    map[string]bool // files in which "{{" stands
 	others       int
@@ -55,7 +56,7 @@ func (x *index) add(f facts) {
 	x.rollouts = append(x.rollouts, f.rollouts...)
 	x.applications = append(x.applications, f.applications...)
 	x.files = append(x.files, f.reasons...)
-	x.remaining = append(x.remaining, f.remaining...)
+	x.mentions = append(x.mentions, f.mentions...)
 	for name, labels := range f.namespaces {
 		x.namespaces[name] = labels
 	}
@@ -126,15 +127,16 @@ func (x *index) result(ctx context.Context, files fs.FS) (Result, error) {
 	slices.SortFunc(x.resources, func(a, b Resource) int {
 		return cmp.Or(cmp.Compare(a.Place.File, b.Place.File), cmp.Compare(a.Place.Line, b.Place.Line))
 	})
-	out := Result{trees: x.trees, rendered: x.rendered, Resources: x.resources, Files: x.files, Remaining: x.remaining, Others: x.others}
+	out := Result{trees: x.trees, rendered: x.rendered, Resources: x.resources, Files: x.files, Others: x.others}
 	for _, w := range x.workloads {
-		if len(w.Loads) == 0 && len(w.Signs) == 0 {
+		if len(w.Loads) == 0 && len(w.Signs) == 0 && !x.every {
 			out.Others++
 			continue
 		}
 		out.Workloads = append(out.Workloads, w)
 		out.Remaining = append(out.Remaining, leftovers(w)...)
 	}
+	out.Remaining = append(out.Remaining, unclaimed(x.mentions, x.workloads)...)
 	slices.SortFunc(out.Files, func(a, b fleet.FileReason) int {
 		return cmp.Or(cmp.Compare(a.File, b.File), cmp.Compare(a.Line, b.Line), cmp.Compare(a.Reason.Code, b.Reason.Code))
 	})

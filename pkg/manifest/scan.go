@@ -28,12 +28,15 @@ type Options struct {
 	// MaxFileSize in bytes; a larger file that holds a marker is reported, never
 	// parsed. 0 means 5 MiB.
 	MaxFileSize int64
+	// Every keeps workloads without any sign of an agent too: their images may
+	// load one.
+	Every bool
 }
 
 // Result is what a repository holds.
 type Result struct {
 	// Workloads that load an agent or carry signs of SkyWalking, sorted by
-	// file, document and item.
+	// file, document and item; with Options.Every the others too.
 	Workloads []fleet.Workload
 	// Files that hold a SkyWalking marker but could not be read as manifests.
 	Files []fleet.FileReason
@@ -66,6 +69,7 @@ func Scan(ctx context.Context, files fs.FS, o Options) (Result, error) {
 		}
 	}
 	s := &scanner{files: files, options: o, encoded: encodedNeedles(), index: newIndex()}
+	s.index.every = o.Every
 	if err := s.walk(ctx); err != nil {
 		return Result{}, err
 	}
@@ -256,6 +260,7 @@ func (s *scanner) read(name string, buffer []byte) ([]byte, error) {
 	}
 	needle := needled(data) || s.encodes(data)
 	count, other := kinds(data)
+	other = other || s.options.Every && bytes.Contains(data, []byte("containers"))
 	if !needle && !other && !utf16(data) && !isKustomization(name) {
 		user := refers(data)
 		s.mutex.Lock()

@@ -376,6 +376,8 @@ type fakeImages struct {
 	payload   string
 	digested  int
 	inspected []string
+	infos     map[string]fleet.ImageInfo // what images say, by reference
+	unread    map[string]error           // images that cannot be inspected
 }
 
 func (i *fakeImages) Payload(context.Context) (fleet.Payload, error) {
@@ -437,7 +439,12 @@ func (i *fakeImages) Inspect(_ context.Context, ref string) (fleet.ImageInfo, er
 	i.mu.Lock()
 	defer i.mu.Unlock()
 	i.inspected = append(i.inspected, ref)
-	return fleet.ImageInfo{Reference: ref}, nil
+	if err := i.unread[ref]; err != nil {
+		return fleet.ImageInfo{}, err
+	}
+	info := i.infos[ref]
+	info.Reference = ref
+	return info, nil
 }
 
 // fakeForge is GitHub.

@@ -41,6 +41,8 @@ type Options struct {
 	// looks.
 	Events func(Event)
 	Log    *slog.Logger
+
+	every bool // workloads without any sign of an agent are looked at too
 }
 
 // Stage names a step of the pipeline.

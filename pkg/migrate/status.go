@@ -1,15 +1,11 @@
 package migrate
 
 import (
-	"cmp"
 	"context"
 	"fmt"
 	"slices"
-	"strings"
 
 	"github.com/otelshift/otelshift/pkg/fleet"
-	"github.com/otelshift/otelshift/pkg/javaagent"
-	"github.com/otelshift/otelshift/pkg/manifest"
 )
 
 // Status reads the state of the fleet; it asks no cluster: what the last
@@ -23,7 +19,7 @@ func (m *Migration) Status(ctx context.Context) (fleet.Fleet, error) {
 	if err != nil {
 		return fleet.Fleet{}, err
 	}
-	return w.ledger.Fleet(d.plan, remaining(w.scan)), nil
+	return w.ledger.Fleet(d.plan, remaining(w.scan, d.plan)), nil
 }
 
 // Inspect reads how an image loads agents.
@@ -40,26 +36,4 @@ func CheckStates(names []string) error {
 		}
 	}
 	return nil
-}
-
-// remaining lists every place where SkyWalking is left: what workloads load,
-// what only hints at it, and what belongs to no workload.
-func remaining(scan manifest.Result) []fleet.Remaining {
-	left := slices.Clone(scan.Remaining)
-	for _, w := range scan.Workloads {
-		for _, l := range slices.Concat(w.Loads, w.Signs) {
-			if l.Agent != javaagent.SkyWalking {
-				continue
-			}
-			what := fmt.Sprintf("%s loads SkyWalking by %s %s", w.ID, l.Via, l.Name)
-			if slices.Contains(w.Signs, l) {
-				what = fmt.Sprintf("%s carries a sign of SkyWalking: %s %s", w.ID, l.Via, l.Name)
-			}
-			left = append(left, fleet.Remaining{Place: l.Place, What: strings.TrimSpace(what)})
-		}
-	}
-	slices.SortFunc(left, func(a, b fleet.Remaining) int {
-		return cmp.Or(cmp.Compare(a.File, b.File), cmp.Compare(a.Line, b.Line), cmp.Compare(a.Column, b.Column), cmp.Compare(a.What, b.What))
-	})
-	return slices.Compact(left)
 }

@@ -77,11 +77,11 @@ func carriesSidecar(w fleet.Workload, name string) bool {
 
 // chosen reports a container that may be changed.
 func (m *maker) chosen(name string) bool {
-	s := m.spec.Workloads
-	if slices.ContainsFunc(s.IgnoreContainers, func(glob string) bool { return matches(glob, name) }) {
-		return false
-	}
-	return s.Container == "" || matches(s.Container, name)
+	return !m.ignored(name) && (m.spec.Workloads.Container == "" || matches(m.spec.Workloads.Container, name))
+}
+
+func (m *maker) ignored(name string) bool {
+	return slices.ContainsFunc(m.spec.Workloads.IgnoreContainers, func(glob string) bool { return matches(glob, name) })
 }
 
 // matches is a glob over one name. Validation refuses a bad pattern.

@@ -287,6 +287,22 @@ func Unread(in Input, p fleet.Plan) []string {
 	})
 }
 
+// Images are the references of all images that the manifests deploy, each once
+// and sorted; those of containers that are never looked at are left out.
+func Images(in Input) []string {
+	m := &maker{in: in, spec: in.Config.Spec}
+	var refs []string
+	for _, w := range in.Scan.Workloads {
+		for _, c := range w.Containers {
+			if c.Image.Text != "" && !m.ignored(c.Name) {
+				refs = append(refs, c.Image.Text)
+			}
+		}
+	}
+	slices.Sort(refs)
+	return slices.Compact(refs)
+}
+
 // policy is what people decided about the workload before.
 func (m *maker) policy(d *draft) {
 	if reason, refused := m.in.Refused[d.plan.ID]; refused && d.plan.Action.Changes() {
