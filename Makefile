@@ -12,6 +12,8 @@ FULL  := $(sort $(dir $(shell grep -rlE --include='*_test.go' '^//go:build .*\be
 FULLTAGS := e2e,e2e_full
 # Tests behind the tag e2e find the programs of a control plane by this variable.
 CONTROLPLANE = OTELSHIFT_CONTROLPLANE=$$(tools/controlplane/build .cache/controlplane) && export OTELSHIFT_CONTROLPLANE
+# The slow oracles find Gitea by this one.
+GITEA = OTELSHIFT_GITEA=$$(tools/gitea/build .cache/gitea) && export OTELSHIFT_GITEA
 # GOTEST may be replaced to filter what go test prints; .ci/run does.
 GOTEST ?= $(GO) test
 
@@ -37,8 +39,8 @@ e2e: build ## journeys over real servers; builds a Kubernetes control plane once
 	$(if $(E2E),$(CONTROLPLANE) && $(GOTEST) -tags e2e -count=1 -timeout 30m $(addprefix ./,$(E2E)),@echo "no tests behind the tag e2e")
 
 .PHONY: e2e-full
-e2e-full: build ## e2e with the slow oracles; screenshots are kept in _artifacts/ beside their test
-	$(if $(E2E)$(FULL),$(CONTROLPLANE) && $(GOTEST) -tags $(FULLTAGS) -count=1 -timeout 90m -artifacts $(addprefix ./,$(sort $(E2E) $(FULL))),@echo "no tests behind the tag e2e_full")
+e2e-full: build ## e2e with the slow oracles, Gitea among them (five minutes of building, once); screenshots are kept in _artifacts/ beside their test
+	$(if $(E2E)$(FULL),$(CONTROLPLANE) && $(GITEA) && $(GOTEST) -tags $(FULLTAGS) -count=1 -timeout 90m -artifacts $(addprefix ./,$(sort $(E2E) $(FULL))),@echo "no tests behind the tag e2e_full")
 
 .PHONY: bench
 bench: ## benchmarks, once each
