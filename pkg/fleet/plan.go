@@ -161,6 +161,8 @@ type BatchPlan struct {
 	Key       string   `json:"key"`
 	Wave      string   `json:"wave,omitempty"`
 	Workloads []string `json:"workloads"` // ID.String()
+	// Action is the gravest of its workloads', which is the batch's.
+	Action Action `json:"-"`
 	// Held says why the batch may not be proposed yet whatever room there is:
 	// an earlier wave has not soaked. Empty: its turn comes by number.
 	Held string `json:"held,omitempty"`

@@ -21,6 +21,9 @@ func (v Value) Set() bool { return v.Field != "" }
 type Workload struct {
 	ID    ID
 	Place Place // where the object is declared
+	// Root is the file of the kustomization that deploys it, or of the Application
+	// that lays something over that; empty: the object is deployed as it stands.
+	Root string
 	// Document is the 0-based index of the YAML document in Place.File, and
 	// Item the index within a kind: List, or -1.
 	Document, Item int

@@ -116,7 +116,16 @@ func (l Ledger) Room() int {
 // Hold says why no new batch may be proposed, the gravest reason first; nil:
 // nothing holds. VERDICTS section 6, last paragraph.
 func (l Ledger) Hold() *fleet.Pause {
-	for _, hold := range []func() *fleet.Pause{l.stopped, l.paused, l.lost, l.held, l.canary, l.full} {
+	return first(l.stopped, l.paused, l.lost, l.held, l.canary, l.full)
+}
+
+// HoldRepairs says why not even a rebuild may be proposed: a person said so, or
+// it is not known what is open. What a rebuild repairs does not start, so it
+// waits for no rollout and for no room.
+func (l Ledger) HoldRepairs() *fleet.Pause { return first(l.stopped, l.paused, l.lost) }
+
+func first(holds ...func() *fleet.Pause) *fleet.Pause {
+	for _, hold := range holds {
 		if p := hold(); p != nil {
 			return p
 		}

@@ -305,7 +305,9 @@ func (d *deployment) workload(r *root, inner *index, w fleet.Workload, probed *y
 	number := len(d.workloads)
 	t := &tracer{deployment: d, number: number, workload: &w, sources: sources}
 	t.home(r)
+	w.Root = r.kustomization
 	if r.laid != nil {
+		w.Root = r.laid.file
 		destination(&w, []application{{namespace: r.laid.namespace}})
 	} else {
 		destination(&w, r.applications)

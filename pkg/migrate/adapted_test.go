@@ -112,3 +112,50 @@ func TestAFailedRebuildIsNotTakenBack(t *testing.T) {
 		t.Errorf("app00 is %s, reverts %+v; want a person called: the image before has no agent", got, r.Verify.Reverts)
 	}
 }
+
+// TestARebuildWaitsForNoBatch: a release without the agent does not start, so
+// putting the agent back waits neither for an open batch nor for one that failed,
+// but for a person who paused.
+func TestARebuildWaitsForNoBatch(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct {
+		name   string
+		before func(f *fakes)
+		want   int
+	}{
+		{"an open batch", func(*fakes) {}, 1},
+		{"a batch that failed", func(f *fakes) {
+			f.cluster.how["app01"] = crashing
+			f.forge.merge(2)
+			f.clock.pass(time.Minute)
+			f.run()
+		}, 1},
+		{"a person who paused", func(f *fakes) { f.forge.say(2, fleet.LabelPause, "dana") }, 0},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			f := merged(t, nil)
+			f.clock.pass(2 * time.Hour)
+			f.run()
+			test.before(f)
+			f.repo.edit("apps/app00.yaml", func(text string) string {
+				before, after, _ := strings.Cut(text, "image: ")
+				_, rest, _ := strings.Cut(after, " #")
+				return before + "image: registry.example/shop/app00:2.0 #" + rest
+			})
+			f.cluster.sync()
+			r := f.run()
+			if len(r.Propose.Proposed) != test.want || r.Propose.Hold == nil {
+				t.Fatalf("proposed %+v (%+v), want %d and what holds the others", r.Propose.Proposed, r.Propose.Hold, test.want)
+			}
+			for _, p := range r.Propose.Proposed {
+				if p.Batch.Action != fleet.ActionRebuild {
+					t.Errorf("proposed %+v, want the rebuild", p.Batch)
+				}
+			}
+			if again := f.run(); len(again.Propose.Proposed) != 0 {
+				t.Errorf("proposed again: %+v", again.Propose.Proposed)
+			}
+		})
+	}
+}

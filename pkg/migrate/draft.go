@@ -62,7 +62,8 @@ const (
 
 // trial says what a draft is tried against.
 type trial struct {
-	count   int // of batches; negative: all
+	count   int  // of batches; negative: all
+	repairs bool // only those that put an agent back
 	images  depth
 	observe bool // ask the cluster for baseline and live images
 }
@@ -88,6 +89,9 @@ func (m *Migration) settle(ctx context.Context, w *world, d *draft, t trial) err
 		d.plan = plan.Make(d.input)
 		d.wish()
 		d.batches = plan.Next(d.plan, t.count)
+		if t.repairs {
+			d.batches = plan.Repairs(d.plan, t.count)
+		}
 		if d.blind {
 			d.batches = nil
 		}
@@ -174,7 +178,7 @@ func (m *Migration) try(ctx context.Context, w *world, d *draft, t trial) (learn
 	}
 	// While there is enough to propose, images that only might be SkyWalking's
 	// are not asked about.
-	if t.count < 0 || len(plan.Next(d.plan, -1)) <= t.count {
+	if !t.repairs && (t.count < 0 || len(plan.Next(d.plan, -1)) <= t.count) {
 		if learnt, err = m.inspect(ctx, d, plan.Unread(d.input, d.plan)); learnt || err != nil {
 			return learnt, err
 		}

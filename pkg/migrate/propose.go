@@ -11,6 +11,7 @@ import (
 	"github.com/otelshift/otelshift/pkg/dashboard"
 	"github.com/otelshift/otelshift/pkg/fleet"
 	"github.com/otelshift/otelshift/pkg/ledger"
+	"github.com/otelshift/otelshift/pkg/plan"
 	"github.com/otelshift/otelshift/pkg/rollout"
 )
 
@@ -62,19 +63,23 @@ func (m *Migration) propose(ctx context.Context, w *world) (ProposeResult, error
 	result := ProposeResult{Proposed: []Proposal{}, Problems: []Problem{}}
 	result.Problems = append(append(result.Problems, m.withdraw(ctx, w)...), m.refresh(ctx, w)...)
 	room := min(w.ledger.Room(), m.spec.PullRequest.MaxPerRun)
+	images := depthImages
+	if m.opt.DryRun {
+		images = depthNames
+	}
+	next := trial{count: room, images: images, observe: true}
 	if hold := w.ledger.Hold(); hold != nil || room <= 0 {
 		d, err := m.draft(ctx, w, trial{count: 0})
 		if err != nil {
 			return result, err
 		}
 		result.Plan, result.Hold = d.plan, hold
-		return result, nil
+		if w.ledger.HoldRepairs() != nil || len(plan.Repairs(d.plan, 1)) == 0 {
+			return result, nil
+		}
+		next.count, next.repairs = m.spec.PullRequest.MaxPerRun, true
 	}
-	images := depthImages
-	if m.opt.DryRun {
-		images = depthNames
-	}
-	d, err := m.draft(ctx, w, trial{count: room, images: images, observe: true})
+	d, err := m.draft(ctx, w, next)
 	result.Plan, result.Blocked = d.plan, d.blocked()
 	result.Problems = append(result.Problems, d.problems...)
 	if err != nil {

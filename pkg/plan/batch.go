@@ -22,6 +22,17 @@ func (m *maker) wave(file string) string {
 	return ""
 }
 
+// waveOf is the wave that a workload is deployed in: its overlay's, though the
+// base that declares it is in another one or in none.
+func (m *maker) waveOf(w fleet.Workload) string {
+	if w.Root != "" {
+		if wave := m.wave(w.Root); wave != "" {
+			return wave
+		}
+	}
+	return m.wave(w.Place.File)
+}
+
 // waveIndex orders waves; what is in none comes last.
 func (m *maker) waveIndex(name string) int {
 	for i, w := range m.spec.Batch.Waves {
@@ -311,10 +322,10 @@ func (m *maker) proposed(u unit) bool {
 }
 
 func (m *maker) batch(number int, group []unit) fleet.BatchPlan {
-	b := fleet.BatchPlan{Number: number, Wave: group[0].members[0].plan.Wave}
+	action := group[0].action()
+	b := fleet.BatchPlan{Number: number, Wave: group[0].members[0].plan.Wave, Action: action}
 	var ids []fleet.ID
 	var bases []string
-	action := group[0].action()
 	for _, u := range group {
 		for _, d := range u.members {
 			ids = append(ids, d.plan.ID)
@@ -333,12 +344,16 @@ func (m *maker) batch(number int, group []unit) fleet.BatchPlan {
 }
 
 // hold marks the batches of later waves: a wave waits until those before it
-// are finished and have soaked.
+// are finished and have soaked. A rebuild waits for nobody: what it repairs does
+// not start.
 func (m *maker) hold(list []fleet.BatchPlan) {
 	if len(m.spec.Batch.Waves) == 0 {
 		return
 	}
 	for i, b := range list {
+		if b.Action == fleet.ActionRebuild {
+			continue
+		}
 		at := m.waveIndex(b.Wave)
 		for _, w := range m.spec.Batch.Waves[:min(at, len(m.spec.Batch.Waves))] {
 			if slices.ContainsFunc(list, func(o fleet.BatchPlan) bool { return o.Wave == w.Name }) {

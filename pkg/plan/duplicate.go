@@ -15,12 +15,12 @@ func (m *maker) apartByWave(workloads []fleet.Workload) []fleet.Workload {
 		if waves[w.ID] == nil {
 			waves[w.ID] = map[string]bool{}
 		}
-		waves[w.ID][m.wave(w.Place.File)] = true
+		waves[w.ID][m.waveOf(w)] = true
 	}
 	workloads = slices.Clone(workloads)
 	for i, w := range workloads {
 		if w.ID.Cluster == "" && len(waves[w.ID]) > 1 {
-			workloads[i].ID.Cluster = m.wave(w.Place.File)
+			workloads[i].ID.Cluster = m.waveOf(w)
 		}
 	}
 	return workloads

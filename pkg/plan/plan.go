@@ -335,6 +335,13 @@ func Next(p fleet.Plan, n int) []fleet.BatchPlan {
 	return next
 }
 
+// Repairs are the next n batches that put an agent back without which their
+// workloads do not start.
+func Repairs(p fleet.Plan, n int) []fleet.BatchPlan {
+	repairs := slices.DeleteFunc(slices.Clone(p.Batches), func(b fleet.BatchPlan) bool { return b.Action != fleet.ActionRebuild })
+	return repairs[:min(n, len(repairs))]
+}
+
 // Bind makes the plan again with more images known.
 func Bind(in Input, images map[string]fleet.Built) fleet.Plan {
 	all := make(map[string]fleet.Built, len(in.Images)+len(images))

@@ -182,3 +182,75 @@ func TestARevertOfOneWorkloadOfAWaveLeavesItsBatchMates(t *testing.T) {
 		t.Errorf("superseded %v, files (-want +got):\n%s", inverted.Superseded, diff)
 	}
 }
+
+// TestOverlaysAreInTheWavesThatDeployThem: a base that two environments share
+// decides for both, so it cannot go through one before the other.
+func TestOverlaysAreInTheWavesThatDeployThem(t *testing.T) {
+	waves := func(s *config.Spec) {
+		s.Batch.Waves = []config.Wave{
+			{Name: "none", Include: []string{"envs/none/**"}}, {Name: "staging", Include: []string{"envs/staging/**"}}, {Name: "prod", Include: []string{"envs/prod/**"}},
+		}
+	}
+	overlay := func(env, more string) string {
+		return "namespace: shop-" + env + "\nresources: [../../base]\n" + more
+	}
+	const patch = `patches:
+- patch: |
+    apiVersion: apps/v1
+    kind: Deployment
+    metadata: {name: cart}
+    spec:
+      template:
+        spec:
+          containers:
+          - name: cart
+            image: registry.example/cart:2
+            env:
+            - name: JAVA_OPTS
+              value: -javaagent:/skywalking/skywalking-agent.jar -Dskywalking.agent.service_name=cart
+`
+	id := func(env string) fleet.ID {
+		return fleet.ID{Kind: "Deployment", Namespace: "shop-" + env, Name: "cart"}
+	}
+	base := strings.Replace(plainApp, ", namespace: shop", "", 1)
+	for _, test := range []struct {
+		name, more string
+		action     fleet.Action
+	}{
+		{"decided in the base", "", fleet.ActionBlocked},
+		{"decided in each overlay", patch, fleet.ActionMigrate},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			scanned, _ := scan(t, map[string]string{
+				"base/cart.yaml": base, "base/kustomization.yaml": "resources: [cart.yaml]\n",
+				"envs/staging/kustomization.yaml": overlay("staging", test.more), "envs/prod/kustomization.yaml": overlay("prod", test.more),
+			})
+			p := Make(Input{Config: settings(waves), Scan: scanned, Payload: payload, Offline: true})
+			for _, env := range []string{"staging", "prod"} {
+				w, _ := p.Workload(id(env))
+				if w.Action != test.action || w.Wave != env {
+					t.Errorf("%s is %s in wave %q (%+v), want %s", id(env), w.Action, w.Wave, w.Reason, test.action)
+				}
+				if w.Action == fleet.ActionBlocked && w.Reason.Code != fleet.CodeShared {
+					t.Errorf("%s: %+v", id(env), w.Reason)
+				}
+			}
+			if test.action != fleet.ActionMigrate {
+				return
+			}
+			// A wave without workloads holds nobody.
+			if len(p.Batches) != 2 || p.Batches[0].Wave != "staging" || p.Batches[0].Held != "" || p.Batches[1].Held == "" {
+				t.Errorf("batches %+v, want staging's and then prod's", p.Batches)
+			}
+		})
+	}
+}
+
+func TestARebuildWaitsForNoWave(t *testing.T) {
+	list := []fleet.BatchPlan{{Wave: "staging", Action: fleet.ActionMigrate}, {Wave: "prod", Action: fleet.ActionRebuild}, {Wave: "prod", Action: fleet.ActionMigrate}}
+	c := settings(func(s *config.Spec) { s.Batch.Waves = []config.Wave{{Name: "staging"}, {Name: "prod"}} })
+	(&maker{spec: c.Spec}).hold(list)
+	if list[0].Held != "" || list[1].Held != "" || list[2].Held == "" {
+		t.Errorf("held: %+v, want the migration of prod alone", list)
+	}
+}

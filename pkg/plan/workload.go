@@ -101,7 +101,7 @@ func firstContainer(w fleet.Workload) string {
 // workload plans one workload; nil: it loads no agent, so it is only counted.
 func (m *maker) workload(w fleet.Workload) *draft {
 	d := newDraft(w)
-	d.plan.Owner, d.plan.Wave = m.owners.of(w.Place.File), m.wave(w.Place.File)
+	d.plan.Owner, d.plan.Wave = m.owners.of(w.Place.File), m.waveOf(w)
 	s := m.look(d)
 	skip := m.skipped(w)
 	switch {
@@ -141,13 +141,14 @@ func (m *maker) workload(w fleet.Workload) *draft {
 	return d
 }
 
-// settleWave moves the workload to the last wave that its changes touch.
+// settleWave moves the workload to the last wave that its changes touch. A file
+// that no wave takes moves nothing.
 func (d *draft) settleWave(m *maker) {
 	for _, c := range d.plan.Changes {
 		if c.Field == "" {
 			continue // an Instrumentation that all waves share
 		}
-		if wave := m.wave(c.File); m.waveIndex(wave) > m.waveIndex(d.plan.Wave) || d.plan.Wave == "" {
+		if wave := m.wave(c.File); wave != "" && (m.waveIndex(wave) > m.waveIndex(d.plan.Wave) || d.plan.Wave == "") {
 			d.plan.Wave = wave
 		}
 	}
