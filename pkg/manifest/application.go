@@ -25,8 +25,10 @@ type application struct {
 	document, item int
 	kustomize      string // path of the mapping with the overrides
 	// laid says that the overrides are laid over the kustomization at the path,
-	// so that they are known: images and patches, and nothing else.
+	// so that they are known.
 	laid bool
+	// What the overrides take from the repository, relative to the path.
+	components, files []entry
 }
 
 // readApplications reads the sources of an Application, one or several.

@@ -45,7 +45,7 @@ func (x *index) deploy(ctx context.Context, files fs.FS) error {
 	owned := map[string]bool{}   // files of some tree
 	patches := map[string]bool{} // of these, those that are no objects of their own
 	for _, r := range x.roots() {
-		r.closure, r.data, r.kustomization = x.closureOf(files, r.root), map[string]probedFile{}, x.kustomizations[r.root].file
+		r.closure, r.data, r.kustomization = x.closureOf(files, r.root, r.laid), map[string]probedFile{}, x.kustomizations[r.root].file
 		r.kustomizationAt = fleet.Place{File: r.kustomization}
 		if !slices.ContainsFunc(r.files, func(name string) bool { return x.seeds[name] }) && (r.laid == nil || !x.seeds[r.laid.file]) {
 			continue

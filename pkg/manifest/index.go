@@ -108,7 +108,13 @@ func (x *index) result(ctx context.Context, files fs.FS) (Result, error) {
 	})
 	for i := range x.workloads {
 		w := &x.workloads[i]
-		destination(w, x.deployedFrom(path.Dir(w.Place.File), false))
+		applications := x.deployedFrom(path.Dir(w.Place.File), false)
+		for i, a := range applications {
+			if a.laid && x.kustomizations[a.path] != nil { // deploy lays it, or says why not
+				applications[i].overrides = nil
+			}
+		}
+		destination(w, applications)
 	}
 	users := x.users()
 	for i := range x.workloads {

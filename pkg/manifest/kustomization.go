@@ -137,7 +137,7 @@ type closure struct {
 // closureOf walks the graph below a folder. An entry that is not in the
 // repository is remote or broken: krusty would fetch it, so it is never asked
 // about such a tree.
-func (x *index) closureOf(files fs.FS, root string) closure {
+func (x *index) closureOf(files fs.FS, root string, laid *application) closure {
 	c := closure{root: root}
 	seen := map[string]bool{}
 	var walk func(dir string)
@@ -157,7 +157,11 @@ func (x *index) closureOf(files fs.FS, root string) closure {
 		if k.problem != nil {
 			note(*k.problem)
 		}
-		for _, e := range k.bases {
+		bases, read := k.bases, k.files
+		if laid != nil && dir == root {
+			bases, read = slices.Concat(bases, laid.components), slices.Concat(read, laid.files)
+		}
+		for _, e := range bases {
 			name := path.Join(dir, e.path)
 			switch {
 			case x.kustomizations[name] != nil:
@@ -171,7 +175,7 @@ func (x *index) closureOf(files fs.FS, root string) closure {
 				})
 			}
 		}
-		for _, e := range k.files {
+		for _, e := range read {
 			if name := path.Join(dir, e.path); isFile(files, name) {
 				c.files = append(c.files, name)
 			} else {
@@ -206,6 +210,11 @@ func (x *index) roots() []*root {
 			if name := path.Join(dir, e.path); name != dir {
 				used[name] = true
 			}
+		}
+	}
+	for _, a := range x.applications {
+		for _, e := range a.components {
+			used[path.Join(a.path, e.path)] = true
 		}
 	}
 	for _, a := range x.applications {

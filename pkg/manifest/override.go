@@ -1,9 +1,11 @@
 package manifest
 
 import (
+	"errors"
 	"fmt"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 
 	"sigs.k8s.io/kustomize/api/types"
@@ -14,51 +16,66 @@ import (
 )
 
 // overrides is what an Argo CD Application lays over the kustomization that it
-// deploys. Argo CD docs, "Kustomize": images by "kustomize edit set image",
-// patches behind those of the file.
+// deploys. Argo CD docs, "Kustomize": names, images, replicas and namespace by
+// "kustomize edit set", components and labels by "kustomize edit add", patches
+// behind those of the file.
 type overrides struct {
-	images  []types.Image
-	patches []types.Patch
+	images     []types.Image
+	patches    []types.Patch
+	prefix     string
+	suffix     string
+	namespace  string
+	replicas   []types.Replica
+	components []string
+	labels     []types.Label
 }
 
 // override notes what an Application's source changes, and whether all of it
 // can be laid over the kustomization here.
 func (a *application) override(file *yamledit.File, kustomize *yaml.Node) {
-	note := func(n *yaml.Node, key string) {
+	note := func(n *yaml.Node, what string) {
 		at := place(file, first(n))
-		a.overrides, a.what = &at, "kustomize."+key
+		a.overrides, a.what = &at, "kustomize."+what
 	}
-	for _, key := range []string{"images", "patches"} {
+	for _, key := range []string{"images", "patches", "namePrefix", "nameSuffix", "namespace", "replicas", "components", "commonLabels"} {
 		if n := child(kustomize, key); n != nil && a.overrides == nil {
 			note(n, key)
 			a.laid = true
 		}
 	}
-	for _, key := range []string{"namePrefix", "nameSuffix", "namespace", "replicas", "components"} {
-		if n := child(kustomize, key); n != nil && (a.laid || a.overrides == nil) {
-			note(n, key)
-			a.laid = false
+	refuse := func(n *yaml.Node, what string) { note(n, what); a.laid = false }
+	list := func(key string) []*yaml.Node {
+		n := child(kustomize, key)
+		if n != nil && n.Kind != yaml.SequenceNode {
+			refuse(n, key+", which is no list")
+		}
+		if n == nil || n.Kind != yaml.SequenceNode {
+			return nil
+		}
+		return n.Content
+	}
+	for _, item := range list("images") {
+		if _, ok := imageArgument(resolve(item).Value); !ok {
+			refuse(item, "images: what "+strconv.Quote(resolve(item).Value)+" does cannot be known here: write name=reference, with the tag or digest it is to have")
+			return
 		}
 	}
-	if !a.laid {
-		return
-	}
-	if images := child(kustomize, "images"); images != nil {
-		for _, item := range images.Content {
-			if _, ok := imageArgument(resolve(item).Value); !ok {
-				note(item, "images")
-				a.laid = false
-				return
-			}
+	for _, item := range list("patches") {
+		patch, name := child(resolve(item), "patch"), field(resolve(item), "path")
+		switch {
+		case name != "" && patch == nil && !strings.Contains(name, "://"):
+			a.files = append(a.files, entry{name, place(file, item)})
+		case name != "" || patch == nil || patch.Kind != yaml.ScalarNode:
+			refuse(item, "patches: neither a patch nor the path of one")
+			return
 		}
 	}
-	if patches := child(kustomize, "patches"); patches != nil {
-		for _, item := range patches.Content {
-			if n := child(resolve(item), "patch"); n == nil || n.Kind != yaml.ScalarNode || field(resolve(item), "path") != "" {
-				note(item, "patches")
-				a.laid = false
-				return
-			}
+	for _, item := range list("components") {
+		a.components = append(a.components, entry{resolve(item).Value, place(file, item)})
+	}
+	if a.laid {
+		if _, err := readOverrides(kustomize); err != nil {
+			refuse(kustomize, strings.Join(strings.Fields(err.Error()), " "))
 		}
 	}
 }
@@ -88,22 +105,47 @@ func readOverrides(kustomize *yaml.Node) (overrides, error) {
 			out.images = append(out.images, image)
 		}
 	}
-	if patches := child(kustomize, "patches"); patches != nil {
-		if err := patches.Decode(&out.patches); err != nil {
-			return out, fmt.Errorf("reading patches: %w", err)
+	for key, into := range map[string]any{
+		"patches": &out.patches, "namePrefix": &out.prefix, "nameSuffix": &out.suffix, "namespace": &out.namespace, "components": &out.components,
+	} {
+		if n := child(kustomize, key); n != nil {
+			if err := n.Decode(into); err != nil {
+				return out, fmt.Errorf("reading %s: %w", key, err)
+			}
 		}
+	}
+	if replicas := child(kustomize, "replicas"); replicas != nil {
+		for _, item := range replicas.Content { // a count may be a string
+			count, err := strconv.ParseInt(field(resolve(item), "count"), 10, 64)
+			if err != nil || field(resolve(item), "name") == "" {
+				return out, errors.New("reading replicas: neither a name nor a count")
+			}
+			out.replicas = append(out.replicas, types.Replica{Name: field(resolve(item), "name"), Count: count})
+		}
+	}
+	if labels := texts(child(kustomize, "commonLabels")); len(labels) > 0 {
+		out.labels = []types.Label{{
+			Pairs:            labels,
+			IncludeSelectors: field(kustomize, "labelWithoutSelector") != "true",
+			IncludeTemplates: field(kustomize, "labelIncludeTemplates") == "true",
+		}}
 	}
 	return out, nil
 }
 
 var tagArgument = regexp.MustCompile(`^(.+):([a-zA-Z0-9._-]+)$`)
 
-// imageArgument reads an argument of "kustomize edit set image". A "*", which
-// keeps a part of what stood there, is not known here, nor is a tag and a
-// digest behind a bare name, which versions of kustomize read differently.
+// keep as the new name in an argument keeps the one that the kustomization's
+// own entry has.
+const keep = "*"
+
+// imageArgument reads an argument of "kustomize edit set image". A tag or digest
+// of "*" is not known here, nor is a tag and a digest behind a bare name, which
+// versions of kustomize read differently.
 func imageArgument(text string) (types.Image, bool) {
 	name, reference, long := strings.Cut(text, "=")
-	if strings.ContainsAny(reference, "=*") || strings.Contains(text, "*") || name == "" {
+	if rest, kept := strings.CutPrefix(reference, keep); strings.Contains(reference, "=") || strings.Contains(rest, keep) ||
+		kept && !strings.HasPrefix(rest, ":") && !strings.HasPrefix(rest, "@") || name == "" || strings.Contains(name, keep) {
 		return types.Image{}, false
 	}
 	if !long {
@@ -125,10 +167,14 @@ func imageArgument(text string) (types.Image, bool) {
 	return types.Image{Name: rest, NewTag: tag, Digest: digest}, true
 }
 
+func (o overrides) empty() bool {
+	return len(o.images)+len(o.patches)+len(o.replicas)+len(o.components)+len(o.labels) == 0 && o.prefix+o.suffix+o.namespace == ""
+}
+
 // over lays the overrides over a kustomization among files. An image takes the
 // place of the file's entry for that name.
 func (o overrides) over(files map[string][]byte, name string) error {
-	if len(o.images)+len(o.patches) == 0 {
+	if o.empty() {
 		return nil
 	}
 	var k types.Kustomization
@@ -137,11 +183,32 @@ func (o overrides) over(files map[string][]byte, name string) error {
 	}
 	k.FixKustomization()
 	for _, image := range o.images {
+		if image.NewName == keep {
+			image.NewName = ""
+			if i := slices.IndexFunc(k.Images, func(i types.Image) bool { return i.Name == image.Name }); i >= 0 {
+				image.NewName = k.Images[i].NewName
+			}
+		}
 		k.Images = slices.DeleteFunc(k.Images, func(i types.Image) bool { return i.Name == image.Name })
 		k.Images = append(k.Images, image)
 	}
 	slices.SortStableFunc(k.Images, func(a, b types.Image) int { return strings.Compare(a.Name, b.Name) })
 	k.Patches = append(k.Patches, o.patches...)
+	for set, to := range map[*string]string{&k.NamePrefix: o.prefix, &k.NameSuffix: o.suffix, &k.Namespace: o.namespace} {
+		if to != "" {
+			*set = to
+		}
+	}
+	for _, r := range o.replicas {
+		k.Replicas = slices.DeleteFunc(k.Replicas, func(i types.Replica) bool { return i.Name == r.Name })
+		k.Replicas = append(k.Replicas, r)
+	}
+	for _, c := range o.components {
+		if !slices.Contains(k.Components, c) {
+			k.Components = append(k.Components, c)
+		}
+	}
+	k.Labels = append(k.Labels, o.labels...)
 	out, err := yaml.Marshal(k)
 	if err != nil {
 		return fmt.Errorf("laying an Application over %s: %w", name, err)

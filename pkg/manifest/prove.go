@@ -308,7 +308,7 @@ func decidedBy(w fleet.Workload, changes []fleet.Change) (out map[string]*string
 // part of it comes from the files.
 func argued(argument string) *string {
 	image, ok := imageArgument(argument)
-	if !ok || image.NewTag == "" && image.Digest == "" {
+	if !ok || image.NewTag == "" && image.Digest == "" || image.NewName == keep {
 		return nil
 	}
 	text := argument[strings.IndexByte(argument, '=')+1:]

@@ -37,9 +37,11 @@ func SetImage(w fleet.Workload, c fleet.Container, to string) []fleet.Change {
 		}
 	}
 	if name != oldName {
-		registry := s.Registry.Text
-		if s.Registry.Set() && strings.HasPrefix(name, registry+"/") {
-			name = strings.TrimPrefix(name, registry+"/")
+		if rest, ok := strings.CutPrefix(name, s.Registry.Text+"/"); ok && s.Registry.Set() {
+			name = rest
+		} else if host, rest, ok := strings.Cut(name, "/"); ok && s.Registry.Set() {
+			part(s.Registry, "", host)
+			name = rest
 		}
 		part(s.Name, s.NameKey, name)
 	}

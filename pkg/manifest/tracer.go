@@ -51,7 +51,17 @@ func (t *tracer) value(v *fleet.Value, probed string) {
 		t.lose(v.Field)
 		return
 	}
+	place := p.places[places[0]]
+	before, after, ok := strings.Cut(place.text, v.Text)
+	if place.text != v.Text && (!ok || v.Text == "" || strings.Contains(after, v.Text)) {
+		// Something is filled in on the way: a var, say.
+		t.lost = append(t.lost, lostField{v.Field, place.origin.Place})
+		return
+	}
 	t.point(v, places[0])
+	if place.text != v.Text { // a replacement takes a part of it
+		v.At.Prefix, v.At.Suffix = before, after
+	}
 }
 
 func (t *tracer) point(v *fleet.Value, number int) {
@@ -368,7 +378,7 @@ func (t *tracer) block() {
 	}
 	for _, l := range t.lost {
 		if !removable[l.field] && slices.Contains(relevant, l.field) {
-			w.Blocked = untraced(l.field, w.Place)
+			w.Blocked = untraced(l.field, l.place)
 			return
 		}
 	}

@@ -3,10 +3,12 @@ package plan
 import (
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/google/go-containerregistry/pkg/name"
 
 	"github.com/otelshift/otelshift/pkg/fleet"
+	"github.com/otelshift/otelshift/pkg/manifest"
 )
 
 // image asks for the rebuild of a container's image and points the manifest at
@@ -126,6 +128,25 @@ func (d *draft) setImage(c fleet.Container, to fleet.ImageRef) {
 		d.remove(s.Digest)
 	}
 	d.effect(fleet.Effect{Field: c.Field + ".image", Old: c.Image.Text, New: to.String()})
+}
+
+// exchangeImage makes a container use an image of another name, where the
+// reference is decided in parts.
+func (d *draft) exchangeImage(c fleet.Container, to string) {
+	s := c.Split
+	if !s.Argument.Set() && !s.Base.Set() && (!s.Name.Set() || !s.Tag.Set() && !s.Digest.Set()) {
+		d.block(fleet.CodeImageUnknown, c.Image.Place, fmt.Sprintf("there is no place for the name and tag of the new image of container %s", c.Name))
+		return
+	}
+	for _, change := range manifest.SetImage(d.w, c, to) {
+		d.plan.Changes = append(d.plan.Changes, change)
+		for _, v := range []fleet.Value{s.Argument, s.Base, s.Registry, s.Name, s.Tag, s.Digest} {
+			if v.At != nil && v.At.File == change.File && v.At.Document == change.Document && v.At.Item == change.Item && strings.HasPrefix(change.Field, v.At.Field) {
+				d.share(change, v)
+			}
+		}
+	}
+	d.effect(fleet.Effect{Field: c.Field + ".image", Old: c.Image.Text, New: to})
 }
 
 // setPart changes or adds one part of an image that is decided in parts.

@@ -84,7 +84,7 @@ func (m *maker) initContainer(d *draft, a fleet.InitAgent) {
 			d.change(fleet.OpReplace, c.Image, to)
 			continue
 		}
-		d.block(fleet.CodeUnsupportedForm, at, fmt.Sprintf("the image of init container %s is decided in parts", a.Container))
+		d.exchangeImage(c, to)
 	}
 	if m.in.Digests[ref] == "" && m.spec.Image.Pin != "tag" && m.in.Offline {
 		d.warn(fleet.CodeImageUnread, at, fmt.Sprintf("%s is not pinned by digest: no registry was asked", ref))

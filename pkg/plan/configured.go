@@ -1,0 +1,78 @@
+package plan
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/otelshift/otelshift/pkg/fleet"
+	"github.com/otelshift/otelshift/pkg/javaagent"
+)
+
+// variables are the container's environment as javaagent takes it: its own
+// entries, and SW_* that it takes from a ConfigMap as a whole.
+func variables(w fleet.Workload, c fleet.Container) []javaagent.Var {
+	var vars []javaagent.Var
+	for _, e := range c.Env {
+		v := javaagent.Var{Name: e.Name, Value: e.Value.Text}
+		if e.From != nil {
+			v.Reference = strings.TrimSpace(e.From.Kind + " " + strings.Trim(e.From.Name+"/"+e.From.Key, "/"))
+		} else if e.Fixed {
+			v.Origin = "where nothing is edited"
+		} else if e.Value.At != nil && !strings.HasPrefix(e.Value.Field, "spec.") && !strings.HasPrefix(e.Value.Field, "values.") {
+			v.Origin = e.Value.At.String()
+		}
+		vars = append(vars, v)
+	}
+	for _, s := range configured(w, c) {
+		name := c.EnvFrom[s.source].Name
+		vars = append(vars, javaagent.Var{Name: s.Name, Value: s.Value.Text, Origin: "configMapRef " + name, Removable: exclusive(w, c, s, name)})
+	}
+	return vars
+}
+
+// configuredSign is an SW_* variable that an envFrom brings.
+type configuredSign struct {
+	fleet.Load
+	source int // index in the container's EnvFrom
+}
+
+// configured are the SW_* variables that a container takes by envFrom; of one
+// name the last counts, as Kubernetes has it.
+func configured(w fleet.Workload, c fleet.Container) []configuredSign {
+	var out []configuredSign
+	for _, s := range w.Signs {
+		var source int
+		if s.Container != c.Name || s.Via != fleet.ViaConfigMap {
+			continue
+		}
+		if _, err := fmt.Sscanf(strings.TrimPrefix(s.Field, c.Field), ".envFrom[%d]", &source); err != nil || source >= len(c.EnvFrom) {
+			continue
+		}
+		out = slices.DeleteFunc(out, func(o configuredSign) bool { return o.Name == s.Name })
+		out = append(out, configuredSign{s, source})
+	}
+	return out
+}
+
+// exclusive reports that an entry of a ConfigMap serves this container alone.
+func exclusive(w fleet.Workload, c fleet.Container, s configuredSign, name string) bool {
+	at := s.Value.At
+	if at == nil || at.Document < 0 || len(at.Users) > 1 || strings.Contains(at.Field, " | ") {
+		return false
+	}
+	uses := 0
+	for _, other := range w.Containers {
+		for _, from := range other.EnvFrom {
+			if from.Kind == "configMapRef" && from.Name == name {
+				uses++
+			}
+		}
+		for _, e := range other.Env {
+			if e.From != nil && e.From.Kind == "configMapKeyRef" && e.From.Name == name && e.From.Key == strings.TrimPrefix(s.Name, c.EnvFrom[s.source].Prefix) {
+				uses++
+			}
+		}
+	}
+	return uses == 1 && !slices.ContainsFunc(w.Volumes, func(v fleet.Volume) bool { return v.Kind == "configMap" && v.Ref == name })
+}
