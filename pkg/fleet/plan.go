@@ -130,7 +130,7 @@ type Planned struct {
 	Written  []string  `json:"-"` // options that the configuration decides, in OptionHash's form, sorted
 	Services []string  `json:"-"` // service names that its containers report as, where they are known
 	Rebuilds []Rebuild `json:"-"` // images that must exist before Changes are complete
-	Owner    string    `json:"-"` // CODEOWNERS entry of File, as written
+	Owner    string    `json:"-"` // owners of what changes, or of File, by CODEOWNERS
 	Wave     string    `json:"-"`
 	// Inits are init containers whose image the plan replaces (delivery
 	// init-container), by name.

@@ -10,7 +10,6 @@ import (
 	"path"
 	"runtime"
 	"slices"
-	"strings"
 	"sync"
 
 	"github.com/bmatcuk/doublestar/v4"
@@ -45,8 +44,6 @@ type Result struct {
 	// Remaining are places that speak of SkyWalking and belong to no workload
 	// that loads it.
 	Remaining []fleet.Remaining
-	// Owners are the rules of CODEOWNERS.
-	Owners Owners
 
 	// Resources are the objects that decide what operators inject:
 	// Instrumentation (OpenTelemetry) and SwAgent (SWCK), by file.
@@ -82,12 +79,7 @@ func Scan(ctx context.Context, files fs.FS, o Options) (Result, error) {
 	if err := s.readSources(ctx); err != nil {
 		return Result{}, err
 	}
-	result, err := s.index.result(ctx, files)
-	if err != nil {
-		return Result{}, err
-	}
-	result.Owners = readOwners(files)
-	return result, nil
+	return s.index.result(ctx, files)
 }
 
 type scanner struct {
@@ -392,64 +384,4 @@ func (s *scanner) readLarge(name string) error {
 		}
 		kept = copy(window, part[len(part)-overlap:])
 	}
-}
-
-// Owners are the rules of a CODEOWNERS file.
-type Owners struct {
-	rules []ownerRule
-}
-
-type ownerRule struct{ glob, owners string }
-
-// Of returns the owners of a file as CODEOWNERS writes them; the last rule
-// that matches decides.
-func (o Owners) Of(file string) string {
-	for _, rule := range slices.Backward(o.rules) {
-		if ok, _ := doublestar.Match(rule.glob, file); ok {
-			return rule.owners
-		}
-		if strings.HasSuffix(rule.glob, "*") {
-			continue // "docs/*" is not for what lies deeper
-		}
-		if ok, _ := doublestar.Match(rule.glob+"/**", file); ok {
-			return rule.owners
-		}
-	}
-	return ""
-}
-
-// readOwners reads the first CODEOWNERS that GitHub would use. GitHub docs,
-// "About code owners": .github/, then the root, then docs/.
-func readOwners(files fs.FS) Owners {
-	var out Owners
-	for _, dir := range []string{".github/", "", "docs/"} {
-		data, err := fs.ReadFile(files, dir+"CODEOWNERS")
-		if err != nil {
-			continue
-		}
-		for line := range strings.Lines(string(data)) {
-			line, _, _ = strings.Cut(strings.TrimSpace(line), " #")
-			words := strings.Fields(line)
-			if len(words) == 0 || strings.HasPrefix(words[0], "#") {
-				continue
-			}
-			out.rules = append(out.rules, ownerRule{glob: ownerGlob(words[0]), owners: strings.Join(words[1:], " ")})
-		}
-		return out
-	}
-	return out
-}
-
-// ownerGlob turns a pattern of the gitignore kind into a doublestar glob.
-func ownerGlob(pattern string) string {
-	glob := strings.TrimSuffix(pattern, "/")
-	anchored := strings.HasPrefix(glob, "/") || strings.Contains(glob, "/")
-	glob = strings.TrimPrefix(glob, "/")
-	if strings.HasSuffix(pattern, "/") {
-		glob += "/**"
-	}
-	if !anchored && !strings.HasPrefix(glob, "**/") {
-		glob = "**/" + glob
-	}
-	return glob
 }

@@ -105,16 +105,3 @@ func TestScanFollowsNoLinkOutOfTheRepository(t *testing.T) {
 		t.Errorf("files = %v, want out.yaml", result.Files)
 	}
 }
-
-func TestOwnersFollowTheLastRule(t *testing.T) {
-	files := fstest.MapFS{"CODEOWNERS": {Data: []byte("* @platform\n# note\n/apps/ @apps @leads # both\napps/cart @cart\n*.md @docs\nlib/* @lib\n")}}
-	owners := scan(t, files).Owners
-	for file, want := range map[string]string{
-		"x.yaml": "@platform", "apps/a/b.yaml": "@apps @leads", "apps/cart/d.yaml": "@cart", "apps/README.md": "@docs",
-		"lib/a.yaml": "@lib", "lib/deep/a.yaml": "@platform",
-	} {
-		if got := owners.Of(file); got != want {
-			t.Errorf("Of(%s) = %q, want %q", file, got, want)
-		}
-	}
-}

@@ -254,6 +254,18 @@ func (u unit) action() fleet.Action {
 	return action
 }
 
+// owner is everybody who owns a part of the unit.
+func (u unit) owner() string {
+	if len(u.members) == 1 {
+		return u.members[0].plan.Owner
+	}
+	var all []string
+	for _, d := range u.members {
+		all = append(all, strings.Fields(d.plan.Owner)...)
+	}
+	return together(all)
+}
+
 // batches groups what may be proposed: by wave, action and owner, the canary
 // first, filled to batch.size. Workloads in open pull requests stay where they
 // are.
@@ -263,7 +275,7 @@ func (m *maker) batches(units []unit) []fleet.BatchPlan {
 	slices.SortStableFunc(units, func(a, b unit) int {
 		x, y := a.members[0].plan, b.members[0].plan
 		return cmp.Or(cmp.Compare(m.waveIndex(x.Wave), m.waveIndex(y.Wave)), cmp.Compare(rank(a.action()), rank(b.action())),
-			cmp.Compare(x.Owner, y.Owner), cmp.Compare(x.File, y.File), x.ID.Compare(y.ID))
+			cmp.Compare(a.owner(), b.owner()), cmp.Compare(x.File, y.File), x.ID.Compare(y.ID))
 	})
 	number, canary := 1, true
 	if m.in.Ledger != nil {
@@ -306,7 +318,7 @@ func size(group []unit) int {
 // apart reports units that never share a batch.
 func (m *maker) apart(a, b unit) bool {
 	x, y := a.members[0].plan, b.members[0].plan
-	return x.Wave != y.Wave || a.action() != b.action() || slices.Contains(m.spec.Batch.GroupBy, groupByOwner) && x.Owner != y.Owner
+	return x.Wave != y.Wave || a.action() != b.action() || slices.Contains(m.spec.Batch.GroupBy, groupByOwner) && a.owner() != b.owner()
 }
 
 // proposed reports a unit with a member that this run leaves alone, or that is

@@ -78,6 +78,9 @@ func Make(in Input) fleet.Plan {
 	slices.SortStableFunc(drafts, func(a, b *draft) int { return a.plan.ID.Compare(b.plan.ID) })
 	declared := len(drafts)
 	drafts = merge(drafts)
+	for _, d := range drafts {
+		m.own(d)
+	}
 	units := m.units(drafts)
 	warnNames(drafts)
 	for _, d := range drafts {

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"path"
 	"slices"
-	"strings"
 
 	"github.com/otelshift/otelshift/pkg/fleet"
 )
@@ -88,49 +87,4 @@ func (m *maker) ignored(name string) bool {
 func matches(glob, name string) bool {
 	ok, err := path.Match(glob, name)
 	return err == nil && ok
-}
-
-// owners are the rules of a CODEOWNERS file, in order.
-type owners []ownerRule
-
-type ownerRule struct{ globs, owners []string }
-
-// parseOwners reads CODEOWNERS. GitHub docs, "About code owners": gitignore
-// patterns without negation and character ranges, the last match wins.
-func parseOwners(data []byte) owners {
-	var list owners
-	for line := range strings.Lines(string(data)) {
-		line, _, _ = strings.Cut(line, "#")
-		words := strings.Fields(line)
-		if len(words) == 0 {
-			continue
-		}
-		pattern := words[0]
-		anchored := strings.Contains(strings.TrimSuffix(pattern, "/"), "/")
-		folder := strings.HasSuffix(pattern, "/")
-		pattern = strings.Trim(pattern, "/")
-		if !anchored {
-			pattern = "**/" + pattern
-		}
-		globs := []string{pattern + "/**"}
-		if !folder {
-			globs = append(globs, pattern)
-		}
-		// docs/* does not match docs/build/x.
-		if strings.HasSuffix(pattern, "/*") && anchored {
-			globs = []string{pattern}
-		}
-		list = append(list, ownerRule{globs: globs, owners: words[1:]})
-	}
-	return list
-}
-
-// of returns the owners of a file as they are written; empty: nobody.
-func (o owners) of(file string) string {
-	for _, rule := range slices.Backward(o) {
-		if slices.ContainsFunc(rule.globs, func(glob string) bool { return matchPath(glob, file) }) {
-			return strings.Join(rule.owners, " ")
-		}
-	}
-	return ""
 }

@@ -101,7 +101,7 @@ func firstContainer(w fleet.Workload) string {
 // workload plans one workload; nil: it loads no agent, so it is only counted.
 func (m *maker) workload(w fleet.Workload) *draft {
 	d := newDraft(w)
-	d.plan.Owner, d.plan.Wave = m.owners.of(w.Place.File), m.waveOf(w)
+	d.plan.Wave = m.waveOf(w)
 	s := m.look(d)
 	skip := m.skipped(w)
 	switch {
