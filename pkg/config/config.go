@@ -225,7 +225,8 @@ type Image struct {
 	// scripts that name its directory, the version of Java. Keep --cache-dir then.
 	Preflight string `json:"preflight" enum:"fast|full"`
 	// Inspect says which images are asked whether they load an agent: those of
-	// workloads with signs of SkyWalking, all selected ones, or none.
+	// workloads with signs of SkyWalking, all selected ones, or none. All finds
+	// agents that only the image shows, and upgrades them later.
 	Inspect string `json:"inspect" enum:"signs|all|none"`
 	// Push uses the built-in client, falling back to crane where a registry
 	// surprises it, or crane alone.

@@ -1,12 +1,18 @@
 package fleet
 
-import "github.com/otelshift/otelshift/pkg/javaagent"
+import (
+	"fmt"
+
+	"github.com/otelshift/otelshift/pkg/javaagent"
+)
 
 // Payload is the identity of what rebuilt images receive: agent, extensions
 // and start script.
 type Payload struct {
 	Version string // of the agent
 	Digest  string // "sha256:…" over agent, extensions, start script and where they go
+	// Starts: the start script itself loads the agent.
+	Starts bool
 }
 
 // Rebuild asks for one image with the agent in it.
@@ -17,7 +23,23 @@ type Rebuild struct {
 	// Env replaces values in the image's own config Env, by name; an empty
 	// value removes the variable.
 	Env map[string]string
+	// Words edits items of the image's own Entrypoint and Cmd, in order.
+	Words []WordEdit
 }
+
+// WordEdit replaces an item of an image's Entrypoint or Cmd.
+type WordEdit struct {
+	List  string // "Entrypoint" | "Cmd"
+	Index int
+	Old   string   // as ImageInfo shows it; another is refused
+	New   []string // what takes its place; none: it is removed
+}
+
+// Lists of WordEdit.
+const (
+	ListEntrypoint = "Entrypoint"
+	ListCmd        = "Cmd"
+)
 
 // Key identifies the rebuild among others of the same payload.
 func (r Rebuild) Key() string {
@@ -27,6 +49,9 @@ func (r Rebuild) Key() string {
 	}
 	for _, name := range SortedKeys(r.Env) {
 		key += "\x01" + name + "=" + r.Env[name]
+	}
+	for _, w := range r.Words {
+		key += fmt.Sprintf("\x02%s %d %q", w.List, w.Index, w.New)
 	}
 	return key
 }
@@ -108,6 +133,9 @@ type ImageLoad struct {
 	Where string         `json:"where"` // "Env CATALINA_OPTS", "Entrypoint[1]", "/home/admin/start.sh:12"
 	Value string         `json:"value"`
 	Jar   string         `json:"jar"`
+	// Beside are other lines of the same script that name SkyWalking, as
+	// "path:line".
+	Beside []string `json:"beside,omitempty"`
 }
 
 // ImageBase is read from our own labels.
@@ -116,4 +144,10 @@ type ImageBase struct {
 	Digest       string `json:"digest"`
 	Layer        string `json:"layer"`
 	AgentVersion string `json:"agentVersion"`
+	// Env, Entrypoint and Cmd are the base's own, where the rebuild changed
+	// them; secret-looking values redacted. Loads are what they load.
+	Env        []string    `json:"env,omitempty"`
+	Entrypoint []string    `json:"entrypoint,omitempty"`
+	Cmd        []string    `json:"cmd,omitempty"`
+	Loads      []ImageLoad `json:"loads,omitempty"`
 }

@@ -161,6 +161,9 @@ func BuildHash(p Payload, baseDigest string, r Rebuild) string {
 	for _, name := range SortedKeys(r.Env) {
 		fmt.Fprintf(&b, "env %q %q\n", name, r.Env[name])
 	}
+	for _, w := range r.Words {
+		fmt.Fprintf(&b, "word %s %d %q\n", w.List, w.Index, w.New)
+	}
 	sum := sha256.Sum256([]byte(b.String()))
 	return halfHash(p.Digest) + hex.EncodeToString(sum[:])[:HashLen/2]
 }

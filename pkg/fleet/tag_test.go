@@ -103,6 +103,7 @@ func TestTheHashTellsPayloadFromBase(t *testing.T) {
 		"base":     fleet.BuildHash(one, someDigest, rebuild),
 		"payload":  fleet.BuildHash(two, otherDigest, rebuild),
 		"removals": fleet.BuildHash(one, otherDigest, fleet.Rebuild{From: "x", Env: rebuild.Env}),
+		"words":    fleet.BuildHash(one, otherDigest, fleet.Rebuild{From: "x", Remove: rebuild.Remove, Env: rebuild.Env, Words: []fleet.WordEdit{{List: fleet.ListCmd, New: []string{"x"}}}}),
 		"env":      fleet.BuildHash(one, otherDigest, fleet.Rebuild{From: "x", Remove: rebuild.Remove}),
 	}
 	for what, got := range other {

@@ -140,6 +140,9 @@ func (b *Builder) findBase(ctx context.Context, j *job, d depth) (*base, error) 
 	if labels[LabelLayer] == "" {
 		return found, nil // the tag only looks like ours
 	}
+	if err := b.removedBefore(j, labels[LabelRemoved]); err != nil {
+		return nil, err
+	}
 	found.name, found.digest = labels[LabelBaseName], labels[LabelBaseDigest]
 	if index := labels[LabelBaseIndex]; index != "" {
 		found.digest = index
@@ -148,6 +151,29 @@ func (b *Builder) findBase(ctx context.Context, j *job, d depth) (*base, error) 
 		return found, nil
 	}
 	return found, b.recorded(ctx, j, found)
+}
+
+// removedBefore asks for the removals of the image that is rebuilt: its base
+// still has what they removed, and the manifest no longer names it.
+func (b *Builder) removedBefore(j *job, label string) error {
+	if label == "" || !b.options.RemoveAuto {
+		return nil
+	}
+	var paths []string
+	if err := json.Unmarshal([]byte(label), &paths); err != nil {
+		return refuse(fleet.CodeImageRefused, "image %s has a label %s that cannot be read: %v", j.rebuild.From, LabelRemoved, err)
+	}
+	for _, p := range paths {
+		cleaned, err := removal(p, &b.options)
+		if err != nil {
+			return err
+		}
+		if cleaned = "/" + cleaned; !slices.Contains(j.rebuild.Remove, cleaned) {
+			j.rebuild.Remove = append(j.rebuild.Remove, cleaned)
+		}
+	}
+	slices.Sort(j.rebuild.Remove)
+	return nil
 }
 
 // recorded looks for the recorded base: beside From, then where it came from.

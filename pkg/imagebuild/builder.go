@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"os"
 	"path"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -18,6 +19,7 @@ import (
 	"github.com/otelshift/otelshift/pkg/fleet"
 	"github.com/otelshift/otelshift/pkg/imagebuild/layer"
 	"github.com/otelshift/otelshift/pkg/imagebuild/wire"
+	"github.com/otelshift/otelshift/pkg/javaagent"
 )
 
 // Names that rebuilt images have below Options.Directory.
@@ -30,6 +32,16 @@ const (
 type StartScript struct {
 	Content []byte
 	Path    string // absolute, in the image
+}
+
+// loads reports that the script itself loads an OpenTelemetry agent.
+func (s *StartScript) loads() bool {
+	if s == nil {
+		return false
+	}
+	return slices.ContainsFunc(scriptLoads(text{path: s.Path, content: s.Content}), func(l fleet.ImageLoad) bool {
+		return l.Agent == javaagent.OpenTelemetry
+	})
 }
 
 // How images are pushed; image.push of the configuration.

@@ -14,6 +14,7 @@ import (
 	"github.com/otelshift/otelshift/pkg/fleet"
 	"github.com/otelshift/otelshift/pkg/imagebuild/layer"
 	"github.com/otelshift/otelshift/pkg/imagebuild/wire"
+	"github.com/otelshift/otelshift/pkg/javaagent"
 )
 
 // Labels of rebuilt images; DESIGN, decision 5.
@@ -27,6 +28,7 @@ const (
 	LabelAgentVersion = "otelshift.agent.version"
 	LabelPayload      = "otelshift.payload"  // digest of fleet.Payload
 	LabelOriginal     = "otelshift.original" // JSON: original
+	LabelRemoved      = "otelshift.removed"  // JSON: the paths that were removed, for the next rebuild
 )
 
 // original is what the base said, for undoing.
@@ -216,6 +218,7 @@ type configEdit struct {
 	entrypoint []string
 	restore    *original // of an image of ours: what its base said
 	env        map[string]string
+	words      []fleet.WordEdit
 	labels     map[string]string
 }
 
@@ -252,6 +255,18 @@ func (e configEdit) apply(body []byte) ([]byte, error) {
 	}
 	if len(e.env) > 0 || e.restore != nil {
 		if err := orDelete(config, "Env", editEnv(env, e.env)); err != nil {
+			return nil, err
+		}
+	}
+	if len(e.words) > 0 {
+		entrypoint, cmd, err := editWords(said.Entrypoint, said.Cmd, e.words)
+		if err != nil {
+			return nil, err
+		}
+		if err := orDelete(config, "Entrypoint", entrypoint); err != nil {
+			return nil, err
+		}
+		if err := orDelete(config, "Cmd", cmd); err != nil {
 			return nil, err
 		}
 	}
@@ -350,6 +365,21 @@ func editEnv(env []string, edits map[string]string) []string {
 		}
 	}
 	return edited
+}
+
+// editWords replaces items of a command. What is not what the plan saw is
+// refused: the image is another one than was inspected.
+func editWords(entrypoint, cmd []string, edits []fleet.WordEdit) (newEntrypoint, newCmd []string, err error) {
+	lists := map[string][]string{fleet.ListEntrypoint: slices.Clone(entrypoint), fleet.ListCmd: slices.Clone(cmd)}
+	shown := map[string][]string{fleet.ListEntrypoint: javaagent.RedactWords(entrypoint), fleet.ListCmd: javaagent.RedactWords(cmd)}
+	for _, e := range slices.Backward(edits) { // from the end, so that indices stay true
+		was := shown[e.List]
+		if e.Index < 0 || e.Index >= len(was) || was[e.Index] != e.Old {
+			return nil, nil, refuse(fleet.CodeImageRefused, "%s[%d] of the image is not %q any more: it is another image than was inspected; run again", e.List, e.Index, e.Old)
+		}
+		lists[e.List] = slices.Replace(lists[e.List], e.Index, e.Index+1, e.New...)
+	}
+	return lists[fleet.ListEntrypoint], lists[fleet.ListCmd], nil
 }
 
 // lastIsOurs reports whether the last entry of the history is ours.

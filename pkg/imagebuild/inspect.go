@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/otelshift/otelshift/pkg/fleet"
@@ -57,11 +58,9 @@ func (b *Builder) Inspect(ctx context.Context, ref string) (fleet.ImageInfo, err
 	}
 	for _, entry := range doc.Config.Env {
 		name, value, _ := strings.Cut(entry, "=")
-		info.Loads = append(info.Loads, loads("Env "+name, value, javaagent.DialectOf(name))...)
 		info.Env = append(info.Env, redactEnv(name, value))
 	}
-	info.Loads = append(info.Loads, commandLoads("Entrypoint", doc.Config.Entrypoint)...)
-	info.Loads = append(info.Loads, commandLoads("Cmd", doc.Config.Cmd)...)
+	info.Loads = append(info.Loads, configLoads(doc.Config.Env, doc.Config.Entrypoint, doc.Config.Cmd)...)
 	if b.options.Preflight == PreflightFull && len(layers) == len(doc.RootFS.DiffIDs) {
 		image, unread, err := b.preflight.look(ctx, repo, layers, doc.RootFS.DiffIDs)
 		if err != nil {
@@ -80,8 +79,44 @@ func (b *Builder) Inspect(ctx context.Context, ref string) (fleet.ImageInfo, err
 			Name: doc.Config.Labels[LabelBaseName], Digest: doc.Config.Labels[LabelBaseDigest],
 			Layer: layer, AgentVersion: doc.Config.Labels[LabelAgentVersion],
 		}
+		if err := wasOriginally(info.Base, doc); err != nil {
+			return fleet.ImageInfo{}, fmt.Errorf("reading image %s: %w", ref, err)
+		}
 	}
 	return info, nil
+}
+
+// wasOriginally adds what the base of an image of ours said, as its label
+// keeps it.
+func wasOriginally(base *fleet.ImageBase, doc configDoc) error {
+	text := doc.Config.Labels[LabelOriginal]
+	if text == "" {
+		return nil
+	}
+	var said original
+	if err := json.Unmarshal([]byte(text), &said); err != nil {
+		return fmt.Errorf("reading label %s: %w", LabelOriginal, err)
+	}
+	if said.Env == nil {
+		said.Env = doc.Config.Env // not edited
+	}
+	base.Entrypoint, base.Cmd = javaagent.RedactWords(said.Entrypoint), javaagent.RedactWords(said.Cmd)
+	for _, entry := range said.Env {
+		name, value, _ := strings.Cut(entry, "=")
+		base.Env = append(base.Env, redactEnv(name, value))
+	}
+	base.Loads = configLoads(said.Env, said.Entrypoint, said.Cmd)
+	return nil
+}
+
+// configLoads finds agent flags in an image's configuration.
+func configLoads(env, entrypoint, cmd []string) []fleet.ImageLoad {
+	var found []fleet.ImageLoad
+	for _, entry := range env {
+		name, value, _ := strings.Cut(entry, "=")
+		found = append(found, loads("Env "+name, value, javaagent.DialectOf(name))...)
+	}
+	return append(found, commandLoads(entrypoint, cmd)...)
 }
 
 // inspectScripts looks into start scripts, where nothing else says what loads
@@ -113,15 +148,21 @@ func (b *Builder) inspectScripts(ctx context.Context, repo repository, doc confi
 }
 
 // commandLoads looks at an exec form item by item, and at what is handed to a
-// shell ("sh", "-c", "…") as the shell reads it.
-func commandLoads(where string, command []string) []fleet.ImageLoad {
+// shell ("sh", "-c", "…") as the shell reads it. Entrypoint and Cmd are one
+// command: the script may be the other list's.
+func commandLoads(entrypoint, cmd []string) []fleet.ImageLoad {
 	var found []fleet.ImageLoad
+	command := slices.Concat(entrypoint, cmd)
 	for i, arg := range command {
 		dialect := javaagent.DialectExec
-		if i > 0 && strings.HasPrefix(command[i-1], "-") && strings.HasSuffix(command[i-1], "c") && i >= 2 {
+		if i >= 2 && strings.HasPrefix(command[i-1], "-") && strings.HasSuffix(command[i-1], "c") {
 			dialect = javaagent.DialectShell
 		}
-		found = append(found, loads(fmt.Sprintf("%s[%d]", where, i), arg, dialect)...)
+		where := fmt.Sprintf("%s[%d]", fleet.ListEntrypoint, i)
+		if i >= len(entrypoint) {
+			where = fmt.Sprintf("%s[%d]", fleet.ListCmd, i-len(entrypoint))
+		}
+		found = append(found, loads(where, arg, dialect)...)
 	}
 	return found
 }

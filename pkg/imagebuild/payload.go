@@ -63,7 +63,7 @@ func (p *payload) identity(ctx context.Context) (fleet.Payload, error) {
 		}
 		version = p.version
 	}
-	p.id = &fleet.Payload{Version: version, Digest: "sha256:" + hex.EncodeToString(sum[:])}
+	p.id = &fleet.Payload{Version: version, Digest: "sha256:" + hex.EncodeToString(sum[:]), Starts: o.StartScript.loads()}
 	return *p.id, nil
 }
 

@@ -237,11 +237,18 @@ func (b *Builder) image(ctx context.Context, j *job, found *base, m wire.Manifes
 		return nil, refuse(fleet.CodeImageRefused, "image %s has %d layers and %d diff ids", j.rebuild.From, len(manifest.Layers), len(s.config.RootFS.DiffIDs))
 	}
 	edit := configEdit{
-		entrypoint: b.options.Entrypoint, env: j.rebuild.Env,
+		entrypoint: b.options.Entrypoint, env: j.rebuild.Env, words: j.rebuild.Words,
 		labels: map[string]string{LabelBaseName: found.name, LabelBaseDigest: m.Digest, LabelPayload: j.payload.Digest},
 	}
 	if isIndex(found.manifest.MediaType) {
 		edit.labels[LabelBaseIndex] = found.digest
+	}
+	if len(j.rebuild.Remove) > 0 {
+		removed, err := encode(j.rebuild.Remove)
+		if err != nil {
+			return nil, err
+		}
+		edit.labels[LabelRemoved] = string(removed)
 	}
 	if err := s.pop(&edit, body); err != nil {
 		return nil, err

@@ -236,6 +236,7 @@ func scriptLoads(s text) []fleet.ImageLoad {
 		return nil // a program
 	}
 	var found []fleet.ImageLoad
+	var beside []string
 	lines := bufio.NewScanner(bytes.NewReader(s.content))
 	lines.Buffer(nil, maxScript)
 	for n := 1; lines.Scan(); n++ {
@@ -243,7 +244,20 @@ func scriptLoads(s text) []fleet.ImageLoad {
 		if strings.HasPrefix(line, "#") {
 			continue
 		}
-		found = append(found, loads(fmt.Sprintf("/%s:%d", s.path, n), line, javaagent.DialectShell)...)
+		where := fmt.Sprintf("/%s:%d", strings.TrimPrefix(s.path, "/"), n)
+		if flags := loads(where, line, javaagent.DialectShell); len(flags) > 0 {
+			found = append(found, flags...)
+		} else if namesSkyWalking(line) {
+			beside = append(beside, where)
+		}
+	}
+	for i := range found {
+		found[i].Beside = beside
 	}
 	return found
+}
+
+// namesSkyWalking reports a line that may set an option of the agent.
+func namesSkyWalking(line string) bool {
+	return strings.Contains(strings.ToLower(line), "skywalking") || strings.Contains(line, "SW_")
 }

@@ -1,6 +1,7 @@
 package plan
 
 import (
+	"cmp"
 	"fmt"
 	"path"
 	"slices"
@@ -29,6 +30,10 @@ func (m *maker) current(d *draft, s situation) {
 	var mine []fleet.Container
 	for _, c := range d.w.Containers {
 		loads := s.ours[c.Name]
+		if _, built := s.built[c.Name]; built && m.chosen(c.Name) {
+			mine = append(mine, c)
+			continue
+		}
 		if len(loads) == 0 || !m.chosen(c.Name) {
 			continue
 		}
@@ -48,6 +53,11 @@ func (m *maker) current(d *draft, s situation) {
 		return
 	}
 	for _, c := range mine {
+		if info, built := s.built[c.Name]; built {
+			d.plan.Delivery = cmp.Or(d.plan.Delivery, fleet.DeliveryImage)
+			m.currentBuilt(d, c, info)
+			continue
+		}
 		l := s.ours[c.Name][0]
 		if agent, mount, found := bringing(d.w, c.Name, l.Jar); found {
 			d.plan.Delivery = fleet.DeliveryInitContainer

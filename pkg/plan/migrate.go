@@ -175,6 +175,11 @@ func (m *maker) container(d *draft, c fleet.Container, s situation, jar string, 
 	if loads := s.skyWalking[c.Name]; len(loads) > 0 {
 		l := primary(loads)
 		at, old = l.Place, l.Jar
+		if len(s.image[c.Name]) > 0 {
+			d.block(fleet.CodeUnsupportedForm, c.Image.Place, fmt.Sprintf("container %s loads SkyWalking in %s and again in its image, in %s: take one of them away",
+				c.Name, l.Name, s.image[c.Name][0].Where))
+			return
+		}
 		if !l.Value.Set() {
 			d.unreadable(l)
 			return
@@ -205,23 +210,11 @@ func (m *maker) container(d *draft, c fleet.Container, s situation, jar string, 
 		at = s.injected.Place
 		out, err = s.swck.translate(c, in)
 	} else {
-		l := s.image[c.Name][0]
-		at, old = c.Image.Place, l.Jar
-		name, isEnv := strings.CutPrefix(l.Where, "Env ")
-		switch {
-		case !isEnv:
-			d.block(fleet.CodeScript, at, fmt.Sprintf("the image loads SkyWalking in %s: change the image's own start, or set the flag in the manifest", l.Where))
-			return
-		case javaagent.Redact(l.Value) != l.Value || strings.Contains(l.Value, "***"):
-			d.block(fleet.CodeSecret, at, fmt.Sprintf("the image's variable %s holds a secret beside the flag", name))
-			return
-		case len(s.image[c.Name]) > 1:
-			d.block(fleet.CodeUnsupportedForm, at, "the image loads SkyWalking in more than one place")
+		at, old = c.Image.Place, s.image[c.Name][0].Jar
+		out, err = m.imageFlag(d, c, m.bakedIn(c, s.image[c.Name]), in, &rebuild)
+		if d.blocked() {
 			return
 		}
-		in.Variable, in.Text = name, l.Value
-		out, err = javaagent.Translate(in)
-		rebuild.Env[name] = out.Text
 		byImage = true
 	}
 	planned := d.of(c.Name)

@@ -16,6 +16,7 @@ type situation struct {
 	skyWalking map[string][]fleet.Load      // flags in the manifest, by container
 	image      map[string][]fleet.ImageLoad // flags in the image, by container
 	ours       map[string][]fleet.Load      // OpenTelemetry flags, by container
+	built      map[string]fleet.ImageInfo   // images of ours, by container, that load the agent themselves
 	injected   *fleet.Load                  // SWCK's label
 	swck       *swck                        // what SWCK does then
 	agents     []fleet.InitAgent            // init containers that bring SkyWalking
@@ -28,7 +29,7 @@ func (s situation) loads() bool {
 // look sorts the loads of the workload, those that its images were seen to have
 // included.
 func (m *maker) look(d *draft) situation {
-	s := situation{skyWalking: map[string][]fleet.Load{}, image: map[string][]fleet.ImageLoad{}, ours: map[string][]fleet.Load{}}
+	s := situation{skyWalking: map[string][]fleet.Load{}, image: map[string][]fleet.ImageLoad{}, ours: map[string][]fleet.Load{}, built: map[string]fleet.ImageInfo{}}
 	w := d.w
 	for _, l := range w.Loads {
 		name := l.Container
@@ -51,19 +52,15 @@ func (m *maker) look(d *draft) situation {
 		if !read || !c.Image.Set() {
 			continue
 		}
-		for _, l := range info.Loads {
-			name, isEnv := strings.CutPrefix(l.Where, "Env ")
-			if isEnv && slices.ContainsFunc(c.Env, func(e fleet.Env) bool { return e.Name == name }) {
-				continue // the manifest's entry hides the image's
-			}
-			if l.Agent != javaagent.SkyWalking || overridden(c, l) {
-				continue
-			}
+		for _, l := range imageLoads(c, info.Loads) {
 			s.image[c.Name] = append(s.image[c.Name], l)
 			planned := d.of(c.Name)
 			planned.Loads = append(planned.Loads, fleet.Load{
 				Container: c.Name, Agent: l.Agent, Via: fleet.ViaImage, Name: l.Where, Place: c.Image.Place, Jar: l.Jar,
 			})
+		}
+		if len(s.ours[c.Name]) == 0 && loadsOurs(c, info) {
+			s.built[c.Name] = info
 		}
 	}
 	if s.injected != nil {
@@ -119,7 +116,7 @@ func (m *maker) workload(w fleet.Workload) *draft {
 		default:
 			m.migrate(d, s)
 		}
-	case len(s.ours) > 0:
+	case len(s.ours)+len(s.built) > 0:
 		switch {
 		case skip == nil:
 			m.current(d, s)
@@ -258,10 +255,14 @@ func Unread(in Input, p fleet.Plan) []string {
 		return nil
 	}
 	m := &maker{in: in, spec: in.Config.Spec}
+	tag, err := fleet.ParseTagTemplate(in.Config.Spec.Image.Tag)
 	var refs []string
 	for _, w := range in.Scan.Workloads {
 		if m.skipped(w) != nil {
 			continue
+		}
+		if err == nil {
+			refs = append(refs, m.bareBuilds(w, tag)...)
 		}
 		planned, listed := p.Workload(w.ID)
 		unread := listed && planned.Reason != nil && planned.Reason.Code == fleet.CodeImageUnread
@@ -302,6 +303,26 @@ func Images(in Input) []string {
 	}
 	slices.Sort(refs)
 	return slices.Compact(refs)
+}
+
+// bareBuilds are images of ours, by their tag, in containers whose flag is not
+// in the manifest: it is in the image, and only the image tells whether it is
+// at the target.
+func (m *maker) bareBuilds(w fleet.Workload, tag fleet.TagTemplate) []string {
+	var refs []string
+	for _, c := range w.Containers {
+		if !c.Image.Set() || !m.chosen(c.Name) || slices.ContainsFunc(w.Loads, func(l fleet.Load) bool { return l.Container == c.Name || l.Container == "" }) {
+			continue
+		}
+		ref, err := fleet.ParseImageRef(c.Image.Text)
+		if err != nil {
+			continue
+		}
+		if _, _, ours := tag.Match(ref.Tag); ours {
+			refs = append(refs, c.Image.Text)
+		}
+	}
+	return refs
 }
 
 // policy is what people decided about the workload before.
