@@ -88,11 +88,20 @@ type Container struct {
 	Env     []Env
 	EnvFrom []EnvFrom
 	Mounts  []Mount
+	// Argfiles are the argument files of the java launcher ("@/app/jvm.options")
+	// that ConfigMaps of the repository decide.
+	Argfiles []Argfile
 	// MemoryLimit is limits.memory as written.
 	MemoryLimit Value
 	// Startup and Liveness are the probes that can end a container that starts
 	// slowly; nil: it has none.
 	Startup, Liveness *Probe
+}
+
+// Argfile is a file that the container's command names by "@".
+type Argfile struct {
+	Path  string
+	Value Value // its text
 }
 
 // Probe is how long a container may take: seconds, with Kubernetes' defaults
@@ -132,6 +141,8 @@ type EnvSource struct {
 	Key  string // or the field's path
 	// Seen: the repository holds the ConfigMap, so what it decides is known.
 	Seen bool
+	// Text is what the ConfigMap has there, where it bears on agents.
+	Text string
 }
 
 // EnvFrom is an entry of a container's envFrom.
@@ -141,7 +152,15 @@ type EnvFrom struct {
 	Prefix string
 	Place  Place
 	Seen   bool // the repository holds the ConfigMap
+	// Ambiguous: it holds several of that name, and which one counts cannot be
+	// told.
+	Ambiguous bool
+	// Values are the variables it brings that bear on agents, sorted by name.
+	Values []EnvValue
 }
+
+// EnvValue is a variable of a ConfigMap.
+type EnvValue struct{ Name, Text string }
 
 // Volume of a pod template.
 type Volume struct {
@@ -186,6 +205,8 @@ type Load struct {
 	Place
 	Field string `json:"-"` // of the value that holds the flag
 	Jar   string `json:"-"` // path of the jar as the flag names it
+	// Argfile is the path of the argument file that holds the flag; empty: none.
+	Argfile string `json:"-"`
 	// Value is the whole scalar that holds the flag, wherever it is decided; not
 	// set for the flags of images, and never for those of Secrets.
 	Value Value `json:"-"`

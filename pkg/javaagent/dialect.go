@@ -20,6 +20,11 @@ const (
 	// quoting rules, and follows @argfiles. Java command, "Using the
 	// JDK_JAVA_OPTIONS Launcher Environment Variable".
 	DialectLaunch Dialect = "launch"
+	// DialectArgfile: the java launcher reads a file that an argument names by
+	// "@". White space separates, "#" begins a comment, within quotes a backslash
+	// escapes; nothing is expanded. Java command, "java Command-Line Argument
+	// Files"; measured with JDK 17.
+	DialectArgfile Dialect = "argfile"
 	// DialectShell: a script expands the variable, through eval (catalina.sh)
 	// or unquoted. Which of the two is not known, so values that the two read
 	// differently are never written.
@@ -74,7 +79,7 @@ func Tokenize(text string, d Dialect) ([]Token, error) {
 			return nil, nil
 		}
 		return []Token{{Start: 0, End: len(text), Text: text, References: references(text, DialectExec)}}, nil
-	case DialectToolOptions, DialectLaunch, DialectShell:
+	case DialectToolOptions, DialectLaunch, DialectShell, DialectArgfile:
 	}
 	var tokens []Token
 	for at := skipBlank(text, 0, d); at < len(text); at = skipBlank(text, at, d) {
@@ -95,8 +100,10 @@ func scanToken(text string, at int, d Dialect) (Token, error) {
 	for at < len(text) && !blankAt(text, at, d) {
 		c := text[at]
 		switch {
+		case c == '#' && d == DialectArgfile:
+			return token, &SyntaxError{Offset: at, Problem: "a comment within an argument"}
 		case c == '\'' || c == '"':
-			end, err := scanQuoted(text, at, shell, &token, &b)
+			end, err := scanQuoted(text, at, d, &token, &b)
 			if err != nil {
 				return token, err
 			}
@@ -104,7 +111,7 @@ func scanToken(text string, at int, d Dialect) (Token, error) {
 		case shell && c == '\\' && at+1 < len(text):
 			b.WriteByte(text[at+1])
 			at += 2
-		case c == '$':
+		case c == '$' && d != DialectArgfile:
 			end := token.reference(text, at, shell)
 			b.WriteString(text[at:end])
 			at = end
@@ -121,13 +128,20 @@ func scanToken(text string, at int, d Dialect) (Token, error) {
 }
 
 // scanQuoted reads from the opening quote at to behind the closing one.
-func scanQuoted(text string, at int, shell bool, token *Token, b *strings.Builder) (int, error) {
-	quote, open := text[at], at
+func scanQuoted(text string, at int, d Dialect, token *Token, b *strings.Builder) (int, error) {
+	quote, open, shell := text[at], at, d == DialectShell
 	for at++; at < len(text); {
 		c := text[at]
 		switch {
 		case c == quote:
 			return at + 1, nil
+		case d == DialectArgfile && (c == '\n' || c == '\r'):
+			return at, &SyntaxError{Offset: open, Problem: "unterminated quote"} // the launcher ends it here
+		case d == DialectArgfile && c == '\\' && at+1 < len(text):
+			at = escaped(text, at+1, b)
+		case d == DialectArgfile:
+			b.WriteByte(c)
+			at++
 		case shell && quote == '"' && c == '\\' && at+1 < len(text) && strings.IndexByte("\"\\$`\n", text[at+1]) >= 0:
 			if text[at+1] != '\n' {
 				b.WriteByte(text[at+1])
@@ -151,6 +165,29 @@ func scanQuoted(text string, at int, shell bool, token *Token, b *strings.Builde
 		}
 	}
 	return at, &SyntaxError{Offset: open, Problem: "unterminated quote"}
+}
+
+// escaped reads what a backslash in an argument file's quotes stands before; a
+// line break goes with the blanks behind it.
+func escaped(text string, at int, b *strings.Builder) int {
+	switch c := text[at]; c {
+	case '\n', '\r':
+		for at < len(text) && strings.IndexByte(" \t\n\r\f", text[at]) >= 0 {
+			at++
+		}
+		return at
+	case 'n':
+		b.WriteByte('\n')
+	case 'r':
+		b.WriteByte('\r')
+	case 't':
+		b.WriteByte('\t')
+	case 'f':
+		b.WriteByte('\f')
+	default:
+		b.WriteByte(c)
+	}
+	return at + 1
 }
 
 // reference reads a "$" and what belongs to it, notes the name, and returns
@@ -246,6 +283,9 @@ func matching(text string, at int, opening, closing byte) int {
 // references lists the names that something expands in the text.
 func references(text string, d Dialect) []string {
 	token := Token{}
+	if d == DialectArgfile {
+		return nil
+	}
 	for at := 0; at < len(text); {
 		if text[at] != '$' {
 			at++
@@ -261,30 +301,38 @@ func blankAt(text string, at int, d Dialect) bool {
 	case ' ', '\t', '\n':
 		return true
 	case '\r', '\v', '\f': // isspace in C, not in a shell's IFS
-		return d != DialectShell || c == '\r'
+		return c == '\r' || d != DialectShell && (c == '\f' || d != DialectArgfile)
 	case '\\':
 		return d == DialectShell && strings.HasPrefix(text[at:], "\\\n")
 	}
 	return false
 }
 
-// skipBlank skips what stands between arguments; in a script of several lines
-// these are comments too.
+// skipBlank skips what stands between arguments; in an argument file and in a
+// script of several lines these are comments too.
 func skipBlank(text string, at int, d Dialect) int {
 	for {
 		for at < len(text) && blankAt(text, at, d) {
 			at++
 		}
-		if d != DialectShell || at == len(text) || text[at] != '#' || !strings.Contains(text, "\n") ||
-			strings.TrimLeft(text[strings.LastIndexByte(text[:at], '\n')+1:at], " \t") != "" {
+		script := d == DialectShell && strings.Contains(text, "\n") && strings.TrimLeft(text[strings.LastIndexByte(text[:at], '\n')+1:at], " \t") == ""
+		if at == len(text) || text[at] != '#' || !script && d != DialectArgfile {
 			return at
 		}
-		end := strings.IndexByte(text[at:], '\n')
+		end := strings.IndexAny(text[at:], lineEnds(d))
 		if end < 0 {
 			return len(text)
 		}
 		at += end
 	}
+}
+
+// lineEnds are the bytes that end a comment.
+func lineEnds(d Dialect) string {
+	if d == DialectArgfile {
+		return "\n\r"
+	}
+	return "\n"
 }
 
 // encode writes an argument so that the dialect's reader gets it back. The
@@ -295,6 +343,11 @@ func encode(argument string, d Dialect) (string, bool) {
 		return argument, true
 	case DialectToolOptions, DialectLaunch:
 		return quoteTool(argument), true
+	case DialectArgfile:
+		if argument != "" && !strings.ContainsAny(argument, " \t\n\r\f'\"#") {
+			return argument, true
+		}
+		return `"` + strings.NewReplacer(`\`, `\\`, `"`, `\"`, "\n", `\n`, "\r", `\r`, "\t", `\t`, "\f", `\f`).Replace(argument) + `"`, true
 	case DialectShell:
 		for i := range len(argument) {
 			if !shellSafe(argument[i]) {

@@ -55,6 +55,9 @@ func newRewrite(text string, tokens []Token) *rewrite {
 func (r *rewrite) edits() []Edit {
 	var edits []Edit
 	add := func(start, end int, text string) {
+		if n := len(edits); n > 0 {
+			start = max(start, edits[n-1].End) // a line that went took the blanks behind it
+		}
 		if r.text[start:end] == text {
 			return
 		}
@@ -90,6 +93,9 @@ func (r *rewrite) edits() []Edit {
 			}
 			add(token.Start, token.End, text)
 			kept = true
+		case r.commented(i), len(edits) > 0 && edits[len(edits)-1].End == token.Start:
+			start, end := r.line(token)
+			add(start, end, "")
 		case kept:
 			add(r.tokens[i-1].End, token.End, "")
 		case i+1 < len(r.tokens):
@@ -103,12 +109,39 @@ func (r *rewrite) edits() []Edit {
 	return edits
 }
 
+// commented reports a comment beside a token, which stays when the token goes.
+func (r *rewrite) commented(i int) bool {
+	before, after := 0, len(r.text)
+	if i > 0 {
+		before = r.tokens[i-1].End
+	}
+	if i+1 < len(r.tokens) {
+		after = r.tokens[i+1].Start
+	}
+	return strings.Contains(r.text[before:r.tokens[i].Start], "#") || strings.Contains(r.text[r.tokens[i].End:after], "#")
+}
+
+// line is what goes with a token beside a comment: its line where nothing else
+// stands in it, else the blanks behind it.
+func (r *rewrite) line(token Token) (start, end int) {
+	start = strings.LastIndexByte(r.text[:token.Start], '\n') + 1
+	end = token.End + len(r.text[token.End:]) - len(strings.TrimLeft(r.text[token.End:], " \t"))
+	rest := r.text[end:]
+	if strings.TrimLeft(r.text[start:token.Start], " \t") != "" || rest != "" && rest[0] != '\n' && !strings.HasPrefix(rest, "\r\n") {
+		return token.Start, end
+	}
+	if i := strings.IndexByte(rest, '\n'); i >= 0 {
+		end += i + 1
+	}
+	return start, end
+}
+
 // separator is what parts a token from its neighbours where that is a line
 // break, so that a list with one option a line stays one; else a blank.
 func (r *rewrite) separator(i int) string {
 	for _, j := range []int{i, i - 1} {
 		if j >= 0 && j+1 < len(r.tokens) {
-			if s := r.text[r.tokens[j].End:r.tokens[j+1].Start]; strings.Contains(s, "\n") && strings.TrimLeft(s, " ") == s {
+			if s := r.text[r.tokens[j].End:r.tokens[j+1].Start]; strings.Contains(s, "\n") && strings.TrimLeft(s, " ") == s && strings.TrimSpace(s) == "" {
 				return s
 			}
 		}

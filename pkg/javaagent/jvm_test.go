@@ -182,6 +182,17 @@ func TestTheJVMAgrees(t *testing.T) {
 			}, common...),
 		},
 		{
+			name: "an argument file, which nothing expands",
+			in: javaagent.Input{
+				Dialect: javaagent.DialectArgfile, File: "options", Commands: []string{w.java, "@options", "-Down.stays=1", "-jar", "app.jar"},
+				Text: "# the agent\n-javaagent:" + sw + " # and its options:\n-Dskywalking.agent.service_name=\"my # \\\"cart\\\"\"\n\n# our own\n-Down.quoted=\"a\\tb\" -Down.last=$(X)\n",
+			},
+			want: append([]string{
+				"property agent.loaded=+", "property otel.service.name=my # \"cart\"", "property otel.resource.attributes=service.version=1.4", "property own.quoted=a\tb", "property own.last=$(X)",
+				"property own.stays=1",
+			}, common...),
+		},
+		{
 			name: "a list of arguments",
 			in: javaagent.Input{
 				Args: []string{w.java, "-javaagent:" + sw, "-Dskywalking.agent.service_name=my cart|x", "-Down.quoted='a b'", "-jar", "app.jar", "-Dskywalking.stays=1"},
@@ -223,6 +234,12 @@ func TestTheJVMAgrees(t *testing.T) {
 			command := test.command
 			if command == nil {
 				command = out.Args
+			}
+			if in.File != "" {
+				if err := os.WriteFile(filepath.Join(w.dir, in.File), []byte(out.Text), 0o600); err != nil {
+					t.Fatal(err)
+				}
+				command = in.Commands
 			}
 			got := w.run(t, moved(in, out).Env, command...)
 			want := append(slices.Clone(test.want), test.env...)
@@ -266,6 +283,27 @@ func TestTokenizeAgreesWithItsReaders(t *testing.T) {
 			want = append(want, "property "+strings.TrimPrefix(token.Text, "-D"))
 		}
 		got := w.run(t, nil, "sh", "-c", `exec "$JAVA" `+text+` -jar app.jar`)
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("%q (-want +got):\n%s", text, diff)
+		}
+	}
+	for _, text := range []string{
+		"# options\n-Down.a=1 # -Down.z=1\r\n\f-Down.b=\"a # b\"\t-Down.c='it\"s'x\n",
+		"-Down.a=\"con \\\n    tinued\"\n-Down.b=c:\\x\\\\y\n-Down.c=\"c:\\\\x\\y \\\"q\\\"\" -Down.d=$(X)${Y}$Z|;&\n",
+		"-Down.a=\"x\\\r\n  y\" -Down.b=\"\" -Down.c=@x",
+	} {
+		tokens, err := javaagent.Tokenize(text, javaagent.DialectArgfile)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var want []string
+		for _, token := range tokens {
+			want = append(want, "property "+strings.TrimPrefix(token.Text, "-D"))
+		}
+		if err := os.WriteFile(filepath.Join(w.dir, "options"), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		got := w.run(t, nil, w.java, "@options", "-jar", "app.jar")
 		if diff := cmp.Diff(want, got); diff != "" {
 			t.Errorf("%q (-want +got):\n%s", text, diff)
 		}

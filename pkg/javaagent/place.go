@@ -166,7 +166,7 @@ func (t *translation) anchor() (place, bool) {
 func (t *translation) dropSkyWalking() {
 	drop := func(p place) {
 		if p.source.fixed {
-			t.warn(CodeLeftover, "%s stands in the container's command and stays; it has no effect any more", Redact(p.token().Text))
+			t.warn(CodeLeftover, "%s stands in %s and stays; it has no effect any more", Redact(p.token().Text), p.source.fixedLabel())
 			return
 		}
 		if p.source.single && (t.flag == nil || p.region != t.flag.at.region) {
@@ -230,6 +230,9 @@ func (in Input) where() string {
 // raw spells a property in the anchor's dialect.
 func (t *translation) raw(p property, at place) (string, bool) {
 	d := at.source.d
+	if p.refs && d == DialectArgfile {
+		return "", false // nothing expands it there
+	}
 	if !p.refs || d != DialectShell {
 		return encode(p.option(), d)
 	}
@@ -398,7 +401,7 @@ func (t *translation) output() Output {
 		case i == 0:
 			out.Text, out.Args, out.Edits = text, items, edits
 		case len(edits) > 0:
-			out.Others = append(out.Others, Change{Variable: s.variable, Text: text, Edits: edits})
+			out.Others = append(out.Others, Change{Variable: s.variable, File: s.file, Text: text, Edits: edits})
 		}
 	}
 	out.SetEnv, out.RemoveEnv, out.Written, out.Configured = t.setEnv, t.removeEnv, t.written, t.ofConfiguration()

@@ -80,10 +80,13 @@ func rawTokens(t *testing.T, text string, d javaagent.Dialect) []string {
 func TestUntouchedTokensStayIdenticalAndInOrder(t *testing.T) {
 	for seed := range uint64(4000) {
 		r := rand.New(rand.NewPCG(seed, 1))
-		variable := []string{"JAVA_TOOL_OPTIONS", "CATALINA_OPTS", "JDK_JAVA_OPTIONS"}[r.IntN(3)]
+		variable := []string{"JAVA_TOOL_OPTIONS", "CATALINA_OPTS", "JDK_JAVA_OPTIONS", ""}[r.IntN(4)]
 		d := javaagent.DialectOf(variable)
+		if variable == "" {
+			d = javaagent.DialectArgfile
+		}
 		text, foreign := generate(r, d)
-		in := javaagent.Input{Variable: variable, Text: text, Workload: javaagent.Workload{Name: "w", ImageTag: "1"}, Target: target()}
+		in := javaagent.Input{Variable: variable, Text: text, Dialect: d, Workload: javaagent.Workload{Name: "w", ImageTag: "1"}, Target: target()}
 		out := translate(t, in)
 		if out.Block != nil {
 			t.Fatalf("seed %d: %q: blocked: %+v", seed, text, out.Block)
@@ -117,10 +120,16 @@ func TestUntouchedTokensStayIdenticalAndInOrder(t *testing.T) {
 func FuzzTranslate(f *testing.F) {
 	f.Add("-Xmx1g -javaagent:/sw/skywalking-agent.jar=a.b=c,d -Dskywalking.agent.service_name=$(Y)", "cart", "agent.namespace=${SW_X:y}")
 	f.Add(`"-javaagent:/sw/skywalking-agent.jar" -DSW_AGENT_NAME='x y' @f`, "$(A)|b", "")
+	f.Add("-javaagent:/sw/skywalking-agent.jar\n# a # b\n-DSW_AGENT_NAME=\"x \\\n y\"#c\n", "$(A)", "")
 	f.Add(`A="-javaagent:/sw/skywalking-agent.jar $A"; java $A`, "", "a\\\n=b")
 	f.Fuzz(func(t *testing.T, text, value, file string) {
-		for _, variable := range []string{"JAVA_TOOL_OPTIONS", "CATALINA_OPTS", "JDK_JAVA_OPTIONS"} {
+		for _, variable := range []string{"JAVA_TOOL_OPTIONS", "CATALINA_OPTS", "JDK_JAVA_OPTIONS", ""} {
+			d := javaagent.DialectOf(variable)
+			if variable == "" {
+				d = javaagent.DialectArgfile
+			}
 			in := javaagent.Input{
+				Dialect:  d,
 				Variable: variable, Text: text, AgentConfig: file, Workload: javaagent.Workload{Name: "w"}, Target: target(),
 				Env: []javaagent.Var{{Name: "SW_AGENT_NAME", Value: value}, {Name: "SW_AGENT_INSTANCE_NAME", Value: value}, {Name: "JAVA_OPTS", Value: value}},
 			}

@@ -26,6 +26,9 @@ func (t *translation) translateSetting(s Setting) graded {
 	if s.at != nil && s.at.source.d == DialectShell && strings.ContainsAny(s.at.source.text[s.at.token().Start:s.at.token().End], `'"\\`) && t.in.Variable != "" {
 		t.warn(CodeUntranslated, "%s is written with quotes: a script that runs %s through eval removes them, one that expands it does not; the former is assumed", s.Key, t.in.Variable)
 	}
+	if s.at != nil && s.at.source.d == DialectArgfile && strings.ContainsAny(s.Value, "$") {
+		t.refuse(CodeUnsupported, "the value of %s holds a $, which nothing expands in an argument file and Kubernetes may elsewhere", s.Key)
+	}
 	key, known := lookupKey(s.Key)
 	isDefault := known && s.Reference == "" && key.Default != anyValue && strings.EqualFold(s.Value, key.Default)
 	switch {

@@ -13,6 +13,7 @@ const (
 // source is one string, or list, of JVM options of the container.
 type source struct {
 	variable string // empty: not an environment variable, or Args
+	file     string // path of an argument file
 	rank     int    // JVM order: a later rank's -D wins
 	d        Dialect
 	text     string
@@ -23,7 +24,8 @@ type source struct {
 	single bool
 	// fixed: the string is read, but not edited.
 	fixed  bool
-	broken error // the reader would refuse the string
+	origin string // who brings the variable, where that is not the container's own env
+	broken error  // the reader would refuse the string
 }
 
 // sources returns the string with the flag first, then every other variable
@@ -42,6 +44,9 @@ func (in Input) sources() []*source {
 			d, single = DialectExec, true
 		}
 		all = append(all, textSource(in.Variable, in.Text, d, single))
+		if all[0].file = in.File; in.File != "" {
+			all[0].rank = in.fileRank(in.File)
+		}
 	}
 	if items := in.otherCommands(); len(items) > 0 {
 		commands := listSource(items)
@@ -50,8 +55,15 @@ func (in Input) sources() []*source {
 		}
 		all = append(all, commands)
 	}
+	for _, file := range in.Files {
+		if file.Path != in.File && CarriesOptions(file.Text) && slices.Contains(in.argfiles(), file.Path) {
+			s := textSource("", file.Text, DialectArgfile, false)
+			s.file, s.rank, s.fixed = file.Path, in.fileRank(file.Path), file.Fixed
+			all = append(all, s)
+		}
+	}
 	for _, v := range in.environment() {
-		if v.Name == in.Variable && in.Args == nil || v.Origin != "" || v.Reference != "" || !carriesOptions(v.Value) {
+		if v.Name == in.Variable && in.Args == nil || v.Reference != "" || !CarriesOptions(v.Value) {
 			continue
 		}
 		d := DialectOf(v.Name)
@@ -59,14 +71,73 @@ func (in Input) sources() []*source {
 		if single {
 			d = DialectExec
 		}
-		all = append(all, textSource(v.Name, v.Value, d, single))
+		s := textSource(v.Name, v.Value, d, single)
+		s.fixed, s.origin = v.Origin != "", v.Origin
+		all = append(all, s)
 	}
 	return all
 }
 
-// carriesOptions reports an agent flag, or options of either agent, in a
+// argfiles are the paths of the argument files that the java launcher reads:
+// "@path" in front of what it starts, and in its own variable.
+func (in Input) argfiles() []string {
+	var paths []string
+	note := func(word string) {
+		if path, ok := strings.CutPrefix(word, "@"); ok && path != "" && path[0] != '@' && !slices.Contains(paths, path) {
+			paths = append(paths, path)
+		}
+	}
+	words := append(slices.Clone(in.Commands), in.Args...)
+	tokens := make([]Token, len(words))
+	for i, word := range words {
+		tokens[i].Text = word
+	}
+	for _, token := range jvmTokens(tokens) {
+		note(token.Text)
+	}
+	scan := func(text string, d Dialect) {
+		tokens, _ := Tokenize(text, d)
+		for _, token := range jvmTokens(tokens) {
+			note(token.Text)
+		}
+	}
+	for _, word := range words {
+		if strings.ContainsAny(word, " \n") { // a script line
+			scan(word, DialectShell)
+		}
+	}
+	for _, v := range in.environment() {
+		if DialectOf(v.Name) == DialectLaunch {
+			scan(v.Value, DialectLaunch)
+		}
+	}
+	if d := DialectOf(in.Variable); in.Variable != "" && d != DialectToolOptions {
+		scan(in.Text, d)
+	}
+	return paths
+}
+
+// ArgumentFiles are the paths of the argument files ("@/app/jvm.options") that a
+// container's java launcher reads.
+func ArgumentFiles(in Input) []string { return in.argfiles() }
+
+// fileRank puts an argument file into the JVM's order: before or behind the
+// options that stand beside it.
+func (in Input) fileRank(path string) int {
+	words := append(slices.Clone(in.Commands), in.Args...)
+	at := slices.Index(words, "@"+path)
+	if at < 0 {
+		return rankOf("JDK_JAVA_OPTIONS")
+	}
+	if slices.ContainsFunc(words[:at], CarriesOptions) {
+		return rankOf("") + 1
+	}
+	return rankOf("") - 1
+}
+
+// CarriesOptions reports an agent flag, or options of either agent, in a
 // variable's value.
-func carriesOptions(value string) bool {
+func CarriesOptions(value string) bool {
 	for _, marker := range []string{flagPrefix, propertyPrefix, configProperty, "-DSW_", "-Dotel."} {
 		if strings.Contains(value, marker) {
 			return true
@@ -79,7 +150,7 @@ func carriesOptions(value string) bool {
 // they carry options.
 func (in Input) otherCommands() []string {
 	items := slices.DeleteFunc(slices.Clone(in.Commands), func(item string) bool { return slices.Contains(in.Args, item) })
-	if !slices.ContainsFunc(items, carriesOptions) {
+	if !slices.ContainsFunc(items, CarriesOptions) {
 		return nil
 	}
 	return items
@@ -118,11 +189,11 @@ func rankOf(variable string) int {
 	case "JAVA_TOOL_OPTIONS":
 		return 0
 	case "JDK_JAVA_OPTIONS":
-		return 1
+		return 10
 	case "_JAVA_OPTIONS":
-		return 3
+		return 30
 	}
-	return 2
+	return 20
 }
 
 func textSource(variable, text string, d Dialect, single bool) *source {
@@ -135,11 +206,11 @@ func textSource(variable, text string, d Dialect, single bool) *source {
 }
 
 func listSource(items []string) *source {
-	s := &source{rank: 2, d: DialectExec, items: items, lines: map[int]*source{}}
+	s := &source{rank: rankOf(""), d: DialectExec, items: items, lines: map[int]*source{}}
 	tokens := make([]Token, len(items))
 	for i, item := range items {
 		tokens[i] = Token{Start: i, End: i + 1, Text: item, References: references(item, DialectExec)}
-		if !strings.HasPrefix(item, "-") && carriesOptions(item) {
+		if !strings.HasPrefix(item, "-") && CarriesOptions(item) {
 			s.lines[i] = textSource("", item, DialectShell, false)
 		}
 	}

@@ -221,7 +221,7 @@ func (t *translation) checkForm() {
 		case f.Kind == OpenTelemetry && t.flag != nil:
 			t.refuse(CodeMixed, "both agents are loaded: %s and %s", t.flag.Jar, f.Jar)
 		case f.Kind == SkyWalking && f.at.source.fixed:
-			t.refuse(CodeUnsupported, "the container's command loads the agent too: %s", f.Jar)
+			t.refuse(CodeUnsupported, "%s loads the agent too, where nothing is edited: %s", f.at.source.fixedLabel(), f.Jar)
 		case f.Kind == SkyWalking && f.Unresolved && !t.resolvable(f):
 			t.refuse(CodeUnsupported, "the agent's jar is behind a variable that is not known here: %s", f.Jar)
 		}
@@ -229,14 +229,26 @@ func (t *translation) checkForm() {
 	if t.flag == nil && t.in.Target.AppendFlag && t.sources[0].single {
 		t.refuse(CodeUnsupported, "%s is one argument of the command: no flag can be added to it", t.in.Variable)
 	}
+	for _, file := range t.unreadFiles() {
+		t.unreadFile("@"+file, "SkyWalking's own among them stay without effect")
+	}
+	t.checkFile()
+}
+
+// unreadFiles are the argument files whose text is not known.
+func (t *translation) unreadFiles() []string {
+	files := t.in.argfiles()
 	for _, s := range t.sources {
 		s.jvm(func(p place) {
-			if file := p.token().Text; p.source.d != DialectToolOptions && len(file) > 1 && file[0] == '@' {
-				t.unreadFile(file, "SkyWalking's own among them stay without effect")
+			if file, ok := strings.CutPrefix(p.token().Text, "@"); ok && file != "" && p.source.d != DialectToolOptions && p.source.d != DialectArgfile {
+				files = append(files, file)
 			}
 		})
 	}
-	t.checkFile()
+	slices.Sort(files)
+	return slices.DeleteFunc(slices.Compact(files), func(path string) bool {
+		return path == t.in.File || slices.ContainsFunc(t.in.Files, func(f File) bool { return f.Path == path })
+	})
 }
 
 // unreadFile: options may be in a file that was not read, the service name among
@@ -274,6 +286,17 @@ func (t *translation) resolvable(f foundFlag) bool {
 	return len(f.Token.References) > 0
 }
 
+// fixedLabel names a string that is not edited.
+func (s *source) fixedLabel() string {
+	switch {
+	case s.file != "":
+		return s.label() + " of the image"
+	case s.origin != "":
+		return s.label() + " (" + s.origin + ")"
+	}
+	return "the container's command"
+}
+
 // label names the string for a message.
 func (s *source) label() string {
 	switch {
@@ -281,6 +304,8 @@ func (s *source) label() string {
 		return "env " + s.variable
 	case s.items != nil:
 		return "args"
+	case s.file != "":
+		return "argument file @" + s.file
 	}
 	return "option string"
 }

@@ -281,3 +281,125 @@ func TestUpgradeHoldsReferencesAgainstTheContainer(t *testing.T) {
 		})
 	}
 }
+
+// What argument files of the command say counts, and is edited where it stands.
+func TestArgumentFiles(t *testing.T) {
+	const swFlag = "-javaagent:/sw/skywalking-agent.jar"
+	list := func(words ...string) []string {
+		return append(append([]string{"java"}, words...), "-jar", "a.jar", "@not-this")
+	}
+	tests := []struct {
+		name   string
+		in     javaagent.Input
+		as     string
+		args   string
+		text   string
+		others []string // texts of files
+		warn   []string
+		block  string
+	}{
+		{
+			name: "options in a file beside the flag", as: "cart", args: flag, others: []string{"-Xmx1g\n"},
+			in: javaagent.Input{Args: list("@/app/opts", swFlag), Files: []javaagent.File{{Path: "/app/opts", Text: "-Xmx1g\n-Dskywalking.agent.service_name=cart\n"}}},
+		},
+		{
+			name: "what stands behind the file wins", as: "pay", args: flag, others: []string{""},
+			in: javaagent.Input{
+				Args: list("@/app/opts", swFlag, "-Dskywalking.agent.service_name=pay"), Files: []javaagent.File{{Path: "/app/opts", Text: "-Dskywalking.agent.service_name=cart"}},
+			},
+		},
+		{
+			name: "the file wins over what stands before it", as: "cart", args: flag, others: []string{""},
+			in: javaagent.Input{
+				Args: list(swFlag, "-Dskywalking.agent.service_name=pay", "@/app/opts"), Files: []javaagent.File{{Path: "/app/opts", Text: "-Dskywalking.agent.service_name=cart"}},
+			},
+		},
+		{
+			name: "a file of the image is read and stays", as: "cart", args: flag, warn: []string{"stands in argument file @/app/opts of the image and stays"},
+			in: javaagent.Input{Args: list("@/app/opts", swFlag), Files: []javaagent.File{{Path: "/app/opts", Text: "-Dskywalking.agent.service_name=cart", Fixed: true}}},
+		},
+		{
+			name: "a file of the image that loads the agent", block: "unsupported-form",
+			in: javaagent.Input{Args: list("@/app/opts", swFlag), Files: []javaagent.File{{Path: "/app/opts", Text: swFlag + " -Dskywalking.agent.service_name=cart", Fixed: true}}},
+		},
+		{
+			name: "another file that is not known", block: "config-file",
+			in: javaagent.Input{Args: list("@/app/opts", "@/app/more", swFlag), Files: []javaagent.File{{Path: "/app/opts", Text: "-Xmx1g"}}},
+		},
+		{
+			name: "the launcher's own variable names a file", as: "cart", args: flag, others: []string{""},
+			in: javaagent.Input{
+				Args: list(swFlag), Env: []javaagent.Var{{Name: "JDK_JAVA_OPTIONS", Value: "@/app/opts"}}, Files: []javaagent.File{{Path: "/app/opts", Text: "-Dskywalking.agent.service_name=cart"}},
+			},
+		},
+		{
+			name: "the flag itself, with comments", as: "cart", in: javaagent.Input{
+				Dialect: javaagent.DialectArgfile, File: "/app/opts", Commands: list("@/app/opts"),
+				Text: "# heap\n-Xmx1g\n# the agent, see the wiki\n" + swFlag + "\n  # its name\n-Dskywalking.agent.service_name=cart\n-Dskywalking.logging.level=INFO -Dlast=1 # the end\n",
+			},
+			text: "# heap\n-Xmx1g\n# the agent, see the wiki\n" + flag + " -Dotel.service.name=cart\n  # its name\n-Dlast=1 # the end\n",
+		},
+		{
+			name: "a reference in the configuration is nothing that a file expands", as: "cart", in: javaagent.Input{
+				Dialect: javaagent.DialectArgfile, File: "/app/opts", Commands: list("@/app/opts"), Text: swFlag + " -Dskywalking.agent.service_name=cart",
+				Env: []javaagent.Var{{Name: "NODE", Value: "n1"}}, Target: javaagent.Target{Add: []string{"-Dotel.exporter.otlp.headers=x=$(NODE)"}},
+			},
+			text: flag + " -Dotel.service.name=cart",
+		},
+		{
+			name: "a dollar in a value", block: "unsupported-form", in: javaagent.Input{
+				Dialect: javaagent.DialectArgfile, File: "/app/opts", Commands: list("@/app/opts"), Text: swFlag + " -Dskywalking.agent.service_name=$(X)",
+			},
+		},
+		{
+			name: "a comment within an argument", block: "unsupported-form", in: javaagent.Input{
+				Dialect: javaagent.DialectArgfile, File: "/app/opts", Commands: list("@/app/opts"), Text: swFlag + " -Dskywalking.agent.service_name=cart#1",
+			},
+		},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			in := test.in
+			add := in.Target.Add
+			in.Target, in.Workload = target(), javaagent.Workload{Name: "w"}
+			in.Target.Endpoint, in.Target.Add = "", add
+			out := translate(t, in)
+			if test.block != "" {
+				if out.Block == nil || out.Block.Code != test.block || out.Changed() {
+					t.Fatalf("block = %+v, want %s", out.Block, test.block)
+				}
+				return
+			}
+			if out.Block != nil {
+				t.Fatalf("blocked: %+v", out.Block)
+			}
+			if out.ServiceName != test.as {
+				t.Errorf("service name = %q, want %q", out.ServiceName, test.as)
+			}
+			if test.args != "" && !slices.Contains(out.Args, test.args) || strings.Contains(strings.Join(out.Args, " "), "skywalking") {
+				t.Errorf("args = %q", out.Args)
+			}
+			if out.Text != test.text {
+				t.Errorf("text = %q, want %q", out.Text, test.text)
+			}
+			var others []string
+			for _, other := range out.Others {
+				if other.File != "/app/opts" {
+					t.Errorf("changed: %+v", other)
+				}
+				others = append(others, other.Text)
+			}
+			if diff := cmp.Diff(test.others, others); diff != "" {
+				t.Errorf("files (-want +got):\n%s", diff)
+			}
+			for _, part := range test.warn {
+				if !strings.Contains(sprint(out.Warnings), part) {
+					t.Errorf("no warning %q in %+v", part, out.Warnings)
+				}
+			}
+			if test.text != "" {
+				checkSecond(t, in, out)
+			}
+		})
+	}
+}

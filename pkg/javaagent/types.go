@@ -19,6 +19,12 @@ type Input struct {
 	// Commands are the container's command and args: a variable that they name
 	// by $(VAR) is not removed.
 	Commands []string
+	// File is the path of the argument file that Text is, Dialect being
+	// DialectArgfile; empty: Text is none.
+	File string
+	// Files are the argument files ("@/app/jvm.options") of the command whose text
+	// is known.
+	Files []File
 	// Injected are options that SWCK passes behind the jar: keys without the
 	// annotation's prefix. They win over everything.
 	Injected []Var
@@ -61,6 +67,14 @@ type Var struct {
 	// From, in Output.SetEnv, is the entry that this one replaces in its place,
 	// its valueFrom kept when Reference is set.
 	From string
+}
+
+// File is an argument file.
+type File struct {
+	Path string // as it stands behind "@"
+	Text string
+	// Fixed: it is read and not edited (a file of the image).
+	Fixed bool
 }
 
 // Workload is what templates and names are made of.
@@ -114,7 +128,8 @@ type Output struct {
 	Text  string
 	Args  []string
 	Edits []Edit // of Text, or of Args
-	// Others are other variables of the container that carried options too.
+	// Others are other variables and argument files of the container that carried
+	// options too.
 	Others []Change
 	// SetEnv are entries to add, or to change where the name is there already.
 	SetEnv []Var
@@ -143,9 +158,10 @@ func (o Output) Changed() bool {
 	return len(o.Edits) > 0 || len(o.Others) > 0 || len(o.SetEnv) > 0 || len(o.RemoveEnv) > 0
 }
 
-// Change is the new value of a variable.
+// Change is the new value of a variable, or of the argument file File.
 type Change struct {
 	Variable string
+	File     string
 	Text     string
 	Edits    []Edit
 }

@@ -274,7 +274,7 @@ func configMapOf(object *yaml.Node, place func(*yaml.Node) fleet.Place) (configM
 			}
 			continue
 		}
-		if javaagent.IsSkyWalkingVariable(key) || loadsAgent(key, value.Value) {
+		if bears(key, value.Value) {
 			out.data[key] = fleet.Value{Text: value.Value, Field: "data" + bracket(key), Place: place(value)}
 			if value.Anchor != "" {
 				out.blocked = &fleet.Reason{Code: fleet.CodeAlias, Message: "the ConfigMap's entry is an anchor", Place: place(value)}
@@ -282,6 +282,11 @@ func configMapOf(object *yaml.Node, place func(*yaml.Node) fleet.Place) (configM
 		}
 	}
 	return out, len(out.data) > 0
+}
+
+// bears reports an entry that configures or loads an agent.
+func bears(key, text string) bool {
+	return strings.HasPrefix(key, "SW_") || strings.HasPrefix(key, "OTEL_") || javaagent.CarriesOptions(text) || loadsAgent(key, text)
 }
 
 // loadsAgent reports a text that loads an agent that matters here.

@@ -309,6 +309,11 @@ func (t *tracer) loads() {
 			}
 		}
 	}
+	for _, c := range t.workload.Containers {
+		for _, file := range c.Argfiles {
+			refer(&fleet.Load{Via: fleet.ViaScript, Place: file.Value.Place, Value: file.Value})
+		}
+	}
 	for i := range t.workload.Loads {
 		refer(&t.workload.Loads[i])
 	}

@@ -24,6 +24,9 @@ func (x *index) variables(w *fleet.Workload, users map[int][]fleet.ID) {
 			case "configMapKeyRef":
 				e.From.Seen = x.holds(w.ID.Namespace, e.From.Name)
 				x.fromConfigMap(w, e.From.Name, func(m configMap) {
+					if _, ambiguous := x.configMap(w, m.name); !ambiguous {
+						e.From.Text = m.data[e.From.Key].Text
+					}
 					x.entry(w, users, c, m, e.From.Key, e.Name, e.Field+".valueFrom")
 				})
 			case "secretKeyRef":
@@ -35,8 +38,13 @@ func (x *index) variables(w *fleet.Workload, users map[int][]fleet.ID) {
 			if from.Kind == "configMapRef" {
 				c.EnvFrom[n].Seen = x.holds(w.ID.Namespace, from.Name)
 				x.fromConfigMap(w, from.Name, func(m configMap) {
+					_, ambiguous := x.configMap(w, m.name)
+					c.EnvFrom[n].Ambiguous = ambiguous
 					for _, key := range fleet.SortedKeys(m.data) {
 						if name := from.Prefix + key; !overridden(c, name) {
+							if !ambiguous {
+								c.EnvFrom[n].Values = append(c.EnvFrom[n].Values, fleet.EnvValue{Name: name, Text: m.data[key].Text})
+							}
 							x.entry(w, users, c, m, key, name, at)
 						}
 					}
@@ -189,17 +197,21 @@ func (x *index) scripts(w *fleet.Workload, users map[int][]fleet.ID) {
 			for _, key := range fleet.SortedKeys(m.data) {
 				v := x.decided(w, users, m, m.data[key], volume.Field)
 				readers := readersOf(w, volume.Name, key)
-				for _, flag := range javaagent.Agents(v.Text, javaagent.DialectShell) {
+				argfile, dialect := x.argfile(w, volume, m, key, v), javaagent.DialectShell
+				if argfile != "" {
+					dialect = javaagent.DialectArgfile
+				}
+				for _, flag := range javaagent.Agents(v.Text, dialect) {
 					if flag.Kind == javaagent.Other || len(readers) == 0 {
 						continue
 					}
-					load := fleet.Load{Agent: flag.Kind, Via: fleet.ViaScript, Name: key, Place: v.Place, Field: v.Field, Jar: flag.Jar, Value: v}
+					load := fleet.Load{Agent: flag.Kind, Via: fleet.ViaScript, Name: key, Place: v.Place, Field: v.Field, Jar: flag.Jar, Argfile: argfile, Value: v}
 					why := ""
 					switch {
 					case len(readers) > 1:
 						why = "and several containers read it"
-					case !shellScript(key, v.Text):
-						why = "and it is no shell script"
+					case argfile == "" && !shellScript(key, v.Text):
+						why = "and it is neither a shell script nor a file that the command names by @"
 					case m.blocked != nil:
 						why = m.blocked.Message
 					case flag.Unresolved:
@@ -219,6 +231,42 @@ func (x *index) scripts(w *fleet.Workload, users map[int][]fleet.ID) {
 			}
 		})
 	}
+}
+
+// argfile notes a key of a volume that a container's java launcher reads as
+// argument file, and returns its path; empty: none does.
+func (x *index) argfile(w *fleet.Workload, volume fleet.Volume, m configMap, key string, v fleet.Value) string {
+	found := ""
+	for i := range w.Containers {
+		c := &w.Containers[i]
+		for _, mount := range c.Mounts {
+			file := path.Join(mount.Path, key)
+			if mount.SubPath != "" {
+				file = mount.Path
+			}
+			if mount.Volume != volume.Name || mount.SubPath != "" && mount.SubPath != key || !slices.Contains(argumentFiles(c), file) {
+				continue
+			}
+			found = file
+			if _, ambiguous := x.configMap(w, m.name); m.blocked == nil && !ambiguous && len(readersOf(w, volume.Name, key)) == 1 {
+				c.Argfiles = append(c.Argfiles, fleet.Argfile{Path: file, Value: v})
+			}
+		}
+	}
+	return found
+}
+
+// argumentFiles are the paths of the files that the container's command names
+// by "@".
+func argumentFiles(c *fleet.Container) []string {
+	in := javaagent.Input{}
+	for _, word := range slices.Concat(c.Command, c.Args) {
+		in.Commands = append(in.Commands, word.Text)
+	}
+	for _, e := range c.Env {
+		in.Env = append(in.Env, javaagent.Var{Name: e.Name, Value: e.Value.Text})
+	}
+	return javaagent.ArgumentFiles(in)
 }
 
 // readersOf are the containers that see a key of a volume: the whole of it, or

@@ -13,10 +13,20 @@ import (
 // entries, and SW_* that it takes from a ConfigMap as a whole.
 func variables(w fleet.Workload, c fleet.Container) []javaagent.Var {
 	var vars []javaagent.Var
+	for _, from := range c.EnvFrom {
+		for _, v := range from.Values {
+			if !javaagent.IsSkyWalkingVariable(v.Name) { // those are below
+				vars = append(vars, javaagent.Var{Name: v.Name, Value: v.Text, Origin: from.Kind + " " + from.Name})
+			}
+		}
+	}
 	for _, e := range c.Env {
 		v := javaagent.Var{Name: e.Name, Value: e.Value.Text}
 		if e.From != nil {
 			v.Reference = strings.TrimSpace(e.From.Kind + " " + strings.Trim(e.From.Name+"/"+e.From.Key, "/"))
+			if javaagent.CarriesOptions(e.From.Text) {
+				v.Value, v.Reference, v.Origin = e.From.Text, "", v.Reference
+			}
 		} else if e.Fixed {
 			v.Origin = "where nothing is edited"
 		} else if e.Value.At != nil && !strings.HasPrefix(e.Value.Field, "spec.") && !strings.HasPrefix(e.Value.Field, "values.") {
@@ -46,7 +56,7 @@ func configured(w fleet.Workload, c fleet.Container) []configuredSign {
 		if s.Container != c.Name || s.Via != fleet.ViaConfigMap {
 			continue
 		}
-		if _, err := fmt.Sscanf(strings.TrimPrefix(s.Field, c.Field), ".envFrom[%d]", &source); err != nil || source >= len(c.EnvFrom) {
+		if _, err := fmt.Sscanf(strings.TrimPrefix(s.Field, c.Field), ".envFrom[%d]", &source); err != nil || source >= len(c.EnvFrom) || c.EnvFrom[source].Ambiguous {
 			continue
 		}
 		out = slices.DeleteFunc(out, func(o configuredSign) bool { return o.Name == s.Name })

@@ -177,8 +177,11 @@ func (m *maker) currentOptions(d *draft, c fleet.Container, l fleet.Load, jar st
 		return
 	}
 	in := javaagent.Input{Workload: m.subject(d.w, c, l.Value), Target: m.targetOf(d.w, jar), Env: variables(d.w, c), Commands: texts(words(c))}
+	in.Files = argfiles(c)
 	if l.Via == fleet.ViaArgs {
 		in.Args, in.Commands = in.Commands, nil
+	} else if l.Argfile != "" {
+		takeScript(&in, l)
 	} else {
 		in.Variable, in.Text = l.Name, l.Value.Text
 	}

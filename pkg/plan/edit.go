@@ -31,6 +31,11 @@ func envText(name, value string) string {
 // SW_* entries.
 func (d *draft) apply(c fleet.Container, in javaagent.Input, out javaagent.Output) {
 	for _, other := range out.Others {
+		for _, file := range c.Argfiles {
+			if file.Path == other.File {
+				d.change(fleet.OpReplace, file.Value, other.Text)
+			}
+		}
 		if e, ok := entry(c, other.Variable); ok && e.Value.Set() {
 			d.change(fleet.OpReplace, e.Value, other.Text)
 		}

@@ -166,6 +166,7 @@ func (m *maker) container(d *draft, c fleet.Container, s situation, jar string, 
 		in.AgentVersion = imageVersion(agent.Image.Text)
 		in.Unread, in.CACertificate = d.settings[agent.Container], d.trusted[agent.Container]
 	}
+	in.Files = argfiles(c)
 	m.fromImage(d, c, &in, flagJar(s, c.Name), served)
 	rebuild := fleet.Rebuild{From: c.Image.Text, Env: map[string]string{}}
 	var out javaagent.Output
@@ -188,8 +189,8 @@ func (m *maker) container(d *draft, c fleet.Container, s situation, jar string, 
 		case fleet.ViaArgs:
 			in.Args = in.Commands
 			in.Commands = nil
-		case fleet.ViaScript: // read as the shell reads it
-			in.Args = scriptWords(l.Value.Text)
+		case fleet.ViaScript:
+			takeScript(&in, l)
 		default:
 			in.Variable, in.Text = l.Name, l.Value.Text
 		}
@@ -197,7 +198,7 @@ func (m *maker) container(d *draft, c fleet.Container, s situation, jar string, 
 		if err == nil && out.Block == nil {
 			if l.Via == fleet.ViaArgs {
 				d.editWords(c, out.Edits)
-			} else if l.Via == fleet.ViaScript {
+			} else if l.Via == fleet.ViaScript && l.Argfile == "" {
 				d.editScript(l, out.Edits)
 			} else if m.byOperator() && strings.TrimSpace(out.Text) == "" && spreads(c, l.Name) {
 				d.block(fleet.CodeUnsupportedForm, l.Place, fmt.Sprintf("without the flag %s is empty, and the command passes $(%s) on as an empty argument", l.Name, l.Name))
@@ -265,7 +266,7 @@ func (d *draft) unseenNames(c fleet.Container, in javaagent.Input, out javaagent
 		if from.Kind == "configMapRef" {
 			kind = "ConfigMap"
 		}
-		if !from.Seen && from.Name != "" {
+		if (!from.Seen || from.Ambiguous) && from.Name != "" {
 			d.warn(fleet.CodeUntranslated, from.Place, fmt.Sprintf("SkyWalking's service name is not seen, and %s %s, which container %s takes variables from and which is not read, "+
 				"may set it (SW_AGENT_NAME): the name is now %s", kind, from.Name, c.Name, out.ServiceName))
 		}
@@ -394,6 +395,9 @@ func (d *draft) remaining(c fleet.Container) []text {
 		}
 		script = strings.HasPrefix(v.Text, "-") && strings.HasSuffix(v.Text, "c")
 		keep(v, dialect)
+	}
+	for _, file := range c.Argfiles {
+		keep(file.Value, javaagent.DialectArgfile)
 	}
 	for i, e := range c.Env {
 		if e.Value.Set() && !d.gone(e.Entry()) && !kyamlfn.Masked(&c, i) {

@@ -13,6 +13,25 @@ import (
 // scriptWords is the command that a mounted script stands for.
 func scriptWords(text string) []string { return []string{"sh", "-c", text} }
 
+// takeScript has a mounted file read by whom it is read by: a shell, or the java
+// launcher.
+func takeScript(in *javaagent.Input, l fleet.Load) {
+	if l.Argfile != "" {
+		in.Dialect, in.File, in.Text = javaagent.DialectArgfile, l.Argfile, l.Value.Text
+		return
+	}
+	in.Args = scriptWords(l.Value.Text)
+}
+
+// argfiles are the container's argument files as javaagent takes them.
+func argfiles(c fleet.Container) []javaagent.File {
+	var files []javaagent.File
+	for _, f := range c.Argfiles {
+		files = append(files, javaagent.File{Path: f.Path, Text: f.Value.Text})
+	}
+	return files
+}
+
 // editScript edits a script that a ConfigMap holds.
 func (d *draft) editScript(l fleet.Load, edits []javaagent.Edit) {
 	for _, e := range edits {
@@ -28,7 +47,9 @@ func (d *draft) editScript(l fleet.Load, edits []javaagent.Edit) {
 func scripts(c fleet.Container, l fleet.Load) []int {
 	switch l.Via {
 	case fleet.ViaScript:
-		return []int{2}
+		if l.Argfile == "" {
+			return []int{2}
+		}
 	case fleet.ViaArgs:
 		var out []int
 		for i, dialect := range kyamlfn.WordDialects(c.Command, c.Args) {
