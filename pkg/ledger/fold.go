@@ -148,7 +148,8 @@ type Workload struct {
 	// Skipped: a person wants it in no batch, until a retry.
 	Skipped bool
 
-	holds string // why it holds the next batch; empty: it does not
+	remembered bool   // a commit on the base branch says so, no pull request does
+	holds      string // why it holds the next batch; empty: it does not
 }
 
 // Fold reads the pull requests. What is not ours is passed over in silence;
@@ -390,48 +391,4 @@ func (l *Ledger) foldTargets() {
 			break
 		}
 	}
-}
-
-// foldHistory lets our commits on the base branch speak for the workloads that
-// no listed pull request names: what an old revert took back is quarantined,
-// and what an old batch brought to this target was there.
-func (l *Ledger) foldHistory() {
-	decided := map[string]bool{}
-	for id := range l.workloads {
-		decided[id] = true
-	}
-	for _, c := range l.in.History {
-		for _, change := range c.Changes {
-			if decided[change.Workload] {
-				continue
-			}
-			decided[change.Workload] = true
-			if c.Target == l.in.TargetHash {
-				l.workloads[change.Workload] = l.remembered(c, change)
-			}
-		}
-	}
-}
-
-// remembered is a workload by the newest commit of ours that names it.
-func (l Ledger) remembered(c Commit, change CommitChange) Workload {
-	w := Workload{
-		ID: change.Workload, State: fleet.StateCurrent, Batch: c.Number, Wave: c.Wave, Target: c.Target, Attempt: c.Attempt,
-		Newest: true, Record: fleet.RecordWorkload{ID: change.Workload, Action: change.Action, File: change.File},
-	}
-	if c.Kind != fleet.RecordRevert {
-		if l.in.Control.Retried[change.Workload].Target == l.in.TargetHash {
-			w.State, w.Retried = fleet.StatePending, true
-		}
-		return w
-	}
-	w.State, w.PullRequest = fleet.StateReverted, fleet.PullRequestLink{Number: c.Of}
-	w.Retried = l.in.Control.Retried[change.Workload].Target == l.in.TargetHash
-	w.Reason = fmt.Sprintf("it failed in pull request #%d and was taken back", c.Of)
-	// The revert's own pull request may be younger than its batch's.
-	if r, ok := l.revertOf(c.Of, change.Workload); ok {
-		back, _ := r.member(change.Workload)
-		w.Retried, w.Revert = w.Retried || retried(r.Record, back), r.link()
-	}
-	return l.standing(w)
 }

@@ -152,6 +152,9 @@ func (d *draft) blocked() []Blocked {
 // try runs the trials in the order of their cost and stops at the first that
 // teaches something.
 func (m *Migration) try(ctx context.Context, w *world, d *draft, t trial) (learnt bool, err error) {
+	if learnt, err = m.confirm(ctx, w, d); learnt || err != nil {
+		return learnt, err
+	}
 	d.applied, err = m.prove(ctx, w, d)
 	if err != nil {
 		return false, err

@@ -456,6 +456,7 @@ type fakeForge struct {
 	by    map[string]string // label -> who set it
 	fail  map[string]error  // by call: "open", "edit", "label", "comment"
 	reads int
+	asked int // for pull requests of branches
 
 	issue       fleet.Issue
 	edits       []fleet.IssueEdit
@@ -482,6 +483,13 @@ func (g *fakeForge) List(_ context.Context, since time.Time) (fleet.Listing, err
 		l.PullRequests = append(l.PullRequests, p)
 	}
 	return l, nil
+}
+
+func (g *fakeForge) OfBranches(_ context.Context, branches []string) ([]fleet.PullRequest, error) {
+	g.asked++
+	return slices.DeleteFunc(slices.Clone(g.pulls), func(p fleet.PullRequest) bool {
+		return p.Author != g.f.identity || !p.FromBase || !slices.Contains(branches, p.Branch)
+	}), nil
 }
 
 func (g *fakeForge) at(number int) *fleet.PullRequest { return &g.pulls[number-1] }

@@ -58,6 +58,8 @@ type PullRequests interface {
 	// they were updated since, newest update first; and older ones that are open
 	// or carry one of fleet.LastingLabels.
 	List(ctx context.Context, since time.Time) (fleet.Listing, error)
+	// OfBranches returns our pull requests of these branches, however old.
+	OfBranches(ctx context.Context, branches []string) ([]fleet.PullRequest, error)
 	Open(ctx context.Context, spec fleet.PullRequestSpec) (fleet.PullRequest, error)
 	Edit(ctx context.Context, number int, edit fleet.PullRequestEdit) error
 	Label(ctx context.Context, number int, add, remove []string) error

@@ -1,11 +1,13 @@
 package migrate
 
 import (
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/otelshift/otelshift/pkg/fleet"
+	"github.com/otelshift/otelshift/pkg/ledger"
 )
 
 // longAgo lets everything so far fall out of the list of pull requests, with
@@ -122,5 +124,83 @@ func TestNumbersGoOnBehindOldBatches(t *testing.T) {
 	}
 	if !strings.HasPrefix(f.forge.at(2).Branch, "otelshift/batch-") {
 		t.Errorf("branch %s", f.forge.at(2).Branch)
+	}
+}
+
+// forgeCommit puts a commit of eve's on the base branch whose message looks like one
+// of ours, as when a maintainer merges her pull request.
+func (f *fakes) forgeCommit(edit func(*fleet.Record)) {
+	r := fleet.Record{
+		Kind: fleet.RecordBatch, Key: "0123456789ab", Number: 1, Target: f.record(1).Target, Version: "2.20.0",
+		Workloads: []fleet.RecordWorkload{{ID: "shop/Deployment/app02", Action: fleet.ActionMigrate, File: "apps/app02.yaml"}},
+	}
+	edit(&r)
+	changes := map[fleet.ID][]fleet.Change{}
+	for _, w := range r.Workloads {
+		id, err := fleet.ParseID(w.ID)
+		if err != nil {
+			f.t.Fatal(err)
+		}
+		changes[id] = []fleet.Change{{Place: fleet.Place{File: w.File}, Field: "f", Op: fleet.OpReplace, Old: "a", New: "b"}}
+	}
+	mail := f.config.Spec.Commit.Email // anybody can write any address
+	f.repo.main = f.repo.add(&fakeCommit{
+		files: f.repo.commits[f.repo.main].files, parents: []string{f.repo.main}, author: mail, committer: mail,
+		message: ledger.CommitMessage(r, changes, f.config.Spec.Commit),
+	})
+}
+
+func TestForgedCommitsOnTheBaseBranchDecideNothing(t *testing.T) {
+	t.Parallel()
+	revert := func(r *fleet.Record) { r.Kind, r.Of = fleet.RecordRevert, 1 }
+	for _, row := range []struct {
+		name  string
+		forge []func(*fleet.Record)
+	}{
+		{"a batch that says a workload was there", []func(*fleet.Record){func(r *fleet.Record) { r.Number = 7 }}},
+		{"a revert that says a workload failed", []func(*fleet.Record){revert}},
+		{"a first batch, behind which nothing would be read", []func(*fleet.Record){func(*fleet.Record) {}}},
+		{"the key of a real batch, with another workload", []func(*fleet.Record){func(r *fleet.Record) { r.Key = "real" }}},
+		{"the key of a real revert, with another workload", []func(*fleet.Record){func(r *fleet.Record) { revert(r); r.Key = "real revert" }}},
+		{"a later batch that would lift a quarantine", []func(*fleet.Record){func(r *fleet.Record) {
+			r.Number, r.Workloads[0] = 9, fleet.RecordWorkload{ID: "shop/Deployment/app00", Action: fleet.ActionUpgrade, File: "apps/app00.yaml"}
+		}}},
+		{"a later batch of another target that would lift a quarantine", []func(*fleet.Record){func(r *fleet.Record) {
+			r.Target, r.Workloads[0] = "other", fleet.RecordWorkload{ID: "shop/Deployment/app00", Action: fleet.ActionMigrate, File: "apps/app00.yaml"}
+		}}},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			t.Parallel()
+			// app00 and app01 were the first batch; app00 failed and was taken back.
+			f := merged(t, map[string]health{"app00": crashing})
+			f.verify()
+			f.forge.merge(2)
+			f.cluster.how["app00"] = healthy
+			f.clock.pass(2 * time.Hour)
+			f.verify()
+			for _, edit := range row.forge {
+				f.forgeCommit(func(r *fleet.Record) {
+					edit(r)
+					switch r.Key {
+					case "real":
+						r.Key = f.record(1).Key
+					case "real revert":
+						r.Key = f.record(2).Key
+					}
+				})
+			}
+			longAgo(f)
+			f.forge.at(1).Labels, f.forge.at(2).Labels = nil, nil // nothing but the history remembers
+			r := f.run()
+			if len(r.Propose.Proposed) != 1 || !slices.Equal(r.Propose.Proposed[0].Batch.Workloads, []string{"shop/Deployment/app02", "shop/Deployment/app03"}) {
+				t.Errorf("proposed %+v, want app02 and app03", r.Propose.Proposed)
+			}
+			if s := f.states(); s["app00"] != fleet.StateReverted {
+				t.Errorf("states = %v, want app00 quarantined as before", s)
+			}
+			if f.forge.asked > 6 {
+				t.Errorf("asked the forge %d times for pull requests", f.forge.asked)
+			}
+		})
 	}
 }

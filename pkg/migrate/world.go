@@ -41,6 +41,9 @@ type world struct {
 	control  *control            // nil: there is no control issue
 	unread   error               // why the control issue could not be read, until it is said
 	history  []ledger.Commit     // ours on the base branch, newest first; read only if older
+	// backing are the records of merged pull requests of ours, by branch, that the
+	// forge was asked for because commits on the base branch name them.
+	backing  map[string][]fleet.Record
 	ledger   ledger.Ledger
 	restored map[int]fleet.Record // by pull request: recomputed from its commit
 	// commits are the workloads that our own commits of merged pull requests
@@ -55,7 +58,7 @@ func (m *Migration) look(ctx context.Context) (*world, error) {
 }
 
 func newWorld() *world {
-	return &world{restored: map[int]fleet.Record{}, commits: map[int][]fleet.RecordWorkload{}}
+	return &world{restored: map[int]fleet.Record{}, backing: map[string][]fleet.Record{}, commits: map[int][]fleet.RecordWorkload{}}
 }
 
 // ask fills in what is not in the repository: payload and pull requests. Others
@@ -148,36 +151,6 @@ func (m *Migration) list(ctx context.Context, w *world) error {
 		m.readControl(ctx, w)
 	}
 	return ctx.Err()
-}
-
-// remember reads from our commits on the base branch what is older than the
-// pull requests that were listed. Where the first batch is among the recent
-// ones there is nothing older.
-func (m *Migration) remember(ctx context.Context, w *world) error {
-	since := m.now().Add(-window)
-	if !w.older || slices.ContainsFunc(w.pulls, func(p fleet.PullRequest) bool {
-		r, err := ledger.Decode(p.Body)
-		return !p.Updated.Before(since) && err == nil && r.Kind == fleet.RecordBatch && r.Number == 1
-	}) {
-		return nil
-	}
-	m.event(Event{Stage: StageClone, Subject: m.spec.Repository.URL, Message: "reading the history of earlier batches"})
-	commits, err := m.ports.Manifests.History(ctx, ledger.Mark, m.now().Add(-memory), func(c fleet.Commit) bool {
-		own, err := ledger.ParseCommit(c.Message)
-		return err == nil && own.Kind == fleet.RecordBatch && own.Number == 1
-	})
-	if err != nil {
-		return fmt.Errorf("reading the manifest repository's history: %w", err)
-	}
-	for _, c := range commits {
-		own, err := ledger.ParseCommit(c.Message)
-		if err != nil {
-			m.log.DebugContext(ctx, "passing over a commit that looks like ours", "revision", c.Revision, "error", err)
-			continue
-		}
-		w.history = append(w.history, own)
-	}
-	return nil
 }
 
 // fold derives the ledger anew; call it after w.pulls changed.

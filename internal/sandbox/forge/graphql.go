@@ -26,6 +26,8 @@ func (f *Forge) graphql(c *call) reply {
 		return r
 	}
 	switch {
+	case strings.Contains(query, "headRefName: $"):
+		return f.queryBranches(c)
 	case strings.Contains(query, "pullRequests("):
 		return f.queryPulls(c)
 	case strings.Contains(query, "userContentEdits("):
@@ -110,6 +112,26 @@ func (f *Forge) queryPulls(c *call) reply {
 	r := ok(object{"data": object{"repository": object{
 		"ever": object{"totalCount": ever}, "open": f.connection(open, text("openAfter")), "lasting": f.connection(lasting, text("lastingAfter")),
 	}}})
+	r.quiet = true
+	return r
+}
+
+// queryBranches answers for the pull requests of the branches that the variables
+// b0, b1 and so on name.
+func (f *Forge) queryBranches(c *call) reply {
+	variables, _ := c.body["variables"].(map[string]any)
+	found := object{}
+	for i := 0; ; i++ {
+		name := "b" + strconv.Itoa(i)
+		branch, there := variables[name].(string)
+		if !there {
+			break
+		}
+		found[name] = f.connection(slices.DeleteFunc(slices.Clone(f.threads), func(t *thread) bool {
+			return t.pull == nil || t.pull.branch != branch || t.pull.base != variables["base"]
+		}), "")
+	}
+	r := ok(object{"data": object{"repository": found}})
 	r.quiet = true
 	return r
 }

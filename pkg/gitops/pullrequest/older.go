@@ -2,7 +2,9 @@ package pullrequest
 
 import (
 	"context"
+	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/otelshift/otelshift/pkg/fleet"
@@ -22,7 +24,9 @@ const olderQuery = `query($owner: String!, $repo: String!, $base: String!, $batc
     lasting: pullRequests(first: 100, after: $lastingAfter, states: [CLOSED, MERGED], labels: $lasting, baseRefName: $base, orderBy: {field: UPDATED_AT, direction: ASC}) { ...page }
   }
 }
-fragment page on PullRequestConnection {
+` + pageFragment
+
+const pageFragment = `fragment page on PullRequestConnection {
   pageInfo { hasNextPage endCursor }
   nodes {
     number url title body state isDraft isCrossRepository headRefName headRefOid baseRefName
@@ -72,6 +76,54 @@ func (n olderNode) convert() fleet.PullRequest {
 	}
 	slices.Sort(p.Labels)
 	return p
+}
+
+// ofBranchesQuery asks for the pull requests of up to branchesPerCall branches
+// at once; their names are variables.
+func ofBranchesQuery(n int) string {
+	var b strings.Builder
+	b.WriteString("query($owner: String!, $repo: String!, $base: String!")
+	for i := range n {
+		fmt.Fprintf(&b, ", $b%d: String!", i)
+	}
+	b.WriteString(") {\n  repository(owner: $owner, name: $repo) {\n")
+	for i := range n {
+		fmt.Fprintf(&b, "    b%d: pullRequests(first: 10, headRefName: $b%d, baseRefName: $base) { ...page }\n", i, i)
+	}
+	b.WriteString("  }\n}\n" + pageFragment)
+	return b.String()
+}
+
+// branchesPerCall keeps a call well below GitHub's limit of nodes and time.
+const branchesPerCall = 50
+
+// OfBranches returns our pull requests of these branches, however old: one call
+// for every fifty.
+func (c *Client) OfBranches(ctx context.Context, branches []string) ([]fleet.PullRequest, error) {
+	login, err := c.Identity(ctx)
+	if err != nil {
+		return nil, err
+	}
+	var found []fleet.PullRequest
+	for part := range slices.Chunk(branches, branchesPerCall) {
+		variables := map[string]any{"owner": c.owner, "repo": c.repo, "base": c.options.Base}
+		for i, branch := range part {
+			variables[fmt.Sprintf("b%d", i)] = branch
+		}
+		var answer struct{ Repository map[string]olderPage }
+		if err := c.graphql(ctx, ofBranchesQuery(len(part)), variables, &answer); err != nil {
+			return nil, c.fail("looking for pull requests by their branches", err)
+		}
+		for _, page := range answer.Repository {
+			for _, n := range page.Nodes {
+				if p := n.convert(); c.believed(p, login, c.options.BranchPrefix) && slices.Contains(part, p.Branch) {
+					found = append(found, p)
+				}
+			}
+		}
+	}
+	slices.SortFunc(found, func(a, b fleet.PullRequest) int { return a.Number - b.Number })
+	return found, nil
 }
 
 func (c *Client) older(ctx context.Context, login string, since time.Time) (found []fleet.PullRequest, ever bool, err error) {

@@ -440,6 +440,18 @@ func TestListAsksOncePerHundred(t *testing.T) {
 			t.Errorf("since %s: requests %v, want %d and %d", test.since, r, test.list, test.old)
 		}
 	}
+	var names []string
+	for i := range 120 {
+		names = append(names, fmt.Sprintf("otelshift/%03d", i))
+	}
+	f.ResetRequests()
+	got, err := g.OfBranches(t.Context(), append(names, "otelshift/nobody"))
+	if diff := cmp.Diff(sortedByNumber(all.PullRequests), got); err != nil || diff != "" {
+		t.Errorf("by their branches (%v; -list +branches):\n%s", err, diff)
+	}
+	if n := f.Requests()["graphql"]; n != 3 {
+		t.Errorf("%d calls for 121 branches, want one for fifty", n)
+	}
 }
 
 func TestEditLabelComment(t *testing.T) {
@@ -861,4 +873,8 @@ func TestNoSecrets(t *testing.T) {
 	if strings.Contains(log.String(), token) {
 		t.Errorf("the log shows the token: %s", log.String())
 	}
+}
+
+func sortedByNumber(pulls []fleet.PullRequest) []fleet.PullRequest {
+	return slices.SortedFunc(slices.Values(pulls), func(a, b fleet.PullRequest) int { return a.Number - b.Number })
 }
