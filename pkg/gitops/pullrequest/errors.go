@@ -32,9 +32,13 @@ func explain(doing string, err error) error {
 		known    *apiError
 		waiting  *waitError
 		response *github.ErrorResponse
+		primary  *github.RateLimitError // of what does not go through our transport
+		abuse    *github.AbuseRateLimitError
 		network  *url.Error
 	)
 	switch {
+	case errors.As(err, &primary), errors.As(err, &abuse):
+		return &apiError{text: doing + ": GitHub's rate limit is used up: " + fleet.ErrUnavailable.Error() + ", the next run continues", kind: fleet.ErrLimited}
 	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
 		return fmt.Errorf("%s: %w", doing, err)
 	case errors.As(err, &known):
@@ -44,7 +48,7 @@ func explain(doing string, err error) error {
 	case errors.As(err, &response):
 		return fromResponse(doing, response)
 	case errors.As(err, &network):
-		if errors.Is(err, fleet.ErrDenied) || errors.Is(err, fleet.ErrNotFound) {
+		if errors.Is(err, fleet.ErrDenied) || errors.Is(err, fleet.ErrNotFound) || errors.Is(err, fleet.ErrLimited) {
 			return fmt.Errorf("%s: %w", doing, network.Err)
 		}
 		return &apiError{text: fmt.Sprintf("%s: %s does not answer: %v: %s", doing, server(network.URL), network.Err, fleet.ErrUnavailable), kind: fleet.ErrUnavailable}
@@ -76,10 +80,15 @@ func fromResponse(doing string, r *github.ErrorResponse) error {
 		message = strings.TrimPrefix(message+"; "+cmp.Or(problem.Message, strings.TrimSpace(problem.Field+" "+problem.Code)), "; ")
 	}
 	e := &apiError{status: status}
+	method, _, _ := strings.Cut(call, " ")
 	switch {
 	case status == http.StatusUnauthorized:
 		e.kind = fleet.ErrDenied
 		message = "GitHub does not accept the token (" + message + ")"
+	case status == http.StatusForbidden && strings.HasPrefix(r.Response.Header.Get("X-Github-Sso"), "required"):
+		// The address in the header is a credential of a kind.
+		e.kind = fleet.ErrDenied
+		message = fmt.Sprintf("the organization wants the token to be authorized for its single sign-on, in the token's settings (%s)", call)
 	case status == http.StatusForbidden:
 		e.kind = fleet.ErrDenied
 		if permission == "" {
@@ -89,6 +98,9 @@ func fromResponse(doing string, r *github.ErrorResponse) error {
 	case status == http.StatusNotFound, status == http.StatusGone:
 		e.kind = fleet.ErrNotFound
 		message = fmt.Sprintf("not there, or the token may not see it (%s)", call)
+		if method != http.MethodGet && status == http.StatusNotFound { // a classic token without its scope gets this too
+			message = fmt.Sprintf("not there, or the token may not see it: %s needs %s", call, cmp.Or(permission, permissionFor(call)))
+		}
 	case status == http.StatusTooManyRequests, status >= http.StatusInternalServerError:
 		e.kind = fleet.ErrUnavailable
 		message = fmt.Sprintf("GitHub answered %d to %s", status, call)
@@ -110,13 +122,33 @@ func permissionFor(call string) string {
 	if method == http.MethodGet {
 		level = "read"
 	}
-	switch {
-	case strings.HasSuffix(path, "/graphql"), strings.Contains(path, "/pulls"):
-		return "pull_requests=" + level
-	case strings.Contains(path, "/issues"), strings.Contains(path, "/labels"), strings.Contains(path, "/milestones"):
-		return "issues=" + level
-	case strings.Contains(path, "/collaborators"):
+	within := func(part string) bool { return strings.HasSuffix(path, part) || strings.Contains(path, part+"/") }
+	_, repository, found := strings.Cut(path, "/repos/")
+	if !found {
+		switch {
+		case strings.HasSuffix(path, "/graphql"):
+			return "pull_requests=" + level
+		case strings.HasSuffix(path, "/user"):
+			return "a token that is valid, whatever it may do"
+		}
 		return "metadata=read"
+	}
+	if parts := strings.SplitN(repository, "/", 3); len(parts) == 3 {
+		path = "/" + parts[2] // a repository may be called "issues"
+	} else {
+		return "metadata=read" // the repository itself
+	}
+	switch {
+	case within("/pulls"):
+		return "pull_requests=" + level
+	case within("/issues"), within("/labels"), within("/milestones"):
+		return "issues=" + level
+	case within("/collaborators"), within("/assignees"):
+		return "metadata=read"
+	case within("/check-runs"):
+		return "checks=read"
+	case within("/status"):
+		return "statuses=read"
 	}
 	return "contents=" + level
 }

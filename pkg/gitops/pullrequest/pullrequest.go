@@ -311,27 +311,3 @@ func (c *Client) Comment(ctx context.Context, number int, topic, body string) er
 	}
 	return nil
 }
-
-// graphql makes one GraphQL call; its errors come with status 200.
-func (c *Client) graphql(ctx context.Context, query string, variables map[string]any, data any) error {
-	if strings.HasPrefix(query, "query") {
-		ctx = context.WithValue(ctx, onlyReads{}, true)
-	}
-	q, err := c.client.NewRequest(http.MethodPost, c.address.GraphQL.String(), map[string]any{"query": query, "variables": variables})
-	if err != nil {
-		return err
-	}
-	answer := struct {
-		Data   any `json:"data"`
-		Errors []struct {
-			Message string `json:"message"`
-		} `json:"errors"`
-	}{Data: data}
-	if _, err := c.client.Do(ctx, q, &answer); err != nil {
-		return err
-	}
-	if len(answer.Errors) > 0 {
-		return &apiError{text: "GitHub says: " + answer.Errors[0].Message, status: http.StatusUnprocessableEntity}
-	}
-	return nil
-}

@@ -41,7 +41,16 @@ type transport struct {
 	last   time.Time  // of the last write
 	writes []time.Time
 	waited time.Duration
-	empty  time.Time // until then the primary limit is used up
+	empty  map[string]time.Time // by resource: until then the primary limit is used up
+}
+
+// resource is what GitHub counts the request under: GraphQL has a budget of its
+// own.
+func resource(q *http.Request) string {
+	if strings.HasSuffix(q.URL.Path, "/graphql") {
+		return "graphql"
+	}
+	return "core"
 }
 
 // attempts of one request.
@@ -65,7 +74,7 @@ func (t *transport) RoundTrip(q *http.Request) (*http.Response, error) {
 		}
 	}
 	for attempt := 1; ; attempt++ {
-		if err := t.ready(ctx, writes(q)); err != nil {
+		if err := t.ready(ctx, q); err != nil {
 			return nil, err
 		}
 		res, err := t.send(q, attempt)
@@ -79,7 +88,7 @@ func (t *transport) RoundTrip(q *http.Request) (*http.Response, error) {
 			}
 			continue
 		}
-		wait, limited := t.limit(res, attempt)
+		wait, limited := t.limit(res, resource(q), attempt)
 		again := limited || (!writes(q) && attempt <= 2 && stumbled(res.StatusCode))
 		if !again {
 			strip(res.Header)
@@ -143,10 +152,11 @@ func (t *transport) send(q *http.Request, attempt int) (*http.Response, error) {
 }
 
 // ready waits until the limits that we know of allow the request.
-func (t *transport) ready(ctx context.Context, write bool) error {
+func (t *transport) ready(ctx context.Context, q *http.Request) error {
+	write := writes(q)
 	t.mu.Lock()
 	now := t.now()
-	budget, spacing := t.empty.Sub(now), time.Duration(0)
+	budget, spacing := t.empty[resource(q)].Sub(now), time.Duration(0)
 	if write {
 		for len(t.writes) > 0 && now.Sub(t.writes[0]) >= time.Hour {
 			t.writes = t.writes[1:]
@@ -200,13 +210,16 @@ func (t *transport) wait(ctx context.Context, d time.Duration, why string) error
 // Such a request did not run, so it may be sent again whatever its method. A
 // limit says so by 429, or by 403 with Retry-After, an empty budget, or its
 // words: the secondary limit's documentation_url is not reliable.
-func (t *transport) limit(res *http.Response, attempt int) (time.Duration, bool) {
+func (t *transport) limit(res *http.Response, of string, attempt int) (time.Duration, bool) {
 	now := t.now()
 	remaining, reset := res.Header.Get("X-Ratelimit-Remaining"), unixTime(res.Header.Get("X-Ratelimit-Reset"))
 	spent := remaining == "0" && reset.After(now)
 	if spent {
 		t.mu.Lock()
-		t.empty = reset.Add(time.Second)
+		if t.empty == nil {
+			t.empty = map[string]time.Time{}
+		}
+		t.empty[of] = reset.Add(time.Second)
 		t.mu.Unlock()
 	}
 	switch res.StatusCode {
