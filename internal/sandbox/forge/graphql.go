@@ -68,9 +68,7 @@ func (f *Forge) graphql(c *call) reply {
 		}
 		t.pull.auto, t.pull.autoBy = strings.ToLower(method), c.user
 		f.note(t, "auto_merge_enabled", c.user, "", "")
-		return ok(object{"data": object{"enablePullRequestAutoMerge": object{"pullRequest": object{
-			"id": id, "number": t.number, "autoMergeRequest": object{"mergeMethod": method, "enabledAt": stamp(t.updated)},
-		}}}})
+		return ok(object{"data": object{"enablePullRequestAutoMerge": object{"pullRequest": object{"number": t.number}}}})
 	}
 	return problem("NOT_FOUND", "Could not resolve to a node with the global id of '"+id+"'")
 }

@@ -91,20 +91,32 @@ func TestOtherWaysToSayNo(t *testing.T) {
 		not    string
 	}{
 		{
-			"GitHub's own word on the permission counts", forge.Answer{Status: 403, Header: map[string]string{"X-Accepted-GitHub-Permissions": "contents=read; pull_requests=write"}},
-			fleet.ErrDenied, []string{"POST /api/v3/repos/acme/deployments/pulls needs contents=read; pull_requests=write"}, "",
+			"GitHub's own word on the permission counts",
+			forge.Answer{Status: 403, Header: map[string]string{"X-Accepted-GitHub-Permissions": "contents=read; pull_requests=write"}},
+			fleet.ErrDenied,
+			[]string{"POST /api/v3/repos/acme/deployments/pulls needs contents=read; pull_requests=write"},
+			"",
 		},
 		{
-			"a classic token's scope", forge.Answer{Status: 403, Header: map[string]string{"X-Accepted-OAuth-Scopes": "repo"}},
-			fleet.ErrDenied, []string{"/pulls needs repo"}, "",
+			"a classic token's scope",
+			forge.Answer{Status: 403, Header: map[string]string{"X-Accepted-OAuth-Scopes": "repo"}},
+			fleet.ErrDenied,
+			[]string{"/pulls needs repo"},
+			"",
 		},
 		{
-			"a classic token without its scope is told 404", forge.Answer{Status: 404, Body: `{"message":"Not Found"}`, Header: map[string]string{"X-Accepted-OAuth-Scopes": "repo"}},
-			fleet.ErrNotFound, []string{"POST /api/v3/repos/acme/deployments/pulls needs repo"}, "",
+			"a classic token without its scope is told 404",
+			forge.Answer{Status: 404, Body: `{"message":"Not Found"}`, Header: map[string]string{"X-Accepted-OAuth-Scopes": "repo"}},
+			fleet.ErrNotFound,
+			[]string{"POST /api/v3/repos/acme/deployments/pulls needs repo"},
+			"",
 		},
 		{
-			"single sign-on", forge.Answer{Status: 403, Header: map[string]string{"X-GitHub-SSO": "required; url=https://github.com/orgs/acme/sso?authorization_request=CANARY"}},
-			fleet.ErrDenied, []string{"single sign-on"}, "CANARY",
+			"single sign-on",
+			forge.Answer{Status: 403, Header: map[string]string{"X-GitHub-SSO": "required; url=https://github.com/orgs/acme/sso?authorization_request=CANARY"}},
+			fleet.ErrDenied,
+			[]string{"single sign-on"},
+			"CANARY",
 		},
 	} {
 		t.Run(test.name, func(t *testing.T) {
