@@ -240,7 +240,7 @@ func (g *gitea) repository(t *testing.T) host {
 // our code had a hand in.
 func TestReconciliationOverGitea(t *testing.T) {
 	g := startGitea(t)
-	for _, row := range lifeRows() {
+	for _, row := range append(lifeRows(), oddRows()...) {
 		t.Run(row.name, func(t *testing.T) {
 			t.Parallel()
 			row.test(t, newLife(t, g.repository(t)))

@@ -179,6 +179,19 @@ func (l *life) commit(branch, message string, change func(name, text string) str
 	return tip
 }
 
+// rewrite changes a file of the person's clone.
+func (l *life) rewrite(name string, change func(string) string) {
+	l.t.Helper()
+	path := filepath.Join(l.dir, name)
+	data, err := os.ReadFile(path)
+	if err != nil {
+		l.t.Fatal(err)
+	}
+	if err := os.WriteFile(path, []byte(change(string(data))), 0o600); err != nil {
+		l.t.Fatal(err)
+	}
+}
+
 // replace is a person changing one text of one member on a branch.
 func (l *life) replace(branch, id, from, to string) string {
 	l.t.Helper()

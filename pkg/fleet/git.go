@@ -43,6 +43,7 @@ type Head struct {
 	Revision string
 	Commits  []Commit // newest first, base excluded
 	Base     string   // revision the oldest commit was made on
+	Cut      bool     // Base is not on the base branch: its history was written anew
 	Before   fs.FS    // files at Base
 	After    fs.FS    // files at Revision
 }

@@ -14,7 +14,9 @@ import (
 
 // BranchHead reads a branch of ours down to where it left the base branch:
 // the commits on the way of first parents until one that the base branch's way
-// of first parents has too. A branch that has not left it has no commits.
+// of first parents has too. A branch that has not left it has no commits. Of one
+// that has nothing in common with the base branch, whose history was written
+// anew then, the last commit is taken for the whole of it.
 func (r *Repository) BranchHead(ctx context.Context, branch string) (fleet.Head, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -76,8 +78,13 @@ func (r *Repository) head(ctx context.Context, tip plumbing.Hash, merged bool) (
 	if err != nil {
 		return fleet.Head{}, err
 	}
-	if fork.IsZero() {
-		return fleet.Head{}, fmt.Errorf("reading %s: it has no commit in common with branch %q: %w", tip, r.options.Branch, fleet.ErrNotFound)
+	cut := fork.IsZero()
+	if cut {
+		c := r.mustCommit(tip)
+		if c == nil || len(c.ParentHashes) == 0 {
+			return fleet.Head{}, fmt.Errorf("reading %s: it has no commit in common with branch %q: %w", tip, r.options.Branch, fleet.ErrNotFound)
+		}
+		walk, fork = []*object.Commit{c}, c.ParentHashes[0]
 	}
 	if err := r.needTrees(ctx, tip, fork); err != nil {
 		return fleet.Head{}, err
@@ -86,7 +93,7 @@ func (r *Repository) head(ctx context.Context, tip plumbing.Hash, merged bool) (
 	if before == nil || after == nil {
 		return fleet.Head{}, fmt.Errorf("reading %s: its commits were not sent", tip)
 	}
-	head := fleet.Head{Revision: tip.String(), Base: fork.String(), Before: r.files(ctx, before), After: r.files(ctx, after)}
+	head := fleet.Head{Revision: tip.String(), Base: fork.String(), Cut: cut, Before: r.files(ctx, before), After: r.files(ctx, after)}
 	for _, c := range walk {
 		head.Commits = append(head.Commits, converted(c))
 	}

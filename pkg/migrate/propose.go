@@ -190,11 +190,15 @@ func (m *Migration) foreign(ctx context.Context, branch string) string {
 }
 
 // foreignAuthor is who made a commit of the head that is not ours; empty: all
-// are.
+// are. What our newest commit stands on was the base branch when we made it,
+// whatever became of that.
 func (m *Migration) foreignAuthor(head fleet.Head) string {
 	for _, c := range head.Commits {
 		if m.foreignCommit(c) {
 			return c.AuthorEmail
+		}
+		if _, err := ledger.ParseCommit(c.Message); err == nil {
+			return ""
 		}
 	}
 	return ""

@@ -60,10 +60,8 @@ func (m *Migration) untouchedBranch(ctx context.Context, branch string) error {
 	if err != nil {
 		return fmt.Errorf("reading branch %s: %w", branch, err)
 	}
-	for _, c := range head.Commits {
-		if m.foreignCommit(c) {
-			return fmt.Errorf("pushing %s: commit %s on it is by %s: a branch that somebody worked on is left alone", branch, short(c.Revision), c.AuthorEmail)
-		}
+	if by := m.foreignAuthor(head); by != "" {
+		return fmt.Errorf("pushing %s: a commit on it is by %s: a branch that somebody worked on is left alone", branch, by)
 	}
 	return nil
 }

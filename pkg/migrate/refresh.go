@@ -6,7 +6,9 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"slices"
+	"strings"
 
 	"github.com/otelshift/otelshift/pkg/fleet"
 	"github.com/otelshift/otelshift/pkg/ledger"
@@ -48,19 +50,30 @@ func (m *Migration) refreshOne(ctx context.Context, w *world, number int, record
 	if err != nil {
 		return fmt.Errorf("reading refs/pull/%d/head: %w", number, err)
 	}
-	if head.Base == w.checkout.Revision {
-		return nil // a run that died has pushed it already
-	}
 	if by := m.foreignAuthor(head); by != "" {
 		return m.refreshForeign(ctx, w, pull, head, by)
 	}
-	commit, _, err := m.ours(head)
+	commit, own, err := m.ours(head)
 	if err != nil {
 		return err
 	}
+	// Where the base branch was written anew the pull request would bring back
+	// what it stands on.
+	anew := head.Cut || own.Parents[0] != head.Base
+	if own.Parents[0] != head.Base {
+		if head, err = m.ports.Manifests.Change(ctx, own.Revision); err != nil {
+			return fmt.Errorf("reading its commit: %w", err)
+		}
+	}
+	if head.Base == w.checkout.Revision {
+		return nil // a run that died has pushed it already
+	}
 	path, err := movedPath(commit, head.Before, w.checkout.Files)
-	if path == "" || err != nil {
+	if err != nil || path == "" && !anew {
 		return err
+	}
+	if anew {
+		path = "the history"
 	}
 	// Taking the opposite back is doing it again, by identity and with the same
 	// care: what somebody changed since is not touched.
@@ -83,11 +96,36 @@ func (m *Migration) refreshOne(ctx context.Context, w *world, number int, record
 		return fmt.Errorf("editing manifests: %w", err)
 	}
 	if len(again.Groups) != len(ids) || len(applied.Refused) > 0 {
-		m.log.WarnContext(ctx, "an open pull request cannot be made again on the base branch: close it, and its workloads are planned anew after a retry",
-			"pull_request", number, "path", path)
-		return nil
+		return m.obsolete(ctx, w, number, record, again, applied.Refused)
 	}
 	return m.republish(ctx, w, pull, record, head.Revision, path, again.Groups, applied.Files)
+}
+
+// obsolete closes an open pull request of ours that cannot be made again on the
+// base branch. What is left of its work comes again.
+func (m *Migration) obsolete(
+	ctx context.Context, w *world, number int, record fleet.Record, again manifest.Inverted, refused map[fleet.ID]fleet.Reason,
+) error {
+	reasons := maps.Clone(again.Superseded)
+	if reasons == nil {
+		reasons = map[fleet.ID]fleet.Reason{}
+	}
+	maps.Copy(reasons, refused)
+	for _, id := range again.Done {
+		reasons[id] = fleet.Reason{Message: "it is on the base branch already"}
+	}
+	var lines []string
+	for id, reason := range reasons {
+		lines = append(lines, fmt.Sprintf("- `%s`: %s", id, reason.Message))
+	}
+	slices.Sort(lines)
+	why := "The base branch has changed since this was opened, and it cannot be made again there:\n\n" + strings.Join(lines, "\n") +
+		"\n\nWhat is left to do comes again."
+	problems := m.closeOne(ctx, w, number, record, ledger.AnswerWithdrawn, why)
+	if len(problems) > 0 {
+		return problems[0].Err
+	}
+	return nil
 }
 
 // refreshForeign leaves a branch to the person who worked on it, and says so

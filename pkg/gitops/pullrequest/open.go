@@ -65,7 +65,7 @@ func (c *Client) find(ctx context.Context, branch string) (*github.PullRequest, 
 		return nil, err
 	}
 	list, _, err := c.client.PullRequests.List(ctx, c.owner, c.repo, &github.PullRequestListOptions{
-		State: "all", Head: c.owner + ":" + branch, Base: c.options.Base, ListOptions: github.ListOptions{PerPage: 100},
+		State: "all", Head: c.owner + ":" + branch, ListOptions: github.ListOptions{PerPage: 100},
 	})
 	if err != nil {
 		return nil, c.fail("looking for the pull request of "+branch, err)
@@ -77,6 +77,8 @@ func (c *Client) find(ctx context.Context, branch string) (*github.PullRequest, 
 		case p.Branch != branch:
 		case p.State == fleet.PullRequestOpen && !c.believed(p, login, ""):
 			return nil, fmt.Errorf("opening a pull request for %s: #%d of %s is open for that branch and is not ours: %w", branch, p.Number, p.Author, fleet.ErrStale)
+		case p.State == fleet.PullRequestOpen && p.Base != c.options.Base:
+			return nil, fmt.Errorf("opening a pull request for %s: #%d goes onto %s, not onto %s: somebody retargeted it: %w", branch, p.Number, p.Base, c.options.Base, fleet.ErrStale)
 		case p.State == fleet.PullRequestOpen:
 			return raw, nil
 		case c.believed(p, login, "") && ended == 0:
