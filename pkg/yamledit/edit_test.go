@@ -101,6 +101,12 @@ func remove(path, old string) Edit {
 func TestReplace(t *testing.T) {
 	runEdits(t, []editRow{
 		{
+			name:  "a flow mapping whose last value is not written, behind a blank",
+			text:  "a: {b: c, d: }\nz: 1\n",
+			edits: []Edit{{Path: Path{}.Child("new"), Op: Add, New: "2", After: "a"}},
+			want:  "a: {b: c, d: }\nnew: 2\nz: 1\n",
+		},
+		{
 			name:  "a plain scalar keeps its comment",
 			text:  "image: reg/cart:1  # pinned\nother: x\n",
 			edits: []Edit{replace("image", "reg/cart:1", "reg/cart:2")},

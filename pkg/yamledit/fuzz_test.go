@@ -120,9 +120,6 @@ func checkOutside(t *testing.T, f *File, e Edit, res Result) {
 	if bytes.Equal(old, res.Bytes) {
 		return
 	}
-	prefix := commonPrefix(string(old), string(res.Bytes))
-	suffix := min(commonSuffix(string(old), string(res.Bytes)), len(old)-prefix, len(res.Bytes)-prefix)
-	cut := string(old[prefix : len(old)-suffix])
 	n = resolve(n)
 	switch e.Op {
 	case Replace:
@@ -138,14 +135,151 @@ func checkOutside(t *testing.T, f *File, e Edit, res Result) {
 			t.Errorf("Apply(%q, %+v) = %q changes bytes outside [%d, %d)", old, e, res.Bytes, start, end)
 		}
 	case Add:
-		if strings.Trim(cut, " \t[]{}#,-") != "" && isCollection(n) && len(n.Content) > 0 && !strings.Contains(cut, "#") && !strings.Contains(string(res.Bytes), "|-") && !strings.Contains(string(res.Bytes), ">-") {
-			t.Errorf("Apply(%q, %+v) = %q cuts %q", old, e, res.Bytes, cut)
-		}
+		checkAdded(t, f, e, res, n)
 	case Remove:
-		if len(res.Bytes) >= len(old) && !e.LeaveEmpty {
-			t.Errorf("Apply(%q, %+v) = %q is not shorter", old, e, res.Bytes)
-		}
+		checkRemoved(t, f, e, res)
 	case None:
+	}
+}
+
+// checkAdded checks that an Add only inserts, inside its collection or at the
+// end of the line where that ends. What stands for an empty collection goes, and
+// a block scalar that ends the file without a break gets one, and another header.
+func checkAdded(t *testing.T, f *File, e Edit, res Result, n *yaml.Node) {
+	t.Helper()
+	old := f.Bytes()
+	prefix := commonPrefix(string(old), string(res.Bytes))
+	suffix := min(commonSuffix(string(old), string(res.Bytes)), len(old)-prefix, len(res.Bytes)-prefix)
+	cut := string(old[prefix : len(old)-suffix])
+	start, err := f.extentOf(n)
+	if err != nil {
+		t.Fatal(err)
+	}
+	end, err := f.endOf(n)
+	if err != nil {
+		t.Fatal(err)
+	}
+	end += lineRest(old[end:])
+	if !bytes.HasPrefix(res.Bytes, old[:start]) || !bytes.HasSuffix(res.Bytes, old[end:]) {
+		t.Errorf("Apply(%q, %+v) = %q changes bytes outside [%d, %d)", old, e, res.Bytes, start, end)
+	}
+	if len(n.Content) > 0 && cut != "" && !reheaded(old, res.Bytes) {
+		t.Errorf("Apply(%q, %+v) = %q cuts %q", old, e, res.Bytes, cut)
+	}
+}
+
+// reheaded reports that all that differs before the end of an old text without a
+// last break are the indicators of a block scalar.
+func reheaded(old, now []byte) bool {
+	if breakBefore(old, len(old)) > 0 {
+		return false
+	}
+	for i, c := range old {
+		if (c == '|' || c == '>') && bytes.HasPrefix(now, old[:i+1]) &&
+			bytes.HasPrefix(bytes.TrimLeft(now[i+1:], "+-123456789"), bytes.TrimLeft(old[i+1:], "+-123456789")) {
+			return true
+		}
+	}
+	return false
+}
+
+// lineRest is the length of what is left of a line, its break included.
+func lineRest(rest []byte) int {
+	for i := range rest {
+		if b := breakLen(rest[i:]); b > 0 {
+			return i + b
+		}
+	}
+	return len(rest)
+}
+
+// extentOf is where a collection begins: at its first entry in block style.
+func (f *File) extentOf(n *yaml.Node) (int, error) {
+	if isCollection(n) && !isFlow(n) && len(n.Content) > 0 {
+		start, err := f.entryStart(n, 0)
+		for ; err == nil && start > 0 && breakBefore(f.src.data, start) == 0; start-- { // new lines come before it
+			if f.src.data[start-1] != ' ' {
+				break
+			}
+		}
+		return start, err
+	}
+	start := max(f.valueOffset(n), 0)
+	for start > 0 && len(n.Content) == 0 && isBlank(f.src.data[start-1]) { // block style begins on the next line
+		start--
+	}
+	return start, nil
+}
+
+// checkRemoved checks that a Remove leaves everything before the entry but the
+// comments that belong to it, and everything behind its line or comma.
+func checkRemoved(t *testing.T, f *File, e Edit, res Result) {
+	t.Helper()
+	old := f.Bytes()
+	parent, err := e.Path[:max(len(e.Path)-1, 0)].Lookup(f.docs[e.Document].Node)
+	if err != nil || len(e.Path) == 0 {
+		return
+	}
+	parent = resolve(parent)
+	n, err := e.Path.Lookup(f.docs[e.Document].Node)
+	if err != nil {
+		t.Fatal(err)
+	}
+	at := slices.Index(parent.Content, n)
+	if at < 0 {
+		return // behind an alias
+	}
+	if parent.Kind == yaml.MappingNode {
+		at--
+	}
+	start, err := f.entryStart(parent, at)
+	if err != nil {
+		t.Fatal(err)
+	}
+	end, err := f.entryEnd(parent, lastOf(parent, at))
+	if err != nil {
+		t.Fatal(err)
+	}
+	from, err := f.extentOf(parent)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if at > 0 {
+		if from, err = f.entryEnd(parent, at-1); err != nil {
+			t.Fatal(err)
+		}
+	}
+	to := end + lineRest(old[end:])
+	next := lastOf(parent, at) + 1
+	switch line := bytes.LastIndexAny(old[:start], "\r\n") + 1; {
+	case isFlow(parent):
+		to = f.closing(end)
+		if next < len(parent.Content) {
+			if to, err = f.entryStart(parent, next); err != nil {
+				t.Fatal(err)
+			}
+		} else if to < len(old) {
+			to++
+		}
+	case at == 0 && next < len(parent.Content) && strings.TrimSpace(string(old[line:start])) != "": // the next entry takes its place behind a dash
+		if to, err = f.entryStart(parent, next); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if at == 0 && next == len(parent.Content) { // "[]" stands behind what stood before the first line
+		from = len(bytes.TrimRight(old[:from], " \t\r\n"))
+	}
+	if isAbsent(resolve(n)) && strings.TrimSpace(string(old[to:])) == "" { // blanks behind a value that is not written
+		to = len(old)
+	}
+	if !bytes.HasPrefix(res.Bytes, old[:from]) || !bytes.HasSuffix(res.Bytes, old[to:]) || len(res.Bytes) < from+len(old)-to {
+		t.Errorf("Apply(%q, %+v) = %q changes bytes outside [%d, %d)", old, e, res.Bytes, from, to)
+		return
+	}
+	const punctuation = " \t\r\n,[]{}"
+	kept := strings.TrimRight(string(res.Bytes[from:len(res.Bytes)-(len(old)-to)]), punctuation)
+	if kept != "" && !strings.HasPrefix(string(old[from:start]), kept) && !strings.HasSuffix(strings.TrimRight(string(old[end:to]), punctuation), strings.TrimLeft(kept, punctuation)) {
+		t.Errorf("Apply(%q, %+v) = %q leaves %q of %q", old, e, res.Bytes, kept, old[from:to])
 	}
 }
 

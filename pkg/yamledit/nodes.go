@@ -1,6 +1,7 @@
 package yamledit
 
 import (
+	"bytes"
 	"fmt"
 
 	"go.yaml.in/yaml/v3"
@@ -160,8 +161,11 @@ func (f *File) entryEnd(parent *yaml.Node, i int) (int, error) {
 	if err != nil {
 		return 0, err
 	}
-	if parent.Kind == yaml.MappingNode && isAbsent(n) && n.Anchor == "" && n.Style&yaml.TaggedStyle == 0 && (end == 0 || f.src.data[end-1] != ':') {
-		return f.endOf(parent.Content[i-1]) // "{a, b}", "? a": no colon
+	if parent.Kind == yaml.MappingNode && isAbsent(n) && n.Anchor == "" && n.Style&yaml.TaggedStyle == 0 {
+		key, err := f.endOf(parent.Content[i-1])
+		if err != nil || key > end || bytes.IndexByte(f.src.data[key:end], ':') < 0 {
+			return key, err // "{a, b}", "? a": no colon
+		}
 	}
 	return end, nil
 }
