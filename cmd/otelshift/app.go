@@ -1,7 +1,6 @@
 package main
 
 import (
-	"errors"
 	"fmt"
 	"log/slog"
 	"strings"
@@ -104,16 +103,31 @@ func prepare(command *cli.Command) {
 }
 
 // onUsageError is reached for values that a flag's type refuses.
-func onUsageError(_ *cli.Context, err error, _ bool) error {
+func onUsageError(c *cli.Context, err error, _ bool) error {
 	text := strings.NewReplacer("for flag -", "for flag --", "for -", "for flag --").Replace(err.Error())
-	return &exitError{code: codeUsage, err: errors.New(text)}
+	what, cause, _ := strings.Cut(text, ": ")
+	_, name, _ := strings.Cut(what, "for flag --")
+	var flag cli.Flag
+	if c != nil && c.Command != nil {
+		flag = named(c.Command.Flags, name)
+	}
+	switch flag.(type) {
+	case *cli.DurationFlag:
+		return usageError("for example --"+name+" 90s, 30m or 1h30m", "%s: not a time with its unit", what)
+	case *cli.IntFlag:
+		return usageError("for example --"+name+" 2", "%s: not a whole number", what)
+	case *cli.BoolFlag:
+		return usageError("write --"+name+" alone, or --"+name+"=false", "%s: neither true nor false", what)
+	}
+	return usageError("", "%s: %s", what, cause)
 }
 
 // apply takes over the global flags.
 func (e *env) apply(c *cli.Context) error {
 	var level slog.Level
 	if err := level.UnmarshalText([]byte(c.String("log-level"))); err != nil {
-		return usageError("", "flag --log-level: %w", err)
+		list, hint := oneOf(c.String("log-level"), []string{"debug", "info", "warn", "error"})
+		return usageError(hint, "flag --log-level: %q is not one of %s", c.String("log-level"), list)
 	}
 	e.configFile = c.String("config")
 	e.logFormat = c.String("log-format")
@@ -125,8 +139,9 @@ func (e *env) apply(c *cli.Context) error {
 // arrange checks a command line against the tree of commands and returns it in
 // the one order that urfave/cli reads fully: program, global flags, command,
 // its flags, "--", arguments. Without it a flag behind an argument would be
-// ignored in silence, and so would leftover arguments.
-func arrange(app *cli.App, args []string) ([]string, error) {
+// ignored in silence, and so would leftover arguments. It also returns the
+// command's names.
+func arrange(app *cli.App, args []string) (arranged, command []string, err error) {
 	line := commandLine{app: app}
 	rest := args[1:]
 	if len(rest) > 0 && rest[0] == "help" {
@@ -138,7 +153,6 @@ func arrange(app *cli.App, args []string) ([]string, error) {
 	for len(rest) > 0 {
 		word := rest[0]
 		rest = rest[1:]
-		var err error
 		switch {
 		case word == "--":
 			line.arguments = append(line.arguments, rest...)
@@ -149,10 +163,11 @@ func arrange(app *cli.App, args []string) ([]string, error) {
 			err = line.word(word)
 		}
 		if err != nil {
-			return nil, err
+			return nil, line.path, err
 		}
 	}
-	return line.arranged(args[0])
+	arranged, err = line.arranged(args[0])
+	return arranged, line.path, err
 }
 
 // commandLine is a command line as far as it has been read.

@@ -53,7 +53,7 @@ func TestArrange(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			got := ""
-			arranged, err := arrange(testApp(), append([]string{program}, strings.Fields(tt.line)...))
+			arranged, _, err := arrange(testApp(), append([]string{program}, strings.Fields(tt.line)...))
 			if err != nil {
 				got = "error: " + err.Error()
 			} else {
@@ -73,7 +73,7 @@ func FuzzArrange(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, line string) {
 		words := strings.Fields(line)
-		arranged, err := arrange(testApp(), append([]string{program}, words...))
+		arranged, _, err := arrange(testApp(), append([]string{program}, words...))
 		if err != nil {
 			if exitCode(err) != codeUsage {
 				t.Fatalf("arrange(%q): exit code %d, want %d", line, exitCode(err), codeUsage)
@@ -84,7 +84,7 @@ func FuzzArrange(f *testing.F) {
 			return
 		}
 		// Arranging what is arranged changes nothing.
-		again, err := arrange(testApp(), arranged)
+		again, _, err := arrange(testApp(), arranged)
 		if err != nil {
 			t.Fatalf("arrange(%q) = %q, which is refused: %v", line, arranged, err)
 		}

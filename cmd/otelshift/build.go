@@ -32,11 +32,11 @@ Examples:
 				return e.buildOne(c)
 			}
 			if len(c.StringSlice("remove")) > 0 {
-				return usageError("", "flag --remove goes with --image")
+				return usageError("otelshift build --image REF --remove DIR", "flag --remove goes with --image")
 			}
 			shard, err := migrate.ParseShard(c.String("shard"))
 			if err != nil {
-				return usageError("", "flag --shard: %w", err)
+				return usageError("for example --shard 2/5: the second fifth of the images", "flag --shard: %w", err)
 			}
 			if c.IsSet("batches") && c.Int("batches") < 1 {
 				return usageError("leave it out for all batches", "flag --batches: %d is not a number of batches", c.Int("batches"))
@@ -67,10 +67,10 @@ Examples:
 
 func (e *env) buildOne(c *cli.Context) error {
 	if c.IsSet("batches") {
-		return usageError("", "flags --image and --batches exclude each other")
+		return usageError("leave --batches out: --image builds that one image", "flags --image and --batches exclude each other")
 	}
 	if c.String("shard") != "" {
-		return usageError("", "flags --image and --shard exclude each other")
+		return usageError("leave --shard out: --image builds that one image", "flags --image and --shard exclude each other")
 	}
 	s, err := e.open(c, needs{images: required, lone: true})
 	if err != nil {

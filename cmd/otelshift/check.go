@@ -51,9 +51,13 @@ func (e *env) check(c *cli.Context) error {
 	base, within, err := baseOf(dir, c.String("base"))
 	if err != nil {
 		if errors.Is(err, fleet.ErrNotFound) {
-			return &exitError{code: codeUsage, err: err, hint: fetchHint(c.String("base"))}
+			hint := fetchHint(c.String("base"))
+			if errors.Is(err, fleet.ErrNoRepository) {
+				hint = "--dir names a folder of a git checkout: check compares it with a revision of its own history"
+			}
+			return &exitError{code: codeUsage, err: err, hint: hint}
 		}
-		return err
+		return withHint(err, "--dir names a folder of a git checkout that can be read")
 	}
 	ports, err := e.ports(cfg, wiring{needs: n, dir: dir})
 	if err != nil {

@@ -38,7 +38,7 @@ func (e *env) loadConfig(file presence) (config.Config, error) {
 		}
 	}
 	if err != nil {
-		return config.Config{}, &exitError{code: codeUsage, err: fmt.Errorf("reading the configuration: %w", err)}
+		return config.Config{}, usageError("--config names a file that can be read, for example otelshift.yaml", "reading the configuration: %w", err)
 	}
 	return config.Decode(name, data)
 }

@@ -61,7 +61,7 @@ func TestEveryCommandShowsTwoExamplesThatParse(t *testing.T) {
 			}
 			app := newApp(&env{Env: Env{Stdout: io.Discard, Stderr: io.Discard}})
 			args := strings.Fields(strings.NewReplacer("'", "", `"`, "").Replace(line))
-			if _, err := arrange(app, args); err != nil {
+			if _, _, err := arrange(app, args); err != nil {
 				t.Errorf("example %q of %q: %v", line, path, err)
 			}
 		}

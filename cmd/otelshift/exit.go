@@ -95,9 +95,13 @@ func (e *env) report(ctx context.Context, err error) int {
 		err = withHint(fmt.Errorf("interrupted: %w", err), "what was done stays done; the same command continues from there")
 	}
 	var invalid *config.InvalidError
+	next := hints(err)
+	hinted := len(next) > 0
 	switch {
 	case errors.As(err, &invalid):
+		hinted = hinted || len(invalid.Problems) > 0
 		for _, p := range invalid.Problems {
+			hinted = hinted && p.Hint != ""
 			e.say(ctx, p.Message, slog.String("file", p.File), slog.Int("line", p.Line), slog.Int("column", p.Column))
 			if p.Hint != "" {
 				e.hint(ctx, p.Hint)
@@ -106,7 +110,10 @@ func (e *env) report(ctx context.Context, err error) int {
 	default:
 		e.say(ctx, err.Error())
 	}
-	for _, h := range hints(err) {
+	if !hinted {
+		next = append(next, e.anyway(err))
+	}
+	for _, h := range next {
 		e.hint(ctx, h)
 	}
 	return code

@@ -5,8 +5,6 @@ import (
 	"strings"
 
 	"github.com/urfave/cli/v2"
-
-	"github.com/otelshift/otelshift/pkg/config"
 )
 
 // choice is a string flag with a closed list of values.
@@ -26,11 +24,8 @@ func choiceFlag(name, alias, usage string, values ...string) cli.Flag {
 		if slices.Contains(values, got) {
 			return nil
 		}
-		hint := ""
-		if near := config.Nearest(got, values); near != "" {
-			hint = "did you mean " + near + "?"
-		}
-		return usageError(hint, "flag --%s: %q is not one of %s", name, got, strings.Join(values, ", "))
+		list, hint := oneOf(got, values)
+		return usageError(hint, "flag --%s: %q is not one of %s", name, got, list)
 	}
 	return choice{flag, values}
 }

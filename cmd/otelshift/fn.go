@@ -41,7 +41,7 @@ Examples:
 			err = f.Run(c.Context, e.Stdin, e.Stdout)
 			var results framework.Results
 			if !errors.As(err, &results) {
-				return err
+				return withHint(err, "stdin has to be a ResourceList, as kustomize and kpt make one; examples/kustomize-fn shows how")
 			}
 			failed := 0
 			for _, r := range results {
@@ -50,7 +50,7 @@ Examples:
 					e.say(c.Context, r.Message)
 				}
 			}
-			return &exitError{code: codeFailed, err: fmt.Errorf("%d errors; no item was changed", failed)}
+			return withHint(fmt.Errorf("%s; no item was changed", counted(failed, "error")), "the functionConfig is the Migration object of otelshift.yaml; examples/kustomize-fn shows one")
 		},
 	}
 }

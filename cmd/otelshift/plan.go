@@ -1,6 +1,8 @@
 package main
 
 import (
+	"cmp"
+
 	"github.com/urfave/cli/v2"
 
 	"github.com/otelshift/otelshift/pkg/dashboard"
@@ -64,7 +66,7 @@ func onlyFlag() cli.Flag {
 func filterOf(c *cli.Context) (migrate.Filter, error) {
 	filter, err := migrate.NewFilter(c.StringSlice("only"), c.StringSlice("workload"))
 	if err != nil {
-		return filter, usageError("for example: --only blocked --workload 'shop/*'", "%w", err)
+		return filter, usageError(cmp.Or(near(err), "for example: --only blocked --workload 'shop/*'"), "%w", err)
 	}
 	return filter, nil
 }

@@ -32,7 +32,8 @@ type env struct {
 	progress   bool    // progress may be drawn
 	screen     *screen // nil unless Stderr is a terminal
 	traffic    *traffic
-	configured bool // a configuration file was read
+	command    []string // names of the command that runs, as far as they were read
+	configured bool     // a configuration file was read
 	// installation is the GitHub App's, shared by git and the forge.
 	installation *installation
 }
@@ -47,7 +48,8 @@ func run(ctx context.Context, args []string, process Env) int {
 	}
 	e.log = slog.New(newLogHandler(e.Stderr, e.logFormat, slog.LevelInfo))
 	app := newApp(e)
-	arranged, err := arrange(app, args)
+	arranged, command, err := arrange(app, args)
+	e.command = command
 	if err == nil {
 		err = app.RunContext(ctx, arranged)
 	}

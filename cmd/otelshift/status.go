@@ -38,7 +38,7 @@ Examples:
 		},
 		Action: func(c *cli.Context) error {
 			if err := migrate.CheckStates(c.StringSlice("fail-on")); err != nil {
-				return usageError("", "flag --fail-on: %w", err)
+				return usageError(near(err), "flag --fail-on: %w", err)
 			}
 			proof := slices.Contains(c.StringSlice("fail-on"), remaining)
 			if c.Bool("files") && (!proof || c.Bool("offline")) {

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io/fs"
 	"net/http"
@@ -13,7 +12,6 @@ import (
 	"time"
 
 	"github.com/google/go-containerregistry/pkg/authn"
-	"github.com/urfave/cli/v2"
 
 	"github.com/otelshift/otelshift/pkg/config"
 	"github.com/otelshift/otelshift/pkg/fleet"
@@ -102,12 +100,16 @@ func (e *env) manifests(cfg config.Config, w wiring) (migrate.Manifests, error) 
 	if err != nil {
 		return nil, err
 	}
-	return gitops.New(gitops.Options{
+	repository, err := gitops.New(gitops.Options{
 		URL: spec.Repository.URL, Branch: spec.Repository.Branch, Auth: auth,
 		Author: gitops.Author{Name: spec.Commit.Name, Email: spec.Commit.Email}, SignOff: spec.Commit.SignOff,
 		SigningKey: []byte(e.Getenv("OTELSHIFT_SIGNING_KEY")), SSH: gitops.SSH{Key: []byte(e.Getenv("OTELSHIFT_SSH_KEY"))},
 		Transport: e.transport(), BlobCacheDir: below(w.cache, "blobs"), Log: e.log,
 	})
+	if err != nil {
+		return nil, usageError("spec.repository.url is https://host/owner/repo.git, ssh://git@host/owner/repo.git or git@host:owner/repo.git; OTELSHIFT_SIGNING_KEY is an SSH key", "%w", err)
+	}
+	return repository, nil
 }
 
 // baseOf reads another revision of the repository that a local checkout belongs
@@ -171,8 +173,11 @@ func (e *env) app() (*pullrequest.App, error) {
 	key := []byte(e.Getenv("GITHUB_APP_PRIVATE_KEY"))
 	if file := e.Getenv("GITHUB_APP_PRIVATE_KEY_FILE"); len(key) == 0 && file != "" {
 		if key, err = os.ReadFile(e.path(file)); err != nil {
-			return nil, usageError("", "reading GITHUB_APP_PRIVATE_KEY_FILE: %w", err)
+			return nil, usageError("it names the file that GitHub gave as the app's private key", "reading GITHUB_APP_PRIVATE_KEY_FILE: %w", err)
 		}
+	}
+	if len(key) == 0 {
+		return nil, usageError("set one of them to the private key that GitHub gave for the app", "GITHUB_APP_ID is set, and neither GITHUB_APP_PRIVATE_KEY nor GITHUB_APP_PRIVATE_KEY_FILE")
 	}
 	parsed, err := pullrequest.ParseAppKey(key)
 	if err != nil {
@@ -249,7 +254,7 @@ func (e *env) images(cfg config.Config, w wiring) (*imagebuild.Builder, error) {
 	}
 	builder, err := imagebuild.New(o)
 	if err != nil {
-		return nil, usageError("", "%w", err)
+		return nil, usageError("spec.agent and spec.image say what images get; docs/configuration.md describes each key", "%w", err)
 	}
 	return builder, nil
 }
@@ -273,7 +278,11 @@ func (e *env) cluster(cfg config.Config) (migrate.Cluster, error) {
 	for _, c := range v.Clusters {
 		o.Clusters = append(o.Clusters, cluster.Target{Name: c.Name, Context: c.Context, Namespaces: c.Namespaces})
 	}
-	return cluster.New(o)
+	clusters, err := cluster.New(o)
+	if err != nil {
+		return nil, usageError("KUBECONFIG names the kubeconfig and spec.verify.clusters its contexts; without either there is no verification", "%w", err)
+	}
+	return clusters, nil
 }
 
 // hasCluster reports whether anything says where a cluster is.
@@ -288,29 +297,4 @@ func (e *env) hasCluster(clusters []config.Cluster) bool {
 	}
 	_, err := os.Stat(filepath.Join(e.Getenv("HOME"), ".kube", "config"))
 	return err == nil
-}
-
-// explain adds what the user can do about a failure of an effect.
-func (e *env) explain(err error) error {
-	switch {
-	case err == nil:
-		return nil
-	case errors.Is(err, fleet.ErrDenied):
-		return withHint(err, "credentials come from the environment: GITHUB_TOKEN or GITHUB_APP_ID for git and GitHub, the Docker config for registries, kubeconfig for clusters")
-	case errors.Is(err, fleet.ErrUnavailable):
-		return withHint(err, "nothing is lost: the same command continues when the server answers again")
-	case errors.Is(err, fleet.ErrStale):
-		return withHint(err, "somebody else was faster: run the same command again")
-	case errors.Is(err, fleet.ErrNotFound):
-		return withHint(err, "check the name, and whether the credentials may see it")
-	}
-	return err
-}
-
-// explainOnline is explain for commands that can do without a registry.
-func (e *env) explainOnline(c *cli.Context, err error) error {
-	if c.Bool("offline") || !errors.Is(err, migrate.ErrAgent) {
-		return e.explain(err)
-	}
-	return withHint(e.explain(err), "with --offline no registry is asked; new images then have no digest yet")
 }

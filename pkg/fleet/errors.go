@@ -24,6 +24,21 @@ var (
 	ErrLimited = fmt.Errorf("rate limit: %w", ErrUnavailable)
 )
 
+// What a person has to mend differs for these; each is one of the sentinels
+// above too.
+var (
+	// ErrEmpty: the repository has no commit yet.
+	ErrEmpty = fmt.Errorf("the repository is empty: %w", ErrNotFound)
+	// ErrNoBranch: the repository lacks the base branch.
+	ErrNoBranch = fmt.Errorf("no such branch: %w", ErrNotFound)
+	// ErrNoRepository: the folder is in no git repository.
+	ErrNoRepository = fmt.Errorf("it is in no git repository: %w", ErrNotFound)
+	// ErrHostKey: an SSH server's key is not in known_hosts, or another one is.
+	ErrHostKey = fmt.Errorf("unknown host key: %w", ErrDenied)
+	// ErrSSHKey: there is no SSH key, or the server takes another one.
+	ErrSSHKey = fmt.Errorf("no usable SSH key: %w", ErrDenied)
+)
+
 // RefusedError says why an image, file or workload is not touched: a decision,
 // not a failure.
 type RefusedError struct {

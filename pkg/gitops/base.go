@@ -28,7 +28,7 @@ func Base(dir, revision string) (checkout fleet.Checkout, within string, err err
 	local, err := git.PlainOpenWithOptions(dir, &git.PlainOpenOptions{DetectDotGit: true, EnableDotGitCommonDir: true})
 	if err != nil {
 		if errors.Is(err, git.ErrRepositoryNotExists) {
-			err = fmt.Errorf("it is in no git repository: %w", fleet.ErrNotFound)
+			err = fleet.ErrNoRepository
 		}
 		return fleet.Checkout{}, "", fmt.Errorf("reading revision %s of %s: %w", revision, dir, err)
 	}

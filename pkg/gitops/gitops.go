@@ -118,7 +118,7 @@ func (r *Repository) Clone(ctx context.Context) (fleet.Checkout, error) {
 	}
 	head, found := r.refs[branchRef(r.options.Branch)]
 	if !found {
-		return fleet.Checkout{}, fmt.Errorf("cloning %s: branch %q%s: %w", r.remote.name, r.options.Branch, r.otherBranches(), fleet.ErrNotFound)
+		return fleet.Checkout{}, fmt.Errorf("cloning %s: branch %q%s: %w", r.remote.name, r.options.Branch, r.otherBranches(), fleet.ErrNoBranch)
 	}
 	if err := r.needTrees(ctx, head); err != nil {
 		return fleet.Checkout{}, err

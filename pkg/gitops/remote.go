@@ -115,14 +115,14 @@ func (r *remote) sshAuth(o SSH, endpoint *transport.Endpoint) func(context.Conte
 		if len(o.Key) == 0 {
 			agent, err := gitssh.NewSSHAgentAuth(user)
 			if err != nil {
-				return nil, fmt.Errorf("%w: no SSH key given and no agent: %w", fleet.ErrDenied, err)
+				return nil, fmt.Errorf("%w: no SSH key given and no agent: %w", fleet.ErrSSHKey, err)
 			}
 			agent.HostKeyCallbackHelper = helper
 			return agent, nil
 		}
 		keys, err := gitssh.NewPublicKeys(user, o.Key, o.Passphrase)
 		if err != nil {
-			return nil, fmt.Errorf("%w: reading the SSH key: %w", fleet.ErrDenied, err)
+			return nil, fmt.Errorf("%w: reading the SSH key: %w", fleet.ErrSSHKey, err)
 		}
 		keys.HostKeyCallbackHelper = helper
 		return keys, nil
@@ -295,7 +295,9 @@ func (r *remote) explain(err error) (text string, kind error) {
 	case errors.Is(err, transport.ErrRepositoryNotFound):
 		return "no such repository, or the credentials may not see it: " + fleet.ErrNotFound.Error(), fleet.ErrNotFound
 	case errors.Is(err, transport.ErrEmptyRemoteRepository):
-		return "the repository is empty: " + fleet.ErrNotFound.Error(), fleet.ErrNotFound
+		return fleet.ErrEmpty.Error(), fleet.ErrEmpty
+	case errors.Is(err, fleet.ErrSSHKey):
+		return cause, fleet.ErrSSHKey
 	case errors.Is(err, fleet.ErrDenied):
 		return cause, fleet.ErrDenied
 	case status == http.StatusTooManyRequests || status >= http.StatusInternalServerError:
@@ -306,9 +308,9 @@ func (r *remote) explain(err error) (text string, kind error) {
 	case strings.Contains(cause, "not our ref"), strings.Contains(cause, "no such remote ref"):
 		return "the server does not have that commit: " + fleet.ErrNotFound.Error(), fleet.ErrNotFound
 	case strings.Contains(cause, "knownhosts:"), strings.Contains(cause, "known_hosts"):
-		return "the server's host key is not the known one (" + cause + "): " + fleet.ErrDenied.Error(), fleet.ErrDenied
+		return "the server's host key is not a known one (" + cause + "): " + fleet.ErrDenied.Error(), fleet.ErrHostKey
 	case strings.Contains(cause, "ssh: unable to authenticate"):
-		return "the SSH key is not accepted: " + fleet.ErrDenied.Error(), fleet.ErrDenied
+		return "the SSH key is not accepted: " + fleet.ErrDenied.Error(), fleet.ErrSSHKey
 	}
 	if unreachable(err) {
 		return cause + ": " + fleet.ErrUnavailable.Error(), fleet.ErrUnavailable

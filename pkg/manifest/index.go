@@ -27,6 +27,7 @@ type index struct {
 	applications []application
 	files        []fleet.FileReason
 	mentions     []mention
+	read         int             // YAML files
 	every        bool            // keep workloads without any sign of an agent
 	charts       map[string]bool // folders with a Chart.yaml
 	templates    map[string]bool // files in which "{{" stands
@@ -133,7 +134,7 @@ func (x *index) result(ctx context.Context, files fs.FS) (Result, error) {
 	slices.SortFunc(x.resources, func(a, b Resource) int {
 		return cmp.Or(cmp.Compare(a.Place.File, b.Place.File), cmp.Compare(a.Place.Line, b.Place.Line))
 	})
-	out := Result{trees: x.trees, rendered: x.rendered, Resources: x.resources, Files: x.files, Others: x.others}
+	out := Result{trees: x.trees, rendered: x.rendered, Resources: x.resources, Files: x.files, Others: x.others, Read: x.read}
 	for _, w := range x.workloads {
 		if len(w.Loads) == 0 && len(w.Signs) == 0 && !x.every {
 			out.Others++

@@ -39,6 +39,8 @@ type Result struct {
 	Workloads []fleet.Workload
 	// Files that hold a SkyWalking marker but could not be read as manifests.
 	Files []fleet.FileReason
+	// Read counts the YAML files that were looked at.
+	Read int
 	// Others counts the workloads without any agent.
 	Others int
 	// Remaining are places that speak of SkyWalking and belong to no workload
@@ -257,6 +259,7 @@ func (s *scanner) read(name string, buffer []byte) ([]byte, error) {
 		user := refers(data)
 		s.mutex.Lock()
 		defer s.mutex.Unlock()
+		s.index.read++
 		s.index.others += count
 		if user {
 			s.users = append(s.users, name)
@@ -267,6 +270,7 @@ func (s *scanner) read(name string, buffer []byte) ([]byte, error) {
 	facts.seed = needle
 	s.mutex.Lock()
 	defer s.mutex.Unlock()
+	s.index.read++
 	s.index.add(facts)
 	return buffer, nil
 }

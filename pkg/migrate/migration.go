@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"path"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -123,7 +124,11 @@ func NewFilter(only, workloads []string) (Filter, error) {
 	for _, name := range only {
 		action := fleet.Action(name)
 		if !slices.Contains(fleet.Actions(), action) {
-			return Filter{}, fmt.Errorf("action %q is not one of %v", name, fleet.Actions())
+			known := make([]string, 0, len(fleet.Actions()))
+			for _, a := range fleet.Actions() {
+				known = append(known, string(a))
+			}
+			return Filter{}, fmt.Errorf("action %w", &UnknownError{Got: name, Known: known})
 		}
 		f.only = append(f.only, action)
 	}
@@ -133,6 +138,17 @@ func NewFilter(only, workloads []string) (Filter, error) {
 		}
 	}
 	return f, nil
+}
+
+// UnknownError is about a name that is none of those that are known.
+type UnknownError struct {
+	Got   string
+	Known []string
+}
+
+// Error implements error.
+func (e *UnknownError) Error() string {
+	return fmt.Sprintf("%q is not one of %s", e.Got, strings.Join(e.Known, ", "))
 }
 
 // Match reports whether the workload passes.

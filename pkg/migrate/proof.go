@@ -14,6 +14,10 @@ import (
 	"github.com/otelshift/otelshift/pkg/plan"
 )
 
+// ErrNoManifests says that not one YAML file was looked at, so nothing can be
+// said.
+var ErrNoManifests = errors.New("reading manifests: there is no YAML file")
+
 // Proof is Status for the end of a migration: what is left of SkyWalking in
 // manifests and in the image of every workload, whether or not the workload
 // shows any sign of an agent. What could not be looked at is in Fleet.Unseen,
@@ -25,6 +29,9 @@ func (m *Migration) Proof(ctx context.Context) (fleet.Fleet, []Problem, error) {
 	w, err := m.look(ctx)
 	if err != nil {
 		return fleet.Fleet{}, nil, err
+	}
+	if w.scan.Read == 0 {
+		return fleet.Fleet{}, nil, ErrNoManifests
 	}
 	d, err := m.draft(ctx, w, trial{})
 	if err != nil {

@@ -2,7 +2,6 @@ package migrate
 
 import (
 	"context"
-	"fmt"
 	"slices"
 
 	"github.com/otelshift/otelshift/pkg/fleet"
@@ -30,9 +29,13 @@ func (m *Migration) Inspect(ctx context.Context, ref string) (fleet.ImageInfo, e
 // CheckStates reports a name that is neither a workload's state nor
 // "remaining".
 func CheckStates(names []string) error {
+	known := []string{"remaining"}
+	for _, s := range fleet.States() {
+		known = append(known, string(s))
+	}
 	for _, name := range names {
 		if name != "remaining" && !slices.Contains(fleet.States(), fleet.State(name)) {
-			return fmt.Errorf("%q is not one of %v or remaining", name, fleet.States())
+			return &UnknownError{Got: name, Known: known}
 		}
 	}
 	return nil

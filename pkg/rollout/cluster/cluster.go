@@ -137,20 +137,20 @@ func connect(t Target, o Options) (*target, error) {
 	raw, err := loader.RawConfig()
 	if err != nil {
 		if o.Kubeconfig != "" {
-			return nil, fmt.Errorf("reading the kubeconfig that KUBECONFIG names: %w; correct KUBECONFIG, or unset it to go without a cluster: %w", err, fleet.ErrNotFound)
+			return nil, fmt.Errorf("reading the kubeconfig that KUBECONFIG names: %w", err)
 		}
-		return nil, fmt.Errorf("reading the kubeconfig: %w; mend the file, or name another by KUBECONFIG: %w", err, fleet.ErrNotFound)
+		return nil, fmt.Errorf("reading the kubeconfig: %w", err)
 	}
 	if _, found := raw.Contexts[t.Context]; t.Context != "" && !found {
 		have := strings.Join(fleet.SortedKeys(raw.Contexts), ", ")
 		if have == "" {
 			have = "none"
 		}
-		return nil, fmt.Errorf("context %q is not in the kubeconfig, it has %s; correct verify.clusters or KUBECONFIG: %w", t.Context, have, fleet.ErrNotFound)
+		return nil, fmt.Errorf("context %q is not in the kubeconfig, it has %s: %w", t.Context, have, fleet.ErrNotFound)
 	}
 	config, err := loader.ClientConfig()
 	if clientcmd.IsEmptyConfig(err) {
-		return nil, fmt.Errorf("there is no kubeconfig, and this is not a pod; set KUBECONFIG, or take the contexts out of verify.clusters: %w", fleet.ErrNotFound)
+		return nil, fmt.Errorf("there is no kubeconfig, and this is not a pod: %w", fleet.ErrNotFound)
 	} else if err != nil {
 		return nil, fmt.Errorf("reading the kubeconfig: %w", err)
 	}
