@@ -2,10 +2,12 @@ package main
 
 import (
 	"cmp"
+	"log/slog"
 
 	"github.com/urfave/cli/v2"
 
 	"github.com/otelshift/otelshift/pkg/dashboard"
+	"github.com/otelshift/otelshift/pkg/fleet"
 	"github.com/otelshift/otelshift/pkg/migrate"
 )
 
@@ -54,8 +56,40 @@ func planCommand(e *env) *cli.Command {
 			if err != nil {
 				return err
 			}
+			e.annotatePlan(c, shown)
 			return e.problems(c.Context, result.Problems)
 		},
+	}
+}
+
+// annotatePlan logs in a workflow what the plan leaves to people, each at its
+// place: a warning for what is blocked or cannot be read, a notice for a
+// workload's own warnings. What has no place is in the plan.
+func (e *env) annotatePlan(c *cli.Context, p fleet.Plan) {
+	if e.logFormat == logText {
+		return
+	}
+	say := func(level slog.Level, at fleet.Place, message string, code fleet.Code) {
+		e.log.LogAttrs(c.Context, level, message, append(e.at(c, at), slog.String("code", string(code)))...) //nolint:sloglint // the reason is the message
+	}
+	for _, w := range p.Workloads {
+		at := fleet.Place{File: w.File, Line: w.Line}
+		if w.Action == fleet.ActionBlocked && w.Reason != nil {
+			if w.Reason.File != "" {
+				at = w.Reason.Place
+			}
+			say(slog.LevelWarn, at, w.ID.String()+" is blocked: "+w.Reason.Message, w.Reason.Code)
+		}
+		for _, warning := range w.Warnings {
+			place := warning.Place
+			if place.File == "" {
+				place = at
+			}
+			say(slog.LevelInfo, place, w.ID.String()+": "+warning.Message, warning.Code)
+		}
+	}
+	for _, f := range p.Files {
+		say(slog.LevelWarn, fleet.Place{File: f.File, Line: f.Line}, f.Reason.Message, f.Reason.Code)
 	}
 }
 

@@ -2,11 +2,14 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"os"
 	"strings"
 
 	"github.com/urfave/cli/v2"
 
+	"github.com/otelshift/otelshift/pkg/dashboard"
 	"github.com/otelshift/otelshift/pkg/migrate"
 )
 
@@ -100,6 +103,7 @@ func runCommand(e *env) *cli.Command {
 		Usage: "Verify, then propose: what CI runs on a schedule.",
 		Description: `One reconciliation pass over git, registry, pull requests and cluster. It keeps no state: a run
 that is killed is continued by the next one. Exit code 4 says that a rollout failed.
+Where GITHUB_STEP_SUMMARY names a file, the fleet is added to it as Markdown.
 
 Examples:
   otelshift run --dry-run
@@ -112,6 +116,7 @@ Examples:
 			}
 			defer s.close()
 			result, err := s.migration.Run(c.Context)
+			e.summarize(c.Context, s)
 			s.done()
 			if err == nil || result.Acted() {
 				if printed := e.output(c, result, verifyText(result.Verify)+proposeText(result.Propose, c.Bool("dry-run"))); printed != nil {
@@ -124,6 +129,45 @@ Examples:
 			return e.outcome(c.Context, result.Problems(), result.Verify.Failing)
 		},
 	}
+}
+
+// maxSummary is what GitHub takes as one step's summary, less a little.
+// https://docs.github.com/actions/reference/workflow-commands-for-github-actions, "Step isolation and limits".
+const maxSummary = 1<<20 - 4<<10
+
+// summarize adds the fleet to the job's summary where a workflow has one.
+// A summary that cannot be had fails no run.
+func (e *env) summarize(ctx context.Context, s *session) {
+	name := e.Getenv("GITHUB_STEP_SUMMARY")
+	if name == "" || ctx.Err() != nil {
+		return
+	}
+	state, err := s.migration.Status(ctx)
+	if err == nil {
+		err = appendTo(e.path(name), fitSummary(dashboard.FleetMarkdown(state)))
+	}
+	if err != nil {
+		e.log.WarnContext(ctx, "the job has no summary", "error", err)
+	}
+}
+
+// fitSummary cuts a summary that GitHub would refuse as a whole.
+func fitSummary(text string) string {
+	if len(text) <= maxSummary {
+		return text
+	}
+	cut := text[:maxSummary]
+	return cut[:strings.LastIndexByte(cut, '\n')+1] + "\nThe rest does not fit into a job's summary: `otelshift status` shows it.\n"
+}
+
+func appendTo(name, text string) (err error) {
+	f, err := os.OpenFile(name, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600) //nolint:gosec // the workflow names the file
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, f.Close()) }()
+	_, err = f.WriteString(text)
+	return err
 }
 
 const failedMessage = "a rollout failed or needs a person, and nobody has answered"

@@ -59,15 +59,17 @@ func FleetText(f fleet.Fleet, style Style) string {
 			plain(w.ID.String()), style.paint(stateColor(w.State), string(w.State)), batchCell(w.Batch), plain(imageTag(w.Image)), plain(why(w)),
 		})
 	}
-	for line := range strings.Lines(Table(rows)) {
-		text.WriteString(style.clip(strings.TrimRight(line, "\n"), 0) + "\n")
+	if len(f.Workloads) > 0 {
+		text.WriteString(style.table(rows, 0))
 	}
 	text.WriteString(failures(f))
 	if len(f.Remaining) > 0 {
 		fmt.Fprintf(&text, "\nLeft of SkyWalking, %s:\n", count(len(f.Remaining), "place"))
+		rows := make([]Row, 0, len(f.Remaining))
 		for _, r := range f.Remaining {
-			fmt.Fprintf(&text, "  %s  %s\n", plain(r.Place.String()), plain(r.What))
+			rows = append(rows, Row{plain(r.Place.String()), plain(r.What)})
 		}
+		text.WriteString(style.table(rows, 2))
 	}
 	if len(f.Unseen) > 0 {
 		text.WriteString("\nNot looked at:\n")

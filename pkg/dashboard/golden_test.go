@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -407,17 +408,61 @@ func TestBatchTextFollowsItsAction(t *testing.T) {
 	}
 }
 
-func TestClippedLinesHaveTheirWidth(t *testing.T) {
+func TestEveryWordIsShownAtAnyWidth(t *testing.T) {
 	t.Parallel()
-	for _, style := range []Style{{Width: 40}, {Width: 40, Color: true}} {
-		for line := range strings.Lines(FleetText(someFleet(), style)) {
-			if strings.Count(line, "\x1b[0m") != strings.Count(line, "\x1b[")-strings.Count(line, "\x1b[0m") {
-				t.Errorf("a colour is not ended: %q", line)
+	reason := "容器 pay 的启动参数来自 Secret pay-jvm，其中可能加载 SkyWalking：Secret 不会被修改，请把该参数移出 Secret the reason is long and is read to its end"
+	p := somePlan()
+	for i := range p.Workloads {
+		if p.Workloads[i].Reason != nil {
+			p.Workloads[i].Reason.Message = reason
+		}
+	}
+	p.Warnings = append(p.Warnings, fleet.Warning{Message: reason})
+	squeeze := func(text string) string {
+		text = regexp.MustCompile("\x1b\\[[0-9;]*m").ReplaceAllString(text, "")
+		return strings.Join(strings.Fields(text), "")
+	}
+	want := squeeze(reason)
+	for _, columns := range []int{1, 20, 40, 60, 80, 100, 120, 200} {
+		for _, style := range []Style{{Width: columns}, {Width: columns, Color: true}} {
+			text := PlanText(p, style)
+			if got := strings.Count(squeeze(text), want); got < 2 {
+				t.Errorf("at %d columns the reason stands there %d times, want every time:\n%s", columns, got, text)
+			}
+			for line := range strings.Lines(text + FleetText(someFleet(), style)) {
+				line = strings.TrimRight(line, "\n")
+				if strings.HasSuffix(line, " ") {
+					t.Errorf("at %d columns a line ends with blanks: %q", columns, line)
+				}
+				if strings.Count(line, reset) != strings.Count(line, "\x1b[")-strings.Count(line, reset) {
+					t.Errorf("a colour is not ended: %q", line)
+				}
+				if columns >= 120 && strings.Contains(line, "Secret") && width(line) > columns {
+					t.Errorf("a line of %d columns where there are %d: %q", width(line), columns, line)
+				}
 			}
 		}
-		row := style.clip(style.paint(red, "库存服务 is not ready and will not be")+" for long", 0)
-		if got := width(row); got > 40 || !strings.HasSuffix(row, "…") {
-			t.Errorf("clip made %d columns: %q", got, row)
+	}
+}
+
+func TestWrap(t *testing.T) {
+	t.Parallel()
+	rows := []struct {
+		text    string
+		columns int
+		want    []string
+	}{
+		{"", 10, []string{""}},
+		{"one two three", 7, []string{"one two", "three"}},
+		{"one two three", 8, []string{"one two", "three"}},
+		{"registry.example/shop/cart:1 x", 8, []string{"registry.example/shop/cart:1", "x"}},
+		{"库存服务没有就绪。", 8, []string{"库存服务", "没有就", "绪。"}},
+		{"镜像 cart:1.4 缺少", 9, []string{"镜像", "cart:1.4", "缺少"}},
+		{"a  b", 10, []string{"a  b"}},
+	}
+	for _, row := range rows {
+		if diff := cmp.Diff(row.want, wrap(row.text, row.columns)); diff != "" {
+			t.Errorf("wrap(%q, %d) (-want +got):\n%s", row.text, row.columns, diff)
 		}
 	}
 }

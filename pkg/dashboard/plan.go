@@ -60,20 +60,18 @@ func PlanText(p fleet.Plan, style Style) string {
 		for _, w := range members {
 			rows = append(rows, planRow(w, batch[w.ID.String()]))
 		}
-		for line := range strings.Lines(Table(rows)) {
-			text.WriteString("  " + style.clip(strings.TrimRight(line, "\n"), 2) + "\n")
-		}
-		text.WriteString("\n")
+		text.WriteString(style.table(rows, 2) + "\n")
 	}
 	if len(p.Files) > 0 {
 		text.WriteString(style.paint(bold+";"+yellow, "files") + style.paint(dim, "  not read as manifests, and left as they are") + "\n")
+		rows := make([]Row, 0, len(p.Files))
 		for _, f := range p.Files {
-			text.WriteString("  " + plain(fleet.Place{File: f.File, Line: f.Line}.String()) + "  " + plain(f.Reason.Message) + " (" + string(f.Reason.Code) + ")\n")
+			rows = append(rows, Row{plain(fleet.Place{File: f.File, Line: f.Line}.String()), plain(f.Reason.Message) + " (" + string(f.Reason.Code) + ")"})
 		}
-		text.WriteString("\n")
+		text.WriteString(style.table(rows, 2) + "\n")
 	}
 	for _, w := range p.Warnings {
-		text.WriteString(style.paint(yellow, "warning") + "  " + plain(w.Message) + "\n")
+		text.WriteString(style.note(yellow, "warning", plain(w.Message)))
 	}
 	if p.Collector != "" {
 		text.WriteString(style.paint(yellow, "collector") + style.paint(dim, "  what SkyWalking's agents kept back; merge it into the Collector's configuration") + "\n")
@@ -166,7 +164,7 @@ func nextAfterPlan(p fleet.Plan) string {
 	changes := p.Summary.Migrate + p.Summary.Upgrade + p.Summary.Rebuild
 	switch {
 	case p.Summary.Workloads == 0 && len(p.Files) == 0:
-		return "Nothing here loads an agent. Next: check repository.include, or try another folder."
+		return "There is no Kubernetes workload here. Next: name the folder that holds the manifests with --dir, or check repository.include."
 	case changes > 0 && p.Repository.URL == "":
 		return `Next: read the edits with "otelshift plan --dir . -o diff"; "otelshift init" writes the configuration that proposing them needs.`
 	case changes > 0:

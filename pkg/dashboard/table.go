@@ -1,6 +1,7 @@
 package dashboard
 
 import (
+	"slices"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -31,39 +32,9 @@ func (s Style) paint(color, text string) string {
 }
 
 // An escape sequence of ours starts with escape and ends with "m".
-const (
-	escape = 0x1b
-	reset  = "\x1b[0m"
-)
+const escape = 0x1b
 
-// clip cuts text to the style's width, minus what stands before it.
-func (s Style) clip(text string, before int) string {
-	room := s.Width - before
-	if s.Width <= 0 || width(text) <= room || room < 10 {
-		return text
-	}
-	var cut strings.Builder
-	used, painted := 0, false
-	for rest := text; rest != ""; {
-		if end := strings.IndexByte(rest, 'm'); rest[0] == escape && end > 0 {
-			painted = rest[:end+1] != reset
-			cut.WriteString(rest[:end+1])
-			rest = rest[end+1:]
-			continue
-		}
-		r, size := utf8.DecodeRuneInString(rest)
-		if used+runeWidth(r) > room-1 {
-			break
-		}
-		used += runeWidth(r)
-		cut.WriteRune(r)
-		rest = rest[size:]
-	}
-	if painted {
-		cut.WriteString(reset)
-	}
-	return cut.String() + "…"
-}
+const reset = "\x1b[0m"
 
 // Row is one line of a table.
 type Row []string
@@ -92,6 +63,112 @@ func Table(rows []Row) string {
 		text.WriteString(strings.TrimRight(line, " ") + "\n")
 	}
 	return text.String()
+}
+
+// leastRoom is how narrow the last column of a table may become before the
+// cells are put below one another.
+const leastRoom = 24
+
+// table is Table as wide as the style, indented: what does not fit into the last
+// column goes on below it, and where even that leaves no room the cells behind
+// the first one stand in lines of their own.
+func (s Style) table(rows []Row, indent int) string {
+	margin := strings.Repeat(" ", indent)
+	last := 0
+	for _, row := range rows {
+		last = max(last, len(row)-1)
+	}
+	room := s.Width - indent
+	for i := range last {
+		widest := 0
+		for _, row := range rows {
+			if i < len(row) {
+				widest = max(widest, width(row[i]))
+			}
+		}
+		room -= widest + 2
+	}
+	var text strings.Builder
+	if s.Width > 0 && room < leastRoom {
+		for _, row := range rows {
+			text.WriteString(margin + row[0] + "\n")
+			rest := strings.Join(slices.DeleteFunc(slices.Clone(row[1:]), func(c string) bool { return c == "" }), "  ")
+			for _, line := range wrap(rest, s.Width-indent-4) {
+				text.WriteString(margin + "    " + line + "\n")
+			}
+		}
+		return text.String()
+	}
+	var split []Row
+	for _, row := range rows {
+		lines := []string{""}
+		if len(row) == last+1 && s.Width > 0 {
+			lines = wrap(row[last], room)
+			row = append(slices.Clone(row[:last]), "")
+		}
+		for i, line := range lines {
+			switch {
+			case i > 0:
+				row = append(make(Row, last), line)
+			case len(row) == last+1 && s.Width > 0:
+				row[last] = line
+			}
+			split = append(split, row)
+		}
+	}
+	for line := range strings.Lines(Table(split)) {
+		text.WriteString(strings.TrimRight(margin+line, " \n") + "\n")
+	}
+	return text.String()
+}
+
+// note is a paragraph behind a word, the lines after the first below its start.
+func (s Style) note(color, word, message string) string {
+	lines := []string{message}
+	if room := s.Width - width(word) - 2; s.Width > 0 && room >= leastRoom {
+		lines = wrap(message, room)
+	}
+	return s.paint(color, word) + "  " + strings.Join(lines, "\n"+strings.Repeat(" ", width(word)+2)) + "\n"
+}
+
+// wrap breaks text at blanks, and between wide characters, into lines of at most
+// so many columns. A word that is longer stays whole: people copy paths and
+// references. There is at least one line.
+func wrap(text string, columns int) []string {
+	var lines []string
+	line, used := "", 0
+	for _, part := range parts(text) {
+		wide := width(strings.TrimRight(part, " "))
+		if used > 0 && used+wide > columns {
+			lines = append(lines, strings.TrimRight(line, " "))
+			line, used = "", 0
+		}
+		line += part
+		used += width(part)
+	}
+	return append(lines, strings.TrimRight(line, " "))
+}
+
+// parts cuts text behind blanks and behind wide characters.
+func parts(text string) []string {
+	var all []string
+	start := 0
+	for i, r := range text {
+		next := i + utf8.RuneLen(r)
+		following, _ := utf8.DecodeRuneInString(text[min(next, len(text)):])
+		blank := r == ' ' && following != ' '
+		wide := (runeWidth(r) == 2 || runeWidth(following) == 2) && following != ' ' && !closing(following)
+		if next < len(text) && (blank || wide) {
+			all = append(all, text[start:next])
+			start = next
+		}
+	}
+	return append(all, text[start:])
+}
+
+// closing reports punctuation that no line starts with.
+func closing(r rune) bool {
+	return strings.ContainsRune("，。、：；！？）」』》】”’,.:;!?)", r)
 }
 
 // width is the number of columns that text takes on a terminal, escape
