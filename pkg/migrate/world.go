@@ -117,7 +117,7 @@ func (m *Migration) scanOptions() manifest.Options {
 	return manifest.Options{
 		Include: m.spec.Repository.Include, Exclude: m.spec.Repository.Exclude,
 		MaxFileSize: int64(m.spec.Repository.MaxFileSize),
-		Every:       m.opt.every || m.ports.Images != nil && m.spec.Image.Inspect == "all",
+		Every:       m.opt.every || m.spec.Image.Inspect == "all",
 	}
 }
 

@@ -258,6 +258,14 @@ func again(t *testing.T, in Input, info fleet.ImageInfo, r fleet.Rebuild, more s
 	if asked := Unread(in, Make(in)); !slices.Contains(asked, built) {
 		t.Errorf("the registry is not asked about %s: %v", built, asked)
 	}
+	if w := planned(t, Make(in), "cart"); w.Action != fleet.ActionNone {
+		t.Errorf("by its tag: %s: %s", w.Action, message(w))
+	}
+	later := in
+	later.Payload.Digest = "sha256:" + strings.Repeat("cd", 32)
+	if w := planned(t, Make(later), "cart"); w.Action != fleet.ActionUnread {
+		t.Errorf("by its tag, with another agent: %s: %s", w.Action, message(w))
+	}
 	in.Inspected[built] = info
 	if w := planned(t, Make(in), "cart"); w.Action != fleet.ActionNone {
 		t.Errorf("after the migration: %s: %s %+v", w.Action, message(w), w.Rebuilds)

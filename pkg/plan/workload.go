@@ -126,6 +126,11 @@ func (m *maker) workload(w fleet.Workload) *draft {
 		default:
 			return nil // somebody else's agent, and not selected
 		}
+	case m.unasked(d, skip):
+		if skip != nil {
+			d.plan.Action, d.plan.Reason = fleet.ActionSkip, skip
+			return d
+		}
 	case len(w.Signs) > 0:
 		if skip != nil || !m.unread(d) {
 			return nil
@@ -323,6 +328,28 @@ func (m *maker) bareBuilds(w fleet.Workload, tag fleet.TagTemplate) []string {
 		}
 	}
 	return refs
+}
+
+// unasked plans a workload with an image of ours, its flag unseen, that no
+// registry was asked about: as far as its tag tells.
+func (m *maker) unasked(d *draft, skip *fleet.Reason) bool {
+	for _, text := range m.bareBuilds(d.w, m.tag) {
+		if _, read := m.in.Inspected[text]; read {
+			continue
+		}
+		d.plan.Action, d.plan.Delivery = fleet.ActionNone, fleet.DeliveryImage
+		ref, err := fleet.ParseImageRef(text)
+		if err != nil || skip != nil || m.in.Payload.Digest == "" || m.tag.Carries(ref.Tag, m.in.Payload) {
+			return true
+		}
+		d.plan.Action = fleet.ActionUnread
+		d.plan.Reason = &fleet.Reason{Code: fleet.CodeImageUnread, Place: d.w.Place, Message: fmt.Sprintf("the image %s has an earlier agent, and its own options were not asked", text)}
+		if failed := m.in.Failed[text]; failed != nil {
+			d.plan.Reason.Message = fmt.Sprintf("the image %s has an earlier agent, and cannot be read: %v", text, failed)
+		}
+		return true
+	}
+	return false
 }
 
 // policy is what people decided about the workload before.
