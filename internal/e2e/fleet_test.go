@@ -135,6 +135,14 @@ func (named) Inspect(_ context.Context, ref string) (fleet.ImageInfo, error) {
 	return fleet.ImageInfo{Reference: ref}, nil
 }
 
+func (named) Files(_ context.Context, _ string, paths []string) (map[string]fleet.ImageFile, error) {
+	files := map[string]fleet.ImageFile{}
+	for _, p := range paths {
+		files[p] = fleet.ImageFile{}
+	}
+	return files, nil
+}
+
 // TestThousandWorkloads brings a fleet of 1,000 workloads through in batches of
 // ten and counts what the runs ask of GitHub, and what is left of it when all of
 // that is long ago.

@@ -86,6 +86,15 @@ type ImageInfo struct {
 	Warnings   []Warning         `json:"warnings,omitempty"` // what was not looked at
 }
 
+// ImageFile is a file of an image that a plan asked for.
+type ImageFile struct {
+	Text  string
+	Found bool
+	// Unread says why it is not known whether the file is there; empty: it is
+	// known.
+	Unread string
+}
+
 // ImageContents is what the layers of an image hold that the removal of the
 // SkyWalking agent bears on.
 type ImageContents struct {

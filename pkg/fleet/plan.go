@@ -132,6 +132,8 @@ type Planned struct {
 	Rebuilds []Rebuild `json:"-"` // images that must exist before Changes are complete
 	Owner    string    `json:"-"` // owners of what changes, or of File, by CODEOWNERS
 	Wave     string    `json:"-"`
+	// Wanted are files of images, by reference, that the plan would be better for.
+	Wanted map[string][]string `json:"-"`
 	// Inits are init containers whose image the plan replaces (delivery
 	// init-container), by name.
 	Inits []string `json:"-"`

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"sync/atomic"
 
@@ -179,9 +180,13 @@ func (m *Migration) try(ctx context.Context, w *world, d *draft, t trial) (learn
 	if learnt, err = m.inspect(ctx, d, plan.Unlooked(d.input, d.members(d.batches...))); learnt || err != nil {
 		return learnt, err
 	}
+	more := !t.repairs && (t.count < 0 || len(plan.Next(d.plan, -1)) <= t.count)
+	if learnt, err = m.files(ctx, d, plan.WantedFiles(d.input, d.plan, d.members(d.batches...), more)); learnt || err != nil {
+		return learnt, err
+	}
 	// While there is enough to propose, images that only might be SkyWalking's
 	// are not asked about.
-	if !t.repairs && (t.count < 0 || len(plan.Next(d.plan, -1)) <= t.count) {
+	if more {
 		if learnt, err = m.inspect(ctx, d, plan.Unread(d.input, d.plan)); learnt || err != nil {
 			return learnt, err
 		}
@@ -247,6 +252,33 @@ func (m *Migration) inspect(ctx context.Context, d *draft, refs []string) (learn
 			continue
 		}
 		d.input.Inspected[ref] = infos[i]
+	}
+	return true, nil
+}
+
+// files reads files of images that the plan would be better for.
+func (m *Migration) files(ctx context.Context, d *draft, want map[string][]string) (learnt bool, err error) {
+	refs := fleet.SortedKeys(want)
+	if len(refs) == 0 {
+		return false, nil
+	}
+	files := make([]map[string]fleet.ImageFile, len(refs))
+	errs := make([]error, len(refs))
+	m.each(ctx, len(refs), func(ctx context.Context, i int) {
+		files[i], errs[i] = m.ports.Images.Files(ctx, refs[i], want[refs[i]])
+	})
+	if err := ctx.Err(); err != nil {
+		return false, err
+	}
+	for i, ref := range refs {
+		if errs[i] != nil {
+			d.fail(ref, ref, errs[i])
+			continue
+		}
+		if d.input.Files[ref] == nil {
+			d.input.Files[ref] = map[string]fleet.ImageFile{}
+		}
+		maps.Copy(d.input.Files[ref], files[i])
 	}
 	return true, nil
 }

@@ -378,6 +378,8 @@ type fakeImages struct {
 	inspected []string
 	infos     map[string]fleet.ImageInfo // what images say, by reference
 	unread    map[string]error           // images that cannot be inspected
+	files     map[string]string          // "reference path" -> text
+	read      []string                   // of files
 }
 
 func (i *fakeImages) Payload(context.Context) (fleet.Payload, error) {
@@ -445,6 +447,21 @@ func (i *fakeImages) Inspect(_ context.Context, ref string) (fleet.ImageInfo, er
 	info := i.infos[ref]
 	info.Reference = ref
 	return info, nil
+}
+
+func (i *fakeImages) Files(_ context.Context, ref string, paths []string) (map[string]fleet.ImageFile, error) {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	if err := i.unread[ref]; err != nil {
+		return nil, err
+	}
+	files := map[string]fleet.ImageFile{}
+	for _, p := range paths {
+		i.read = append(i.read, ref+" "+p)
+		text, found := i.files[ref+" "+p]
+		files[p] = fleet.ImageFile{Text: text, Found: found}
+	}
+	return files, nil
 }
 
 // fakeForge is GitHub.

@@ -48,6 +48,8 @@ type Images interface {
 	Digest(ctx context.Context, ref string) (string, error)
 	// Inspect reads how an image loads agents.
 	Inspect(ctx context.Context, ref string) (fleet.ImageInfo, error)
+	// Files reads small files of an image, by absolute path.
+	Files(ctx context.Context, ref string, paths []string) (map[string]fleet.ImageFile, error)
 }
 
 // PullRequests is the forge.

@@ -1,8 +1,11 @@
 package migrate
 
 import (
+	"slices"
 	"strings"
 	"testing"
+
+	"github.com/google/go-cmp/cmp"
 )
 
 func TestImagesThatOnlyHintAreAskedWhenNothingElseIsLeft(t *testing.T) {
@@ -44,6 +47,45 @@ func TestAFullPreflightLooksAtTheImagesOfTheNextBatch(t *testing.T) {
 		}
 		if got := len(f.images.inspected); got != want {
 			t.Errorf("%s: asked about %v, want %d", preflight, f.images.inspected, want)
+		}
+	}
+}
+
+// TestTheImagesOwnConfigurationIsReadWhereNoNameIsSet: one read of the files
+// that decide, for the workloads that need it.
+func TestTheImagesOwnConfigurationIsReadWhereNoNameIsSet(t *testing.T) {
+	t.Parallel()
+	f := newFakes(t, "named", "nameless", "elsewhere")
+	for name, options := range map[string]string{"named": " -Dskywalking.agent.service_name=n", "nameless": "", "elsewhere": " -Dskywalking_config=/app/sw.config"} {
+		text := deployment(name)
+		head, rest, _ := strings.Cut(text, `value: "`)
+		_, tail, _ := strings.Cut(rest, `"`)
+		f.repo.commits[f.repo.main].files["apps/"+name+".yaml"] = head + `value: "-javaagent:/sw/skywalking-agent.jar` + options + `"` + tail
+	}
+	f.cluster.sync()
+	image := func(name string) string {
+		_, rest, _ := strings.Cut(deployment(name), "image: ")
+		ref, _, _ := strings.Cut(rest, " #")
+		return strings.TrimSpace(ref)
+	}
+	f.images.files = map[string]string{
+		image("nameless") + " /sw/config/agent.config": "agent.service_name=${SW_AGENT_NAME:of-the-image}\n",
+		image("elsewhere") + " /app/sw.config":         "agent.service_name=of-the-file\n",
+	}
+	if _, err := f.migration().Propose(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	slices.Sort(f.images.read)
+	if diff := cmp.Diff([]string{image("elsewhere") + " /app/sw.config", image("nameless") + " /sw/config/agent.config"}, f.images.read); diff != "" {
+		t.Errorf("files read (-want +got):\n%s", diff)
+	}
+	p, err := f.migration().Plan(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, w := range p.Plan.Workloads {
+		if want := map[string]string{"named": "n", "nameless": "of-the-image", "elsewhere": "of-the-file"}[w.ID.Name]; len(w.Services) != 1 || w.Services[0] != want {
+			t.Errorf("%s: services %q, want %q: %+v", w.ID.Name, w.Services, want, w.Reason)
 		}
 	}
 }

@@ -183,7 +183,7 @@ func (m *Migration) input(w *world) plan.Input {
 		Offline:  m.ports.Images == nil,
 		Revision: fleet.RepositoryRevision{URL: m.spec.Repository.URL, Revision: w.checkout.Revision},
 		Images:   map[string]fleet.Built{}, Digests: map[string]string{}, Failed: map[string]error{},
-		Inspected: map[string]fleet.ImageInfo{}, Live: map[fleet.ID]map[string]string{},
+		Inspected: map[string]fleet.ImageInfo{}, Files: map[string]map[string]fleet.ImageFile{}, Live: map[fleet.ID]map[string]string{},
 	}
 	if m.ports.PullRequests != nil {
 		in.Ledger = &w.ledger

@@ -168,6 +168,7 @@ func (m *maker) container(d *draft, c fleet.Container, s situation, jar string, 
 	}
 	in.Files = argfiles(c)
 	m.fromImage(d, c, &in, flagJar(s, c.Name), served)
+	config := ""
 	rebuild := fleet.Rebuild{From: c.Image.Text, Env: map[string]string{}}
 	var out javaagent.Output
 	var err error
@@ -194,6 +195,7 @@ func (m *maker) container(d *draft, c fleet.Container, s situation, jar string, 
 		default:
 			in.Variable, in.Text = l.Name, l.Value.Text
 		}
+		config = m.fromFiles(c, &in, l.Jar, served)
 		out, err = translate(in, scripts(c, l))
 		if err == nil && out.Block == nil {
 			if l.Via == fleet.ViaArgs {
@@ -212,6 +214,7 @@ func (m *maker) container(d *draft, c fleet.Container, s situation, jar string, 
 		out, err = s.swck.translate(c, in)
 	} else {
 		at, old = c.Image.Place, s.image[c.Name][0].Jar
+		config = m.fromFiles(c, &in, old, served)
 		out, err = m.imageFlag(d, c, m.bakedIn(c, s.image[c.Name]), in, &rebuild)
 		if d.blocked() {
 			return
@@ -227,7 +230,10 @@ func (m *maker) container(d *draft, c fleet.Container, s situation, jar string, 
 	for _, w := range out.Warnings {
 		d.warn(fleet.Code(w.Code), at, w.Message)
 	}
+	m.wants(d, c, in, out, config)
 	switch {
+	case d.blocked():
+		return
 	case err != nil:
 		d.block(fleet.CodeUnsupportedForm, at, err.Error())
 		return

@@ -24,11 +24,12 @@ type Input struct {
 	Revision fleet.RepositoryRevision
 	Owners   []byte // CODEOWNERS; nil: nobody owns anything
 
-	Images    map[string]fleet.Built         // rebuilt images, by Rebuild.Key
-	Digests   map[string]string              // of references, InitImage's first of all
-	Failed    map[string]error               // by Rebuild.Key, or by reference
-	Inspected map[string]fleet.ImageInfo     // by reference as the manifest has it
-	Live      map[fleet.ID]map[string]string // container -> image in the cluster
+	Images    map[string]fleet.Built                // rebuilt images, by Rebuild.Key
+	Digests   map[string]string                     // of references, InitImage's first of all
+	Failed    map[string]error                      // by Rebuild.Key, or by reference
+	Inspected map[string]fleet.ImageInfo            // by reference as the manifest has it
+	Files     map[string]map[string]fleet.ImageFile // of images, by reference and path
+	Live      map[fleet.ID]map[string]string        // container -> image in the cluster
 	// Refused are workloads that a trial of this run refused: their edits could
 	// not be made. One that is merely "unobserved" stays planned and is left out
 	// of the batches.
