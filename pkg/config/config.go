@@ -306,6 +306,11 @@ type PullRequest struct {
 	// AutoMerge asks the forge to merge when its checks pass, where the
 	// repository allows it.
 	AutoMerge bool `json:"autoMerge"`
+	// DeleteBranches removes the branch of a pull request that is merged or that
+	// otelshift withdrew, unless somebody has worked on it since. The branch of
+	// one that a person closed stays, so that it can be opened again. Off, GitHub's
+	// own setting ("automatically delete head branches") decides.
+	DeleteBranches bool `json:"deleteBranches"`
 	// MaxPerRun is the number of pull requests that one run opens at most.
 	MaxPerRun int `json:"maxPerRun" min:"1"`
 	// Pace is the time between two changes on the forge; GitHub asks for a

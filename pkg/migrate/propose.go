@@ -61,7 +61,7 @@ func (m *Migration) Propose(ctx context.Context) (ProposeResult, error) {
 
 func (m *Migration) propose(ctx context.Context, w *world) (ProposeResult, error) {
 	result := ProposeResult{Proposed: []Proposal{}, Problems: []Problem{}}
-	result.Problems = append(append(result.Problems, m.withdraw(ctx, w)...), m.refresh(ctx, w)...)
+	result.Problems = slices.Concat(result.Problems, m.withdraw(ctx, w), m.refresh(ctx, w), m.tidy(ctx, w))
 	room := min(w.ledger.Room(), m.spec.PullRequest.MaxPerRun)
 	images := depthImages
 	if m.opt.DryRun {
