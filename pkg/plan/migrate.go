@@ -247,7 +247,6 @@ func (m *maker) container(d *draft, c fleet.Container, s situation, jar string, 
 	}
 	d.unseenNames(c, in, out)
 	d.written(out)
-	d.ready(c, in)
 	d.apply(c, in, out)
 	if !byImage {
 		return

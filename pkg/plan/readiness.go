@@ -19,6 +19,44 @@ const (
 	memoryLimit  = 512 << 20 // bytes, where no heap size is seen
 )
 
+// outlook is what a reviewer should know of every container that loads
+// SkyWalking, whether or not its workload can be changed: what its options would
+// become, and whether it has room for another agent.
+func (m *maker) outlook(d *draft, s situation) {
+	if d.plan.Action != fleet.ActionMigrate && !d.blocked() {
+		return
+	}
+	for _, c := range d.w.Containers {
+		served := servingAgent(s, c.Name) != nil
+		if c.Init || !m.chosen(c.Name) || len(s.skyWalking[c.Name])+len(s.image[c.Name]) == 0 && !s.swck.injects(c) && !served {
+			continue
+		}
+		in := javaagent.Input{Env: variables(d.w, c), Commands: texts(words(c)), Files: argfiles(c)}
+		if loads := s.skyWalking[c.Name]; len(loads) > 0 {
+			if l := primary(loads); l.Argfile != "" {
+				takeScript(&in, l)
+			}
+		}
+		m.fromImage(newDraft(d.w), c, &in, "", served)
+		d.ready(c, in)
+		planned, listed := d.container[c.Name]
+		if !d.blocked() || !listed || len(planned.Options) > 0 || d.templated() || len(s.skyWalking[c.Name])+len(s.image[c.Name]) == 0 {
+			continue
+		}
+		probe := newDraft(d.w) // nothing of it is done
+		m.container(probe, c, s, "", served)
+		known := probe.of(c.Name)
+		if slices.ContainsFunc(known.Options, func(o fleet.Option) bool { return o.From != "" }) {
+			planned.Options, planned.Effective, planned.Plugins = known.Options, known.Effective, known.Plugins
+		}
+	}
+}
+
+// templated: the manifest's text is not what is deployed.
+func (d *draft) templated() bool {
+	return d.plan.Reason != nil && (d.plan.Reason.Code == fleet.CodeHelmTemplate || d.plan.Reason.Code == fleet.CodePlaceholder)
+}
+
 // ready warns about a container that may not start with another agent, with the
 // manifest's own numbers.
 func (d *draft) ready(c fleet.Container, in javaagent.Input) {

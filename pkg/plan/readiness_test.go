@@ -120,3 +120,51 @@ func TestThePlanSaysWhatTheCollectorTakesOver(t *testing.T) {
 		t.Errorf("blocked for something else: %+v %q", p.Summary, p.Collector)
 	}
 }
+
+// TestABlockedWorkloadIsReportedAsFully: a person has to decide about it, with
+// the same numbers and grades.
+func TestABlockedWorkloadIsReportedAsFully(t *testing.T) {
+	tight := strings.Replace(plainApp, "        image:", "        livenessProbe: {httpGet: {path: /, port: 80}}\n        resources: {limits: {memory: 256Mi}}\n        image:", 1)
+	tests := []struct {
+		name, text string
+		code       fleet.Code
+		options    bool // SkyWalking's are listed
+	}{
+		{"an option that would be lost", strings.Replace(tight, "value: ", "value: -Dskywalking.agent.span_limit_per_segment=1 ", 1), fleet.CodeLostOption, true},
+		{"an anchor that others use", strings.Replace(tight, "value: ", "value: &flag ", 1) + "        - {name: OTHER, value: *flag}\n", fleet.CodeAlias, true},
+		{"a key that stands twice", strings.Replace(tight, "        image:", "        image: registry.example/other:2\n        image:", 1), fleet.CodeDuplicateKey, true},
+		{"a placeholder", strings.NewReplacer("JAVA_OPTS", "JAVA_TOOL_OPTIONS", "service_name=cart", "service_name=${NAME}").Replace(tight), fleet.CodePlaceholder, false},
+		{"a Secret", strings.Replace(tight, "          value: -javaagent:/skywalking/skywalking-agent.jar -Dskywalking.agent.service_name=cart\n", "          valueFrom: {secretKeyRef: {name: s, key: k}}\n", 1) +
+			"---\napiVersion: v1\nkind: Secret\nmetadata: {name: s, namespace: shop}\nstringData: {k: \"-javaagent:/skywalking/skywalking-agent.jar\"}\n", fleet.CodeSecret, false},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			scanned, _ := scan(t, map[string]string{"cart.yaml": tt.text})
+			p := Make(Input{Config: settings(), Scan: scanned, Payload: payload, Offline: true})
+			if len(p.Workloads) != 1 {
+				t.Fatalf("%+v", p)
+			}
+			w := p.Workloads[0]
+			if w.Action != fleet.ActionBlocked || w.Reason.Code != tt.code || len(w.Changes)+len(w.Rebuilds) > 0 {
+				t.Fatalf("%s %+v, changes %+v", w.Action, w.Reason, w.Changes)
+			}
+			found := map[fleet.Code]bool{}
+			for _, warning := range w.Warnings {
+				found[warning.Code] = true
+			}
+			if !found[fleet.CodeStartup] || !found[fleet.CodeMemory] {
+				t.Errorf("warnings %+v", w.Warnings)
+			}
+			listed := false
+			for _, c := range w.Containers {
+				for _, o := range c.Options {
+					listed = listed || strings.Contains(o.From, "service_name")
+				}
+				listed = listed && len(c.Effective) > 0
+			}
+			if listed != tt.options {
+				t.Errorf("options listed: %v: %+v", listed, w.Containers)
+			}
+		})
+	}
+}

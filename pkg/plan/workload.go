@@ -116,6 +116,7 @@ func (m *maker) workload(w fleet.Workload) *draft {
 		default:
 			m.migrate(d, s)
 		}
+		m.outlook(d, s)
 	case len(s.ours)+len(s.built) > 0:
 		switch {
 		case skip == nil:
