@@ -1,6 +1,7 @@
 package main
 
 import (
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"net"
@@ -26,6 +27,7 @@ func (e *env) explain(err error) error {
 func remedy(err error) string {
 	var refused *fleet.RefusedError
 	var lookup *net.DNSError
+	var certificate *tls.CertificateVerificationError
 	switch {
 	case errors.Is(err, fleet.ErrEmpty):
 		return "push a first commit to it, or correct spec.repository.url"
@@ -37,6 +39,8 @@ func remedy(err error) string {
 		return "compare the key with the one that the server's owner publishes, and put it into ~/.ssh/known_hosts; SSH_KNOWN_HOSTS names another file"
 	case errors.Is(err, fleet.ErrSSHKey):
 		return "put the private key into OTELSHIFT_SSH_KEY, or run an SSH agent; an https:// URL takes GITHUB_TOKEN instead"
+	case errors.Is(err, fleet.ErrUntrusted), errors.As(err, &certificate):
+		return "SSL_CERT_FILE names a file with the certificates of the authorities to trust, your company's and the public ones (PEM)"
 	case errors.Is(err, fleet.ErrDenied):
 		return "credentials come from the environment: GITHUB_TOKEN or GITHUB_APP_ID for git and GitHub, the Docker config for registries, kubeconfig for clusters"
 	case errors.As(err, &lookup) && lookup.IsNotFound, errors.Is(err, fleet.ErrUnavailable) && strings.Contains(err.Error(), "no such host"):

@@ -22,6 +22,9 @@ var (
 	// ErrLimited is ErrUnavailable for a limit of requests that asks for more
 	// patience than a run has: what is left is the next run's.
 	ErrLimited = fmt.Errorf("rate limit: %w", ErrUnavailable)
+	// ErrUntrusted: a server's certificate is not by an authority that this
+	// machine knows, or is for another name. Asking again does not help.
+	ErrUntrusted = errors.New("certificate not trusted")
 )
 
 // What a person has to mend differs for these; each is one of the sentinels

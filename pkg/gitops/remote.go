@@ -2,6 +2,7 @@ package gitops
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -312,10 +313,24 @@ func (r *remote) explain(err error) (text string, kind error) {
 	case strings.Contains(cause, "ssh: unable to authenticate"):
 		return "the SSH key is not accepted: " + fleet.ErrDenied.Error(), fleet.ErrSSHKey
 	}
+	if untrusted(err) {
+		return cause + ": " + fleet.ErrUntrusted.Error(), fleet.ErrUntrusted
+	}
 	if unreachable(err) {
 		return cause + ": " + fleet.ErrUnavailable.Error(), fleet.ErrUnavailable
 	}
 	return cause, nil
+}
+
+// untrusted tells errors of a certificate. go-git's UnexpectedError has no
+// Unwrap.
+func untrusted(err error) bool {
+	var unexpected *plumbing.UnexpectedError
+	if errors.As(err, &unexpected) {
+		err = unexpected.Err
+	}
+	var certificate *tls.CertificateVerificationError
+	return errors.As(err, &certificate)
 }
 
 // unreachable tells errors of the network from others.

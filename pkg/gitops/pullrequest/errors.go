@@ -3,6 +3,7 @@ package pullrequest
 import (
 	"cmp"
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"net/http"
@@ -35,6 +36,7 @@ func explain(doing string, err error) error {
 		primary  *github.RateLimitError // of what does not go through our transport
 		abuse    *github.AbuseRateLimitError
 		network  *url.Error
+		trust    *tls.CertificateVerificationError
 	)
 	switch {
 	case errors.As(err, &primary), errors.As(err, &abuse):
@@ -47,6 +49,8 @@ func explain(doing string, err error) error {
 		return &apiError{text: doing + ": " + waiting.text, kind: fleet.ErrLimited}
 	case errors.As(err, &response):
 		return fromResponse(doing, response)
+	case errors.As(err, &trust):
+		return &apiError{text: fmt.Sprintf("%s: %v: %s", doing, err, fleet.ErrUntrusted), kind: fleet.ErrUntrusted}
 	case errors.As(err, &network):
 		if errors.Is(err, fleet.ErrDenied) || errors.Is(err, fleet.ErrNotFound) || errors.Is(err, fleet.ErrLimited) {
 			return fmt.Errorf("%s: %w", doing, network.Err)

@@ -703,6 +703,45 @@ func TestIdentity(t *testing.T) {
 	}
 }
 
+// TestAnAppsTokenIsRenewedInTime: a run that outlives its token goes on, for the
+// API and for git.
+func TestAnAppsTokenIsRenewedInTime(t *testing.T) {
+	key, err := rsa.GenerateKey(rand.Reader, 2048)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := newClock()
+	f := start(t, func(o *forge.Options) {
+		o.App, o.Now = &forge.App{ID: 7, Installation: 70, Slug: "otelshift", Key: &key.PublicKey}, c.Now
+	})
+	g, err := pullrequest.New(pullrequest.Options{
+		Repository: f.CloneURL(), Base: "main", App: &pullrequest.App{ID: 7, Key: key}, Now: c.Now, Sleep: c.Sleep,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var tokens []string
+	for _, pass := range []time.Duration{0, 54 * time.Minute, 2 * time.Minute, 3 * time.Hour} {
+		if err := c.Sleep(t.Context(), pass); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := g.List(t.Context(), time.Time{}); err != nil {
+			t.Fatalf("%s later: %v", pass, err)
+		}
+		token, err := g.Token(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		tokens = append(tokens, token)
+	}
+	if tokens[0] != tokens[1] || tokens[1] == tokens[2] || tokens[2] == tokens[3] {
+		t.Errorf("tokens %v: want the first until five minutes before its end, then new ones", len(tokens))
+	}
+	if n := f.Requests()["apps/create-installation-access-token"]; n != 3 {
+		t.Errorf("%d tokens were asked for, want 3", n)
+	}
+}
+
 func TestMissingPermissionsAreNamed(t *testing.T) {
 	f := start(t, func(o *forge.Options) {
 		o.Users[1].Denied = []string{"pull_requests=write"}

@@ -3,6 +3,7 @@ package pullrequest
 import (
 	"bytes"
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -80,7 +81,7 @@ func (t *transport) RoundTrip(q *http.Request) (*http.Response, error) {
 		res, err := t.send(q, attempt)
 		if err != nil {
 			// A write may have had its effect.
-			if writes(q) || attempt > 2 || ctx.Err() != nil || errors.Is(err, fleet.ErrDenied) {
+			if writes(q) || attempt > 2 || ctx.Err() != nil || errors.Is(err, fleet.ErrDenied) || untrusted(err) {
 				return nil, err
 			}
 			if err := t.wait(ctx, time.Duration(attempt)*time.Second, "a broken connection"); err != nil {
@@ -105,6 +106,11 @@ func (t *transport) RoundTrip(q *http.Request) (*http.Response, error) {
 			return nil, err
 		}
 	}
+}
+
+func untrusted(err error) bool {
+	var certificate *tls.CertificateVerificationError
+	return errors.As(err, &certificate)
 }
 
 // onlyReads marks the context of a request that changes nothing although it is
