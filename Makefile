@@ -43,8 +43,8 @@ e2e-full: build ## e2e with the slow oracles, Gitea among them (five minutes of 
 	$(if $(E2E)$(FULL),$(CONTROLPLANE) && $(GITEA) && $(GOTEST) -tags $(FULLTAGS) -count=1 -timeout 90m -artifacts $(addprefix ./,$(sort $(E2E) $(FULL))),@echo "no tests behind the tag e2e_full")
 
 .PHONY: bench
-bench: ## benchmarks, once each
-	$(GO) test -run '^$$' -bench . -benchtime 1x -benchmem ./...
+bench: $(TOOLS)/crane ## benchmarks, once each
+	OTELSHIFT_CRANE=$(abspath $(TOOLS)/crane) $(GO) test -run '^$$' -bench . -benchtime 1x -benchmem ./...
 
 .PHONY: fuzz
 fuzz: ## every fuzz target for FUZZTIME (default 30s)
@@ -86,6 +86,7 @@ tidy: ## go.mod and go.sum say what is used
 	cd tools && $(GO) mod tidy -diff
 	cd tools/actionlint && $(GO) mod tidy -diff
 	cd tools/controlplane && $(GO) mod tidy -diff
+	cd tools/crane && $(GO) mod tidy -diff
 
 .PHONY: actions
 actions: $(TOOLS)/actionlint ## lint the workflows, ours and the examples
@@ -117,6 +118,10 @@ $(TOOLS)/govulncheck: tools/go.mod tools/go.sum
 
 $(TOOLS)/actionlint: tools/actionlint/go.mod tools/actionlint/go.sum
 	cd tools/actionlint && CGO_ENABLED=0 $(GO) build -trimpath -o $(abspath $@) github.com/rhysd/actionlint/cmd/actionlint
+	@touch $@
+
+$(TOOLS)/crane: tools/crane/go.mod tools/crane/go.sum
+	cd tools/crane && CGO_ENABLED=0 $(GO) build -trimpath -o $(abspath $@) github.com/google/go-containerregistry/cmd/crane
 	@touch $@
 
 $(TOOLS)/gotest: internal/gotest/main.go

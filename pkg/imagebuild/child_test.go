@@ -27,8 +27,7 @@ type work struct {
 	Parallel int // rebuilt at once; 0: one after the other
 	Rewrite  map[string]string
 	Agent    string // file; empty: the usual agent
-	Crane    string // layer, a tar.gz file: by crane instead
-	Best     bool   // by crane with the layer read once for all
+	Crane    string // layer, a tar.gz file: by crane's packages instead
 	Result   string // file that childResult is written to
 }
 
@@ -75,7 +74,7 @@ func TestChild(t *testing.T) {
 	var result childResult
 	result.Built = make([]fleet.Built, len(w.Refs))
 	var added v1.Layer
-	if w.Best {
+	if w.Crane != "" {
 		var err error
 		if added, err = onceLayer(w.Crane); err != nil {
 			t.Fatal(err)
@@ -86,7 +85,7 @@ func TestChild(t *testing.T) {
 	for i, ref := range w.Refs {
 		group.Go(func() (err error) {
 			if w.Crane != "" {
-				return craneRebuild(ref, w.Crane, added)
+				return craneRebuild(ref, added)
 			}
 			result.Built[i], err = b.Build(t.Context(), fleet.Rebuild{From: ref, Remove: []string{oldAgent}})
 			return err
