@@ -91,6 +91,9 @@ type Container struct {
 	// Argfiles are the argument files of the java launcher ("@/app/jvm.options")
 	// that ConfigMaps of the repository decide.
 	Argfiles []Argfile
+	// AgentConfigs are the agent.config files of SkyWalking that ConfigMaps of the
+	// repository put into the container.
+	AgentConfigs []Argfile
 	// MemoryLimit is limits.memory as written.
 	MemoryLimit Value
 	// Startup and Liveness are the probes that can end a container that starts
@@ -98,7 +101,8 @@ type Container struct {
 	Startup, Liveness *Probe
 }
 
-// Argfile is a file that the container's command names by "@".
+// Argfile is a file that a ConfigMap puts into a container: one that its command
+// names by "@", or SkyWalking's agent.config.
 type Argfile struct {
 	Path  string
 	Value Value // its text

@@ -10,6 +10,7 @@ import (
 	"sigs.k8s.io/kustomize/kyaml/yaml"
 
 	"github.com/otelshift/otelshift/pkg/fleet"
+	"github.com/otelshift/otelshift/pkg/javaagent"
 	"github.com/otelshift/otelshift/pkg/yamledit"
 )
 
@@ -92,16 +93,17 @@ func (x *index) holds(namespace, name string) bool {
 }
 
 // readSources looks for the ConfigMaps that containers beside an agent's volume
-// name and no file that was read declares: they stand in files without any
+// name, or that may hold an agent.config, and no file that was read declares: they stand in files without any
 // needle.
 func (s *scanner) readSources(ctx context.Context) error {
 	wanted := map[string]bool{}
 	for i := range s.index.workloads {
 		w := &s.index.workloads[i]
-		if len(w.InitAgents) == 0 {
-			continue
+		names := configSources(w)
+		if len(w.InitAgents) > 0 {
+			names = append(names, sourcesOf(w)...)
 		}
-		for _, name := range sourcesOf(w) {
+		for _, name := range names {
 			if !s.index.holds(w.ID.Namespace, name) {
 				wanted[name] = true
 			}
@@ -130,10 +132,25 @@ func (s *scanner) readSources(ctx context.Context) error {
 			mutex.Lock()
 			defer mutex.Unlock()
 			s.index.declared = append(s.index.declared, found.declared...)
+			s.index.configMaps = append(s.index.configMaps, found.configMaps...)
 			return nil
 		})
 	}
 	return group.Wait()
+}
+
+// configSources are the ConfigMaps that a workload with SkyWalking mounts.
+func configSources(w *fleet.Workload) []string {
+	if !slices.ContainsFunc(w.Loads, func(l fleet.Load) bool { return l.Agent == javaagent.SkyWalking }) {
+		return nil
+	}
+	var out []string
+	for _, v := range w.Volumes {
+		if v.Kind == "configMap" && v.Ref != "" {
+			out = append(out, v.Ref)
+		}
+	}
+	return out
 }
 
 // sourcesOf are the ConfigMaps that a workload's containers take variables

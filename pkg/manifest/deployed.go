@@ -274,6 +274,9 @@ func (d *deployment) configMap(inner *index, node, probed *yaml.Node) {
 	}
 	data := child(probed, "data")
 	for key, v := range c.data {
+		if !bears(key, v.Text) {
+			continue // an agent.config, which is read and not edited
+		}
 		plain, places := d.prober.traced(field(data, key), false)
 		if plain != v.Text || len(places) != 1 {
 			c.blocked = untraced("the entry "+key+" of ConfigMap "+c.name, fleet.Place{})

@@ -5,6 +5,7 @@ import (
 	"encoding/base64"
 	"errors"
 	"path"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -274,7 +275,7 @@ func configMapOf(object *yaml.Node, place func(*yaml.Node) fleet.Place) (configM
 			}
 			continue
 		}
-		if bears(key, value.Value) {
+		if bears(key, value.Value) || agentConfig(key, value.Value) {
 			out.data[key] = fleet.Value{Text: value.Value, Field: "data" + bracket(key), Place: place(value)}
 			if value.Anchor != "" {
 				out.blocked = &fleet.Reason{Code: fleet.CodeAlias, Message: "the ConfigMap's entry is an anchor", Place: place(value)}
@@ -283,6 +284,14 @@ func configMapOf(object *yaml.Node, place func(*yaml.Node) fleet.Place) (configM
 	}
 	return out, len(out.data) > 0
 }
+
+// agentConfig reports the text of SkyWalking's configuration file.
+func agentConfig(key, text string) bool {
+	return key == "agent.config" || strings.Contains(text, "\n") && agentSetting.MatchString(text)
+}
+
+// agentSetting is a line of agent.config that every such file has.
+var agentSetting = regexp.MustCompile(`(?m)^[ \t]*(agent\.service_name|agent\.namespace|collector\.backend_service)[ \t]*[=:]`)
 
 // bears reports an entry that configures or loads an agent.
 func bears(key, text string) bool {
@@ -329,6 +338,10 @@ func (f *facts) values(file *yamledit.File, root *yaml.Node) {
 	if root.Kind != yaml.MappingNode {
 		return
 	}
+	if releases := child(root, "releases"); releases != nil && releases.Kind == yaml.SequenceNode {
+		f.helmfile(file, releases)
+		return
+	}
 	if !valuesFile(f.file) { // an Application may name it
 		f.loads = f.loads || marked(root)
 		return
@@ -351,6 +364,28 @@ func (f *facts) values(file *yamledit.File, root *yaml.Node) {
 		}
 		return true
 	})
+}
+
+// helmfile notes the values that a helmfile's releases carry: they are not
+// edited, those in files of their own are.
+func (f *facts) helmfile(file *yamledit.File, releases *yaml.Node) {
+	for _, release := range releases.Content {
+		release = resolve(release)
+		if field(release, "chart") == "" {
+			continue
+		}
+		yamledit.Walk(release, func(p yamledit.Path, n *yaml.Node) bool {
+			if n.Kind != yaml.ScalarNode || !strings.Contains(n.Value, "-javaagent:") || !javaagent.HasSkyWalking(n.Value) {
+				return true
+			}
+			at := place(file, n)
+			f.reasons = append(f.reasons, fleet.FileReason{File: f.file, Line: at.Line, Reason: fleet.Reason{
+				Code: fleet.CodeUnsupportedForm, Place: at,
+				Message: "release " + field(release, "name") + " of the helmfile loads SkyWalking at " + p.String() + "; values in it are not edited: move them into a values file",
+			}})
+			return true
+		})
+	}
 }
 
 // valuesFile reports a name that Helm values usually have; everything else

@@ -197,6 +197,7 @@ func (x *index) scripts(w *fleet.Workload, users map[int][]fleet.ID) {
 			for _, key := range fleet.SortedKeys(m.data) {
 				v := x.decided(w, users, m, m.data[key], volume.Field)
 				readers := readersOf(w, volume.Name, key)
+				x.agentConfig(w, volume, m, key, v)
 				argfile, dialect := x.argfile(w, volume, m, key, v), javaagent.DialectShell
 				if argfile != "" {
 					dialect = javaagent.DialectArgfile
@@ -230,6 +231,26 @@ func (x *index) scripts(w *fleet.Workload, users map[int][]fleet.ID) {
 				}
 			}
 		})
+	}
+}
+
+// agentConfig notes a key of a volume that is SkyWalking's configuration, in the
+// containers that see it.
+func (x *index) agentConfig(w *fleet.Workload, volume fleet.Volume, m configMap, key string, v fleet.Value) {
+	if _, ambiguous := x.configMap(w, m.name); ambiguous || !agentConfig(key, v.Text) {
+		return
+	}
+	for i := range w.Containers {
+		c := &w.Containers[i]
+		for _, mount := range c.Mounts {
+			switch {
+			case mount.Volume != volume.Name:
+			case mount.SubPath == key:
+				c.AgentConfigs = append(c.AgentConfigs, fleet.Argfile{Path: mount.Path, Value: v})
+			case mount.SubPath == "":
+				c.AgentConfigs = append(c.AgentConfigs, fleet.Argfile{Path: path.Join(mount.Path, key), Value: v})
+			}
+		}
 	}
 }
 

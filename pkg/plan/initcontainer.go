@@ -73,6 +73,10 @@ func (m *maker) initContainer(d *draft, a fleet.InitAgent) {
 	if !d.copyAgent(a, m.initJar()) {
 		return
 	}
+	if programs := d.programs(a); m.spec.Agent.InitImage != "" && programs != "" {
+		d.warn(fleet.CodeScript, at, fmt.Sprintf("init container %s runs %s, which the image %s of agent.initImage has to have, beside %s: nobody looked",
+			a.Container, programs, ref, m.initJar()))
+	}
 	to := m.initTarget()
 	d.plan.Inits = append(d.plan.Inits, a.Container)
 	for _, c := range d.w.Containers {
@@ -89,6 +93,20 @@ func (m *maker) initContainer(d *draft, a fleet.InitAgent) {
 	if m.in.Digests[ref] == "" && m.spec.Image.Pin != "tag" && m.in.Offline {
 		d.warn(fleet.CodeImageUnread, at, fmt.Sprintf("%s is not pinned by digest: no registry was asked", ref))
 	}
+}
+
+// programs are what an init container's own command runs: the shell, and cp.
+func (d *draft) programs(a fleet.InitAgent) string {
+	for _, c := range d.w.Containers {
+		if !c.Init || c.Name != a.Container || len(c.Command)+len(c.Args) == 0 {
+			continue
+		}
+		if program := words(c)[0].Text; path.Base(program) != "cp" {
+			return program + " and cp"
+		}
+		return "cp"
+	}
+	return ""
 }
 
 // commanded reports an init container with words of its own.

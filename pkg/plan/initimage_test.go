@@ -1,8 +1,12 @@
 package plan
 
 import (
+	"slices"
 	"strings"
 	"testing"
+
+	"github.com/otelshift/otelshift/pkg/config"
+	"github.com/otelshift/otelshift/pkg/fleet"
 )
 
 const initCart = `apiVersion: apps/v1
@@ -64,5 +68,23 @@ func TestAnInitImageIsExchangedWhereItIsDecided(t *testing.T) {
 				t.Errorf("the old name has the new tag:\n%s", outline(p))
 			}
 		})
+	}
+}
+
+// TestACustomInitImageIsSaidToNeedItsPrograms: nothing tells whether an image of
+// the user's own has the shell and the cp that the command runs.
+func TestACustomInitImageIsSaidToNeedItsPrograms(t *testing.T) {
+	for image, want := range map[string]bool{"": false, "harbor.example/otel/agent:1": true} {
+		scanned, _ := scan(t, map[string]string{"cart.yaml": initCart})
+		p := Make(Input{Config: settings(func(s *config.Spec) { s.Agent.InitImage = image }), Scan: scanned, Payload: payload})
+		if p.Summary.Migrate != 1 {
+			t.Fatalf("initImage %q: want it migrated:\n%s", image, outline(p))
+		}
+		said := slices.ContainsFunc(p.Workloads[0].Warnings, func(w fleet.Warning) bool {
+			return w.Code == fleet.CodeScript && strings.Contains(w.Message, "runs sh and cp") && strings.Contains(w.Message, image)
+		})
+		if said != want {
+			t.Errorf("initImage %q: said is %v, want %v: %+v", image, said, want, p.Workloads[0].Warnings)
+		}
 	}
 }

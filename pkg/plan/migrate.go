@@ -168,6 +168,7 @@ func (m *maker) container(d *draft, c fleet.Container, s situation, jar string, 
 	}
 	in.Files = argfiles(c)
 	m.fromImage(d, c, &in, flagJar(s, c.Name), served)
+	mountedConfig(d.w, c, flagJar(s, c.Name), &in)
 	config := ""
 	rebuild := fleet.Rebuild{From: c.Image.Text, Env: map[string]string{}}
 	var out javaagent.Output
