@@ -332,7 +332,7 @@ func TestHostileTextsStayInTheirPlaces(t *testing.T) {
 			}
 		}
 		for _, got := range []string{BatchTitle(record), RevertTitle(fleet.Record{Workloads: []fleet.RecordWorkload{{ID: text + strings.Repeat("x", 400)}}})} {
-			if strings.ContainsAny(got, "\r\n\x1b") || len([]rune(got)) > maxTitle {
+			if strings.ContainsAny(got, "\r\n\x1b") || len([]rune(got)) > maxTitle || !strings.Contains(got, TitleMark) {
 				t.Errorf("title %q", got)
 			}
 		}

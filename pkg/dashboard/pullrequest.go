@@ -24,6 +24,9 @@ type BatchBodyInput struct {
 	Spec    config.Spec
 }
 
+// TitleMark is in the title of every pull request of ours.
+const TitleMark = "batch "
+
 // BatchTitle is the pull request's title. It is for people: the key is in the
 // branch and in the record.
 func BatchTitle(r fleet.Record) string {
@@ -58,12 +61,18 @@ func batchAction(r fleet.Record) fleet.Action {
 // maxTitle is how long a pull request's title may be on GitHub, in characters.
 const maxTitle = 256
 
+// title fits; the number of the batch at its end stays.
 func title(text string) string {
-	runes := []rune(strings.TrimSpace(plain(text)))
-	if len(runes) > maxTitle {
-		return string(runes[:maxTitle-1]) + "…"
+	text = strings.TrimSpace(plain(text))
+	runes := []rune(text)
+	if len(runes) <= maxTitle {
+		return text
 	}
-	return string(runes)
+	end := ""
+	if at := strings.LastIndex(text, " ("+TitleMark); at >= 0 && len(text)-at < maxTitle/2 {
+		end = text[at:]
+	}
+	return string(runes[:maxTitle-1-len([]rune(end))]) + "…" + end
 }
 
 // BatchBody is the pull request's body: a table to decide from, the options of

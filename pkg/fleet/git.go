@@ -57,6 +57,20 @@ type Commit struct {
 	CommitterEmail string
 }
 
+// HistoryQuery asks for commits of ours on the base branch.
+type HistoryQuery struct {
+	// Mark is in the message of every commit of ours.
+	Mark string
+	// Subject is in the title of every pull request of ours: where a squash has
+	// nothing else as its message, with the pull request's number behind it, the
+	// message is that of the pull request's own commit. Empty: such are not found.
+	Subject string
+	// Since ends the search: what is older is not wanted.
+	Since time.Time
+	// Enough says of a found commit that nothing before it is wanted.
+	Enough func(Commit) bool
+}
+
 // PullRequestSpec is a pull request to be opened.
 type PullRequestSpec struct {
 	Branch, Title, Body string

@@ -8,7 +8,6 @@ import (
 	"os"
 	"path"
 	"strings"
-	"time"
 
 	"github.com/otelshift/otelshift/pkg/fleet"
 )
@@ -83,7 +82,7 @@ func (f *Folder) Contains(context.Context, string, string) (bool, error) {
 }
 
 // History implements migrate.Manifests: a directory has none.
-func (f *Folder) History(context.Context, string, time.Time, func(fleet.Commit) bool) ([]fleet.Commit, error) {
+func (f *Folder) History(context.Context, fleet.HistoryQuery) ([]fleet.Commit, error) {
 	return nil, nil
 }
 

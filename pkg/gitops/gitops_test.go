@@ -618,12 +618,19 @@ func TestHistoryFindsOurCommits(t *testing.T) {
 	if _, err := f.Merge(t.Context(), request(t, f, "ours/2"), forge.Squash, "ada"); err != nil {
 		t.Fatal(err)
 	}
+	// A repository may be set to squash under the pull request's title alone; and
+	// people put commits of their own onto a branch.
+	commit("ours/3", "otelshift-bot", "third\n\nOtelshift-Key: three\n")
+	commit("ours/3", "ada", "and this")
+	commit("main", "ada", fmt.Sprintf("Migrate (batch 3) (#%d)", request(t, f, "ours/3")))
+	commit("main", "ada", "No batch of ours (#3)")
+	commit("main", "ada", "No pull request (batch 9) (#99)")
 	commit("main", "ada", "last")
 	r := open(t, f.CloneURL(), nil)
 	clone(t, r)
 	read := func(since time.Time, enough func(fleet.Commit) bool) (keys []string) {
 		t.Helper()
-		found, err := r.History(t.Context(), "Otelshift-Key: ", since, enough)
+		found, err := r.History(t.Context(), fleet.HistoryQuery{Mark: "Otelshift-Key: ", Subject: "(batch ", Since: since, Enough: enough})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -634,13 +641,13 @@ func TestHistoryFindsOurCommits(t *testing.T) {
 		return keys
 	}
 	f.ResetRequests()
-	if got := read(time.Time{}, func(c fleet.Commit) bool { return strings.Contains(c.Message, "Key: two") }); !slices.Equal(got, []string{"two"}) {
+	if got := read(time.Time{}, func(c fleet.Commit) bool { return strings.Contains(c.Message, "Key: two") }); !slices.Equal(got, []string{"three", "two"}) {
 		t.Errorf("found %v, want no more than what is enough", got)
 	}
-	if n := f.Requests()["git/upload-pack"]; n != 1 {
-		t.Errorf("%d requests", n)
+	if n := f.Requests()["git/upload-pack"]; n != 2 {
+		t.Errorf("%d requests, want the history's and the heads'", n)
 	}
-	if got := read(time.Time{}, func(fleet.Commit) bool { return false }); !slices.Equal(got, []string{"two", "one"}) {
+	if got := read(time.Time{}, func(fleet.Commit) bool { return false }); !slices.Equal(got, []string{"three", "two", "one"}) {
 		t.Errorf("found %v, want both, whichever way they were merged", got)
 	}
 	if got := read(time.Now().Add(24*time.Hour), func(fleet.Commit) bool { return false }); len(got) != 0 {

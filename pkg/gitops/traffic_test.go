@@ -8,7 +8,6 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
-	"time"
 
 	"github.com/otelshift/otelshift/internal/sandbox/forge"
 	"github.com/otelshift/otelshift/pkg/fleet"
@@ -56,7 +55,7 @@ func TestAHeadDoesNotBringTheHistoryAgain(t *testing.T) {
 	r := open(t, f.CloneURL(), nil)
 	clone(t, r)
 	sent.Store(0)
-	if _, err := r.History(t.Context(), "Otelshift-Key: ", time.Time{}, func(fleet.Commit) bool { return false }); err != nil {
+	if _, err := r.History(t.Context(), fleet.HistoryQuery{Mark: "Otelshift-Key: ", Enough: func(fleet.Commit) bool { return false }}); err != nil {
 		t.Fatal(err)
 	}
 	history := sent.Swap(0)

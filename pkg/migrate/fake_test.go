@@ -340,7 +340,7 @@ func (r *fakeRepo) Contains(_ context.Context, revision, ancestor string) (bool,
 	return false, nil
 }
 
-func (r *fakeRepo) History(_ context.Context, mark string, _ time.Time, enough func(fleet.Commit) bool) ([]fleet.Commit, error) {
+func (r *fakeRepo) History(_ context.Context, q fleet.HistoryQuery) ([]fleet.Commit, error) {
 	var found []fleet.Commit
 	seen := map[string]bool{}
 	for queue := []string{r.main}; len(queue) > 0; {
@@ -351,9 +351,9 @@ func (r *fakeRepo) History(_ context.Context, mark string, _ time.Time, enough f
 			continue
 		}
 		seen[at] = true
-		if strings.Contains(c.message, mark) {
+		if strings.Contains(c.message, q.Mark) {
 			found = append(found, fleet.Commit{Revision: at, Parents: c.parents, Message: c.message, AuthorEmail: c.author, CommitterEmail: c.committer})
-			if enough(found[len(found)-1]) {
+			if q.Enough(found[len(found)-1]) {
 				break
 			}
 		}

@@ -30,9 +30,9 @@ type Manifests interface {
 	Change(ctx context.Context, revision string) (fleet.Head, error)
 	// Contains reports whether revision has ancestor in its history, or is it.
 	Contains(ctx context.Context, revision, ancestor string) (bool, error)
-	// History returns the commits of the base branch whose message holds mark,
-	// newest first, back to since or to one of which enough is true.
-	History(ctx context.Context, mark string, since time.Time, enough func(fleet.Commit) bool) ([]fleet.Commit, error)
+	// History returns the commits of the base branch whose message holds a mark,
+	// newest first.
+	History(ctx context.Context, q fleet.HistoryQuery) ([]fleet.Commit, error)
 }
 
 // Images rebuilds images.

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 
+	"github.com/otelshift/otelshift/pkg/dashboard"
 	"github.com/otelshift/otelshift/pkg/fleet"
 	"github.com/otelshift/otelshift/pkg/ledger"
 )
@@ -56,9 +57,11 @@ func (m *Migration) remember(ctx context.Context, w *world) error {
 // readHistory reads our commits; those that nothing of ours stands behind are
 // left out. They are read back to the first batch, or all of them.
 func (m *Migration) readHistory(ctx context.Context, w *world, all bool) error {
-	commits, err := m.ports.Manifests.History(ctx, ledger.Mark, m.now().Add(-memory), func(c fleet.Commit) bool {
-		own, err := ledger.ParseCommit(c.Message)
-		return !all && err == nil && own.Kind == fleet.RecordBatch && own.Number == 1
+	commits, err := m.ports.Manifests.History(ctx, fleet.HistoryQuery{
+		Mark: ledger.Mark, Subject: dashboard.TitleMark, Since: m.now().Add(-memory), Enough: func(c fleet.Commit) bool {
+			own, err := ledger.ParseCommit(c.Message)
+			return !all && err == nil && own.Kind == fleet.RecordBatch && own.Number == 1
+		},
 	})
 	if err != nil {
 		return fmt.Errorf("reading the manifest repository's history: %w", err)
