@@ -87,6 +87,7 @@ tidy: ## go.mod and go.sum say what is used
 	cd tools/actionlint && $(GO) mod tidy -diff
 	cd tools/controlplane && $(GO) mod tidy -diff
 	cd tools/crane && $(GO) mod tidy -diff
+	cd tools/collector && $(GO) mod tidy -diff
 
 .PHONY: actions
 actions: $(TOOLS)/actionlint ## lint the workflows, ours and the examples
