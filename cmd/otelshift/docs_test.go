@@ -162,26 +162,107 @@ func TestActionsArePinned(t *testing.T) {
 	}
 }
 
-// TestClaimsAboutOthersHaveSources: docs/compare.md says nothing of another
-// tool without a link in the same paragraph or the one before.
+// TestClaimsAboutOthersHaveSources: every claim of docs/compare.md about another
+// tool, a paragraph or an item of a list, links its own source on the web. What
+// is said of otelshift ("Together", and the table of its own) links a document
+// or names a test of this repository.
 func TestClaimsAboutOthersHaveSources(t *testing.T) {
 	text, err := os.ReadFile("../../docs/compare.md")
 	if err != nil {
 		t.Fatal(err)
 	}
-	sections := strings.Split(string(text), "\n## ")[1:]
-	for _, section := range sections {
+	claims := 0
+	for _, section := range strings.Split(string(text), "\n## ")[1:] {
 		name, body, _ := strings.Cut(section, "\n")
-		if name == "A script" || strings.HasPrefix(name, "What otelshift") {
-			continue // ours
+		switch {
+		case strings.HasPrefix(name, "What otelshift"):
+			continue
+		case name == "A script":
+			for _, row := range regexp.MustCompile(`(?m)^\| [a-z`+"`"+`].*$`).FindAllString(body, -1)[1:] {
+				cells := strings.Split(row, "|")
+				if shown := cells[len(cells)-2]; !strings.Contains(shown, "](") && !strings.Contains(shown, "`") {
+					t.Errorf("%q: nothing shows %s", name, row)
+				}
+			}
+			continue
 		}
-		if n := strings.Count(body, "](https://"); n < 1 {
-			t.Errorf("%q has no source", name)
+		for _, claim := range claimsOf(body) {
+			claims++
+			source := "](https://"
+			if strings.HasPrefix(claim, "*Together*") {
+				source = ".md)"
+			}
+			if !strings.Contains(claim, source) {
+				t.Errorf("%q: no source for: %s", name, claim)
+			}
 		}
-		for _, part := range []string{"*Better*:", "*What it "} {
+		for _, part := range []string{"*Better*:", "*What it ", "*Together*: "} {
 			if !strings.Contains(body, part) {
 				t.Errorf("%q does not say %q", name, part)
 			}
+		}
+	}
+	if claims < 20 {
+		t.Errorf("only %d claims were found", claims)
+	}
+}
+
+// claimsOf cuts a section into its paragraphs and items; a line that only leads
+// to a list is none.
+func claimsOf(body string) []string {
+	var claims []string
+	for block := range strings.SplitSeq(body, "\n\n") {
+		for item := range strings.SplitSeq("\n"+strings.TrimSpace(block), "\n- ") {
+			item = strings.Join(strings.Fields(item), " ")
+			if item != "" && !strings.HasSuffix(item, ":") {
+				claims = append(claims, item)
+			}
+		}
+	}
+	return claims
+}
+
+// TestArchitectureNamesEveryPackage: the table of docs/architecture.md has every
+// folder with Go code, and none that is gone; the shell's files that it names are
+// there.
+func TestArchitectureNamesEveryPackage(t *testing.T) {
+	text, err := os.ReadFile("../../docs/architecture.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	named := map[string]bool{}
+	for _, row := range regexp.MustCompile("(?m)^\\| `([a-z0-9/]+)` \\|").FindAllStringSubmatch(string(text), -1) {
+		named[row[1]] = true
+	}
+	there := map[string]bool{}
+	for _, top := range []string{"cmd", "pkg", "internal", "examples"} {
+		err := filepath.WalkDir(filepath.Join("../..", top), func(name string, entry os.DirEntry, err error) error {
+			if err == nil && entry.IsDir() && entry.Name() == "testdata" {
+				return filepath.SkipDir
+			}
+			if err == nil && filepath.Ext(name) == ".go" {
+				dir, _ := filepath.Rel("../..", filepath.Dir(name))
+				there[filepath.ToSlash(dir)] = true
+			}
+			return err
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	for dir := range there {
+		if !named[dir] {
+			t.Errorf("docs/architecture.md does not name %s", dir)
+		}
+	}
+	for dir := range named {
+		if !there[dir] {
+			t.Errorf("docs/architecture.md names %s, which has no Go code", dir)
+		}
+	}
+	for _, file := range regexp.MustCompile("`([a-z]+\\.go)`").FindAllStringSubmatch(string(text), -1) {
+		if _, err := os.Stat(file[1]); err != nil {
+			t.Errorf("docs/architecture.md names %s: %v", file[1], err)
 		}
 	}
 }

@@ -81,6 +81,7 @@ var volatile = []struct {
 	{regexp.MustCompile(`sha256:[0-9a-f]{12,64}`), "sha256:DIGEST"},
 	{regexp.MustCompile(`-otel-[0-9a-f]{12}`), "-otel-HASH"},
 	{regexp.MustCompile(`-[0-9a-z]{8,10}-[0-9a-z]{5}\b`), "-POD"},
+	{regexp.MustCompile(`exit code (\d+), \d+ restarts?$`), "exit code $1, N restarts"},
 	{regexp.MustCompile(`Finished after \d+ runs`), "Finished after N runs"},
 	{regexp.MustCompile(`/[^ ]*/TestDocuments[^ /]*/\d+`), "DIR"},
 	{regexp.MustCompile(`\s+$`), ""},

@@ -49,7 +49,7 @@ func (f *facts) mentioned(file *yamledit.File, d yamledit.Document, object *yaml
 		}
 	}
 	yamledit.Walk(object, func(p yamledit.Path, n *yaml.Node) bool {
-		if n.Kind == yaml.ScalarNode {
+		if n.Kind == yaml.ScalarNode && !nickname(p) {
 			note(n, p.String())
 		}
 		if n.Kind == yaml.MappingNode {
@@ -61,6 +61,20 @@ func (f *facts) mentioned(file *yamledit.File, d yamledit.Document, object *yaml
 		}
 		return true
 	})
+}
+
+// nickname reports what only a pod template's own parts are called by: an init
+// container or a volume that brings OpenTelemetry's agent now may keep its name
+// and its place.
+func nickname(p yamledit.Path) bool {
+	if len(p) < 2 || p[len(p)-1].Kind != yamledit.StepKey || p[len(p)-2].Kind == yamledit.StepKey {
+		return false
+	}
+	switch p[len(p)-1].Key {
+	case "name", "mountPath", "subPath":
+		return true
+	}
+	return false
 }
 
 // spoken finds the agent's name in a scalar outside comments. The line is that

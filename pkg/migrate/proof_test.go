@@ -76,6 +76,27 @@ data:
 			infos: map[string]fleet.ImageInfo{"registry.example/shop/a:1.0": {Contents: &fleet.ImageContents{Agents: []fleet.ImageAgent{{Directory: "/home/admin/skywalking-agent"}}}}},
 			want:  []string{"apps/a.yaml:12 shop/Deployment/a: the image of container a holds SkyWalking's agent in /home/admin/skywalking-agent"},
 		},
+		"an init container that was migrated in kind keeps its name and its volume": {
+			files: map[string]string{"apps/a.yaml": bare("a", `          env: [{name: JAVA_TOOL_OPTIONS, value: "-javaagent:/skywalking/agent/opentelemetry-javaagent.jar"}]
+          volumeMounts: [{name: skywalking-agent, mountPath: /skywalking/agent}]
+      initContainers:
+        - name: skywalking-agent
+          image: registry.example/otel/agent:2.20.0
+          command: [cp, /javaagent.jar, /agent/opentelemetry-javaagent.jar]
+          volumeMounts: [{name: skywalking-agent, mountPath: /agent}]
+      volumes: [{name: skywalking-agent, emptyDir: {}}]
+`)},
+			want: []string{},
+		},
+		"an init container of SkyWalking's image that nothing loads any more, and the ConfigMap behind it": {
+			files: map[string]string{"apps/a.yaml": bare("a", `      initContainers: [{name: agent, image: "apache/skywalking-java-agent:9.3.0-alpine"}]
+      volumes: [{name: x, configMap: {name: skywalking-agent-config}}]
+`)},
+			want: []string{
+				"apps/a.yaml:13 Deployment a: spec.template.spec.initContainers[name=agent].image names SkyWalking's agent",
+				"apps/a.yaml:14 Deployment a: spec.template.spec.volumes[name=x].configMap.name names SkyWalking's agent",
+			},
+		},
 		"a kind that is not selected, a ConfigMap that nobody takes, a broken file": {
 			files: map[string]string{
 				"apps/job.yaml": "apiVersion: batch/v1\nkind: CronJob\nmetadata: {name: j, namespace: shop}\nspec:\n  jobTemplate:\n    spec:\n      template:\n        spec:\n          containers:\n          - {name: j, image: r.example/j:1}\n",
