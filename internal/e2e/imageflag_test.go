@@ -44,6 +44,14 @@ spec:
 	}); err != nil {
 		t.Fatal(err)
 	}
+	r.otelshift(t, "build", "--image", sandbox.RegistryHost+"/shop/stock:7").must(t, 1).says(t, "loads SkyWalking itself, in Entrypoint[2]")
+	var whole fleet.ImageInfo
+	if err := json.Unmarshal([]byte(r.otelshift(t, "inspect", "--files", "-o", "json", sandbox.RegistryHost+"/shop/stock:7").must(t, 0).stdout), &whole); err != nil {
+		t.Fatal(err)
+	}
+	if whole.Contents == nil || len(whole.Contents.Agents) != 1 || whole.Contents.Agents[0].Directory != "/opt/skywalking" {
+		t.Errorf("inspect --files shows %+v", whole.Contents)
+	}
 	if plan := r.plan(t); plan.Summary.Migrate != 0 {
 		t.Errorf("plan summary %+v before the image is asked", plan.Summary)
 	}

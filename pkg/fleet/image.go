@@ -25,6 +25,9 @@ type Rebuild struct {
 	Env map[string]string
 	// Words edits items of the image's own Entrypoint and Cmd, in order.
 	Words []WordEdit
+	// Alone: no manifest is known that could hide what the image loads by
+	// itself, so an image whose configuration still loads SkyWalking is refused.
+	Alone bool
 }
 
 // WordEdit replaces an item of an image's Entrypoint or Cmd.

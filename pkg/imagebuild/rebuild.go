@@ -12,6 +12,7 @@ import (
 
 	"github.com/otelshift/otelshift/pkg/fleet"
 	"github.com/otelshift/otelshift/pkg/imagebuild/wire"
+	"github.com/otelshift/otelshift/pkg/javaagent"
 )
 
 // rebuild makes one image unless it is there.
@@ -267,6 +268,11 @@ func (b *Builder) image(ctx context.Context, j *job, found *base, m wire.Manifes
 	if err != nil {
 		return nil, err
 	}
+	if j.rebuild.Alone {
+		if err := standsAlone(j.rebuild.From, config); err != nil {
+			return nil, err
+		}
+	}
 	own := describe(layerType(m.MediaType), written)
 	c := wire.Descriptor{MediaType: manifest.Config.MediaType, Digest: digestOf(config), Size: int64(len(config))}
 	// Neither blob waits for another; the manifest does.
@@ -286,6 +292,20 @@ func (b *Builder) image(ctx context.Context, j *job, found *base, m wire.Manifes
 	}
 	edited, err := editManifest(m.Body, c, len(s.layers), own)
 	return &made{body: edited, mediaType: m.MediaType, platform: s.config.platform}, err
+}
+
+// standsAlone refuses a configuration that still loads SkyWalking.
+func standsAlone(ref string, config []byte) error {
+	var doc configDoc
+	if err := json.Unmarshal(config, &doc); err != nil {
+		return fmt.Errorf("reading an image configuration: %w", err)
+	}
+	for _, l := range configLoads(doc.Config.Env, doc.Config.Entrypoint, doc.Config.Cmd) {
+		if l.Agent == javaagent.SkyWalking {
+			return refuse(fleet.CodeMixedAgents, "image %s loads SkyWalking itself, in %s: its options depend on the manifest, so otelshift run migrates it, with image.inspect: all", ref, l.Where)
+		}
+	}
+	return nil
 }
 
 // bring makes sure that the base's layers are where the image goes. In the

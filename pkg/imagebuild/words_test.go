@@ -103,6 +103,28 @@ func TestAnotherCommandThanWasInspectedIsRefused(t *testing.T) {
 	}
 }
 
+// TestAnImageAloneMayNotLoadSkyWalking: a release pipeline knows no manifest
+// that would hide the flag.
+func TestAnImageAloneMayNotLoadSkyWalking(t *testing.T) {
+	t.Parallel()
+	r := start(t, registry.Options{})
+	seed(t, r, "shop/own:1", inItself())
+	seed(t, r, "shop/env:1", tomcat())
+	plain := tomcat()
+	plain.Env = []string{"PATH=/bin"}
+	seed(t, r, "shop/plain:1", plain)
+	for name, where := range map[string]string{"own": "Entrypoint[1]", "env": "Env CATALINA_OPTS", "plain": ""} {
+		_, err := newBuilder(t, noStart).Build(t.Context(), fleet.Rebuild{From: r.Ref("shop/" + name + ":1"), Alone: true})
+		var refused *fleet.RefusedError
+		switch {
+		case where == "" && err != nil:
+			t.Errorf("%s: %v", name, err)
+		case where != "" && (!errors.As(err, &refused) || refused.Reason.Code != fleet.CodeMixedAgents || !strings.Contains(err.Error(), where)):
+			t.Errorf("%s: %v, want it refused for %s", name, err, where)
+		}
+	}
+}
+
 func TestScriptsOfAnEntrypointAndItsCommandAreOneCommand(t *testing.T) {
 	t.Parallel()
 	r := start(t, registry.Options{})

@@ -298,9 +298,10 @@ func (m *Migration) BuildSome(ctx context.Context, filter Filter) (BuildResult, 
 }
 
 // BuildOne rebuilds one image: for release pipelines that write the image
-// themselves.
+// themselves. One that loads SkyWalking by its own configuration is refused:
+// only a plan knows the manifest that its options depend on.
 func (m *Migration) BuildOne(ctx context.Context, ref string, remove []string) (fleet.Built, error) {
-	return m.obtain(ctx, fleet.Rebuild{From: ref, Remove: remove})
+	return m.obtain(ctx, fleet.Rebuild{From: ref, Remove: remove, Alone: true})
 }
 
 // obtain builds an image, or only names it on a dry run.
