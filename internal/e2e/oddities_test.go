@@ -58,6 +58,22 @@ func oddRows() []lifeRow {
 			check: takenBack(),
 		},
 		{
+			name: "merged after somebody rebased our commit and put one on top", want: "#1 batch merged ab" + next,
+			arrange: func(t *testing.T, l *life) {
+				t.Helper()
+				p := opened(t, l)
+				l.replace("main", appA, "replicas: 1", "replicas: 3")
+				l.sh(l.dir, "fetch", "-q", "origin")
+				l.sh(l.dir, "checkout", "-q", "-B", "work", "origin/"+p.branch)
+				l.sh(l.dir, "rebase", "-q", "origin/main")
+				l.sh(l.dir, "push", "-q", "--force", "origin", "work:refs/heads/"+p.branch)
+				l.replace(p.branch, appA, "replicas: 3", "replicas: 4")
+				l.settled()
+				l.merge(1, "squash")
+			},
+			check: takenBack("replicas: 1", "replicas: 4"),
+		},
+		{
 			name: "branches are deleted, but not one that a person closed", want: "#1 batch closed ab" + next,
 			arrange: func(t *testing.T, l *life) {
 				t.Helper()

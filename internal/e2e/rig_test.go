@@ -58,10 +58,11 @@ type rig struct {
 	mu      sync.Mutex
 	process *os.Process // the run that a kill point may end
 	left    atomic.Int64
+	at      atomic.Value // string: the kind of effect that counts; empty: any
+	effects []string     // so far, under mu
 	killed  atomic.Bool
 	count   atomic.Int64      // effects so far
 	blobs   atomic.Bool       // a pushed blob is an effect too
-	ended   atomic.Value      // string: the effect that ended a process
 	more    map[string]string // variables of the environment, over the world's
 }
 
@@ -126,7 +127,12 @@ func (r *rig) watchRegistry(next http.Handler) http.Handler {
 // effect ends the running process once it has had its number of effects. The
 // effect has happened; its answer is lost.
 func (r *rig) effect(name string) {
-	r.count.Add(1)
+	r.mu.Lock()
+	r.effects = append(r.effects, name)
+	r.mu.Unlock()
+	if at, _ := r.at.Load().(string); at != "" && at != name {
+		return
+	}
 	if r.left.Load() < 0 || r.left.Add(-1) > 0 {
 		return
 	}
@@ -134,7 +140,6 @@ func (r *rig) effect(name string) {
 	defer r.mu.Unlock()
 	if r.process != nil {
 		r.killed.Store(true)
-		r.ended.Store(name)
 		_ = r.process.Signal(syscall.SIGKILL)
 	}
 }

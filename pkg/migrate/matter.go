@@ -125,15 +125,32 @@ func (m *Migration) foreignCommit(c fleet.Commit) bool {
 	return c.AuthorEmail != m.spec.Commit.Email || c.CommitterEmail != m.spec.Commit.Email
 }
 
+// rebased is our own commit as somebody committed it anew: by a rebase, which
+// GitHub's button does too, the author stays.
+func (m *Migration) rebased(head fleet.Head) (ledger.Commit, fleet.Commit, bool) {
+	for _, c := range head.Commits {
+		if commit, err := ledger.ParseCommit(c.Message); err == nil && c.AuthorEmail == m.spec.Commit.Email {
+			return commit, c, true
+		}
+	}
+	return ledger.Commit{}, fleet.Commit{}, false
+}
+
 // ownChange is what our own commit of a pull request changed: what people put
-// onto its branch besides stays theirs. Where somebody amended our commit the
-// whole pull request is all there is.
+// onto its branch besides stays theirs. Where somebody wrote our commit anew in
+// their own name the whole pull request is all there is.
 func (m *Migration) ownChange(ctx context.Context, number int) (fleet.Head, error) {
 	head, err := m.ports.Manifests.PullRequestHead(ctx, number)
 	if err != nil {
 		return fleet.Head{}, fmt.Errorf("reading refs/pull/%d/head: %w", number, err)
 	}
 	_, own, err := m.ours(head)
+	if err != nil {
+		found := false
+		if _, own, found = m.rebased(head); found {
+			err = nil
+		}
+	}
 	if err != nil || own.Revision == head.Revision && len(own.Parents) == 1 && own.Parents[0] == head.Base {
 		return head, nil //nolint:nilerr // no commit of ours: the head stands
 	}

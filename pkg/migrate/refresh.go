@@ -132,9 +132,9 @@ func (m *Migration) obsolete(
 // where base has moved under it and nobody has brought it up to date.
 func (m *Migration) refreshForeign(ctx context.Context, w *world, pull *fleet.PullRequest, head fleet.Head, by string) error {
 	m.log.DebugContext(ctx, "leaving a branch to its author", "pull_request", pull.Number, "author", by)
-	commit, _, err := m.ours(head)
-	if err != nil || slices.ContainsFunc(head.Commits, func(c fleet.Commit) bool { return len(c.Parents) > 1 }) {
-		return nil //nolint:nilerr // nothing of ours is left to compare with
+	commit, _, found := m.rebased(head)
+	if !found || slices.ContainsFunc(head.Commits, func(c fleet.Commit) bool { return len(c.Parents) > 1 }) {
+		return nil // nothing of ours is left to compare with
 	}
 	path, err := movedPath(commit, head.Before, w.checkout.Files)
 	if path == "" || err != nil {
