@@ -9,6 +9,7 @@ import (
 	"slices"
 
 	"github.com/google/go-containerregistry/pkg/v1/types"
+	"golang.org/x/sync/errgroup"
 
 	"github.com/otelshift/otelshift/pkg/fleet"
 	"github.com/otelshift/otelshift/pkg/imagebuild/wire"
@@ -27,16 +28,12 @@ type job struct {
 	warnings []fleet.Warning
 }
 
-func (b *Builder) job(ctx context.Context, r fleet.Rebuild, open opener, access wire.Access) (*job, error) {
+func (b *Builder) job(r fleet.Rebuild, open opener, access wire.Access) (*job, error) {
 	ref, err := fleet.ParseImageRef(r.From)
 	if err != nil {
 		return nil, refusedReference(err)
 	}
-	p, err := b.payload.identity(ctx)
-	if err != nil {
-		return nil, err
-	}
-	j := &job{rebuild: r, ref: ref, payload: p, open: open, place: ref.Repository}
+	j := &job{rebuild: r, ref: ref, open: open, place: ref.Repository}
 	paths := b.options.RemovePaths
 	if b.options.RemoveAuto {
 		paths = r.Remove
@@ -65,6 +62,25 @@ func (b *Builder) job(ctx context.Context, r fleet.Rebuild, open opener, access 
 		}
 	}
 	return j, nil
+}
+
+// locate finds the base and, side by side, what is to be put on it: the two
+// decide the target's name.
+func (b *Builder) locate(ctx context.Context, j *job, d depth) (found *base, err error) {
+	group, ctx := errgroup.WithContext(ctx)
+	group.Go(func() (err error) {
+		j.payload, err = b.payload.identity(ctx)
+		return err
+	})
+	group.Go(func() (err error) {
+		found, err = b.findBase(ctx, j, d)
+		return err
+	})
+	if err := group.Wait(); err != nil {
+		return nil, err
+	}
+	j.name(b.template, found)
+	return found, nil
 }
 
 // name decides the job's target. The base's digest decides with it.

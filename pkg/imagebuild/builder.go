@@ -265,15 +265,14 @@ func (b *Builder) Digest(ctx context.Context, ref string) (string, error) {
 
 // Resolve implements migrate.Images.
 func (b *Builder) Resolve(ctx context.Context, r fleet.Rebuild) (fleet.Built, error) {
-	j, err := b.job(ctx, r, b.open(), wire.Pull)
+	j, err := b.job(r, b.open(), wire.Pull)
 	if err != nil {
 		return fleet.Built{}, err
 	}
-	base, err := b.findBase(ctx, j, headOnly)
+	base, err := b.locate(ctx, j, headOnly)
 	if err != nil {
 		return fleet.Built{}, err
 	}
-	j.name(b.template, base)
 	if err := b.fullPreflight(ctx, j, base); err != nil {
 		return fleet.Built{}, err
 	}

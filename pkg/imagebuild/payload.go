@@ -29,7 +29,8 @@ type payload struct {
 
 	mu       sync.Mutex
 	id       *fleet.Payload
-	content  []layer.File // below Directory
+	content  []layer.File         // below Directory
+	local    map[int][]layer.File // files of local sources, hashed, that identity has read
 	pinned   map[string]string
 	version  string // of the jar, once it was read
 	readDone bool
@@ -49,7 +50,7 @@ func (p *payload) identity(ctx context.Context) (fleet.Payload, error) {
 		fmt.Fprintf(&b, "script %q %x\n", path.Clean(o.StartScript.Path), sha256.Sum256(o.StartScript.Content))
 	}
 	for i, source := range append([]Source{o.Agent}, o.Extensions...) {
-		line, err := p.sourceIdentity(ctx, source)
+		line, err := p.sourceIdentity(ctx, i, source)
 		if err != nil {
 			return fleet.Payload{}, err
 		}
@@ -69,7 +70,7 @@ func (p *payload) identity(ctx context.Context) (fleet.Payload, error) {
 
 // sourceIdentity changes exactly when the files do that the source gives, as
 // far as can be told without downloading it.
-func (p *payload) sourceIdentity(ctx context.Context, s Source) (string, error) {
+func (p *payload) sourceIdentity(ctx context.Context, i int, s Source) (string, error) {
 	switch {
 	case s.URL != "":
 		if s.isArchive() {
@@ -84,13 +85,22 @@ func (p *payload) sourceIdentity(ctx context.Context, s Source) (string, error) 
 	if err != nil {
 		return "", err
 	}
-	if len(files) == 1 && s.File != "" {
-		return fmt.Sprintf("jar %x", sha256.Sum256(files[0].Content)), nil
+	for at, f := range files {
+		sum := sha256.Sum256(f.Content)
+		files[at].Sum = hex.EncodeToString(sum[:])
 	}
+	if p.local == nil {
+		p.local = map[int][]layer.File{}
+	}
+	p.local[i] = files
+	if len(files) == 1 && s.File != "" {
+		return "jar " + files[0].Sum, nil
+	}
+	files = slices.Clone(files)
 	slices.SortFunc(files, func(a, b layer.File) int { return strings.Compare(a.Name, b.Name) })
 	var list strings.Builder
 	for _, f := range files {
-		fmt.Fprintf(&list, "%q %o %x\n", f.Name, f.Mode, sha256.Sum256(f.Content))
+		fmt.Fprintf(&list, "%q %o %s\n", f.Name, f.Mode, f.Sum)
 	}
 	return fmt.Sprintf("files %x", sha256.Sum256([]byte(list.String()))), nil
 }
@@ -137,7 +147,7 @@ func (p *payload) load(ctx context.Context) error {
 	if p.readDone {
 		return nil
 	}
-	agent, err := p.readSource(ctx, p.options.Agent)
+	agent, err := p.readSource(ctx, 0, p.options.Agent)
 	if err != nil {
 		return err
 	}
@@ -145,8 +155,8 @@ func (p *payload) load(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("reading agent source %s: %w", p.options.Agent, err)
 	}
-	for _, source := range p.options.Extensions {
-		files, err := p.readSource(ctx, source)
+	for i, source := range p.options.Extensions {
+		files, err := p.readSource(ctx, i+1, source)
 		if err != nil {
 			return err
 		}
@@ -159,18 +169,23 @@ func (p *payload) load(ctx context.Context) error {
 	}
 	seen := map[string]bool{}
 	for i, f := range content {
-		sum := sha256.Sum256(f.Content)
-		content[i].Sum = hex.EncodeToString(sum[:])
+		if f.Sum == "" {
+			sum := sha256.Sum256(f.Content)
+			content[i].Sum = hex.EncodeToString(sum[:])
+		}
 		if seen[f.Name] {
 			return fmt.Errorf("reading the agent and its extensions: %s comes from two of them", f.Name)
 		}
 		seen[f.Name] = true
 	}
-	p.content, p.version, p.readDone = content, version, true
+	p.content, p.version, p.readDone, p.local = content, version, true, nil
 	return nil
 }
 
-func (p *payload) readSource(ctx context.Context, s Source) ([]layer.File, error) {
+func (p *payload) readSource(ctx context.Context, i int, s Source) ([]layer.File, error) {
+	if files, ok := p.local[i]; ok {
+		return slices.Clone(files), nil
+	}
 	if s.Image != "" {
 		digest, err := p.pin(ctx, s)
 		if err != nil {

@@ -17,15 +17,14 @@ import (
 
 // rebuild makes one image unless it is there.
 func (b *Builder) rebuild(ctx context.Context, r fleet.Rebuild, open opener) (fleet.Built, error) {
-	j, err := b.job(ctx, r, open, wire.Push)
+	j, err := b.job(r, open, wire.Push)
 	if err != nil {
 		return fleet.Built{}, err
 	}
-	found, err := b.findBase(ctx, j, whole)
+	found, err := b.locate(ctx, j, whole)
 	if err != nil {
 		return fleet.Built{}, err
 	}
-	j.name(b.template, found)
 	if err := b.fullPreflight(ctx, j, found); err != nil {
 		return fleet.Built{}, err
 	}
@@ -223,6 +222,13 @@ func (b *Builder) image(ctx context.Context, j *job, found *base, m wire.Manifes
 	if t := types.MediaType(manifest.Config.MediaType); !t.IsConfig() {
 		return nil, refuse(fleet.CodeImageRefused, "image %s is no container image (configuration of media type %q)", j.rebuild.From, t)
 	}
+	// The first image waits for the agent's files too: they are read meanwhile.
+	read := make(chan struct{})
+	go func() {
+		defer close(read)
+		_, _, _ = b.payload.files(ctx) // asked again below, where its error counts
+	}()
+	defer func() { <-read }()
 	body, err := found.repo.Blob(ctx, manifest.Config.Digest)
 	if err != nil {
 		return nil, missing(j.rebuild.From, err)
