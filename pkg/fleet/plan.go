@@ -75,6 +75,9 @@ type Change struct {
 	// After names the sibling (path of an item or key) behind which an OpAdd
 	// inserts; empty: at the end of the collection; "^": at its start.
 	After string `json:"-"`
+	// Again counts the further places of the workload that want the same change
+	// here: an anchor may change when all that repeat it do.
+	Again int `json:"-"`
 }
 
 // Effect is what a change means for the deployed object: verification compares

@@ -100,7 +100,7 @@ func List(node *yaml.Node) []*yaml.Node {
 // Read reads an object with a pod template. The second result is false for
 // every other object. Root is the document that holds it.
 func Read(object, root *yaml.Node, file string, position Position) (fleet.Workload, bool) {
-	r := newReader(file, position, root)
+	r := newReader(file, position, object, root)
 	c := cursor{node: object}
 	w, _, ok := r.read(c)
 	if !ok {

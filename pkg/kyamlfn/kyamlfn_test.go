@@ -213,3 +213,17 @@ args: [x, y, z]
 		})
 	}
 }
+
+// TestSetChangesAnAnchorOnlyForAllThatRepeatIt: the host writes the nodes, so
+// an anchor that somebody else repeats must not change.
+func TestSetChangesAnAnchorOnlyForAllThatRepeatIt(t *testing.T) {
+	change := fleet.Change{Op: fleet.OpReplace, Field: "a", Old: "x", New: "y", Item: -1}
+	for again, want := range []bool{false, true} {
+		object := yaml.MustParse("a: &x x\nb: *x\n")
+		change.Again = again
+		_, err := kyamlfn.Set{Changes: []fleet.Change{change}}.Filter(object)
+		if got := err == nil; got != want {
+			t.Errorf("wanted by %d: %v, want it made: %v", again+1, err, want)
+		}
+	}
+}

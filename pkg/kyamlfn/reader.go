@@ -2,12 +2,15 @@ package kyamlfn
 
 import (
 	"fmt"
+	"maps"
+	"slices"
 	"strconv"
 	"strings"
 
 	"sigs.k8s.io/kustomize/kyaml/yaml"
 
 	"github.com/otelshift/otelshift/pkg/fleet"
+	"github.com/otelshift/otelshift/pkg/yamledit"
 )
 
 // Position tells where a node's value starts: 1-based line and column, the
@@ -22,6 +25,9 @@ func NodePosition(n *yaml.Node) (line, column int) { return n.Line, n.Column }
 type cursor struct {
 	node  *yaml.Node // never an alias
 	field string
+	// at is the path of the anchor that decides the scalar, where the object holds
+	// it and a change of all that repeat it may be made; empty: the field itself.
+	at string
 }
 
 // taint is a part of the object that may be read but not changed.
@@ -35,16 +41,63 @@ type taint struct {
 type reader struct {
 	file     string
 	position Position
-	shared   map[*yaml.Node]bool // nodes that an alias repeats
+	shared   map[*yaml.Node]bool   // nodes that an alias repeats
+	anchors  map[*yaml.Node]string // of these, what repeated finds
 	taints   []taint
 	tainted  map[string]bool
 }
 
-func newReader(file string, position Position, root *yaml.Node) *reader {
+func newReader(file string, position Position, object, root *yaml.Node) *reader {
 	if position == nil {
 		position = NodePosition
 	}
-	return &reader{file: file, position: position, shared: aliased(root), tainted: map[string]bool{}}
+	r := &reader{file: file, position: position, shared: aliased(root), tainted: map[string]bool{}}
+	if len(r.shared) > 0 && object != nil {
+		r.anchors = repeated(object, root)
+	}
+	return r
+}
+
+// repeated finds the scalars that nothing repeats but one variable of several
+// containers of the object, with their paths: they may be changed in all of them
+// at once.
+func repeated(object, root *yaml.Node) map[*yaml.Node]string {
+	type use struct{ container, name string }
+	uses := map[*yaml.Node][]use{}
+	paths := map[*yaml.Node]string{}
+	yamledit.Walk(object, func(p yamledit.Path, n *yaml.Node) bool {
+		if n.Kind != yaml.MappingNode || len(p) < 2 || p[len(p)-2].Key != "env" {
+			return true
+		}
+		for i := 0; i+1 < len(n.Content); i += 2 {
+			value := n.Content[i+1]
+			if n.Content[i].Value != "value" {
+				continue
+			}
+			if value.Kind == yaml.AliasNode {
+				value = value.Alias
+			} else {
+				paths[value] = p.Child("value").String()
+			}
+			uses[value] = append(uses[value], use{p[:len(p)-2].String(), scalarOf(n, "name")})
+		}
+		return true
+	})
+	out := map[*yaml.Node]string{}
+	for n, all := range uses {
+		path, owned := paths[n]
+		if !owned || n.Kind != yaml.ScalarNode || len(all) < 2 || len(all) != Uses(root, n) {
+			continue
+		}
+		containers := map[string]bool{}
+		for _, u := range all {
+			containers[u.container] = u.name != "" && u.name == all[0].name
+		}
+		if same := !slices.Contains(slices.Collect(maps.Values(containers)), false); same && len(containers) == len(all) {
+			out[n] = path
+		}
+	}
+	return out
 }
 
 // aliased returns the nodes that some alias below root repeats.
@@ -85,6 +138,13 @@ func (r *reader) taint(field string, code fleet.Code, at *yaml.Node, format stri
 
 // enter follows an alias and notes that what it repeats must not be edited.
 func (r *reader) enter(n *yaml.Node, field string) cursor {
+	anchor := n
+	if n.Kind == yaml.AliasNode {
+		anchor = n.Alias
+	}
+	if at, ok := r.anchors[anchor]; ok {
+		return cursor{node: anchor, field: field, at: at}
+	}
 	if n.Kind == yaml.AliasNode {
 		r.taint(field, fleet.CodeAlias, n, "%s is the alias *%s: an edit would change every place that uses the anchor", field, n.Value)
 		return cursor{node: n.Alias, field: field}
@@ -242,7 +302,11 @@ func (r *reader) value(c cursor) fleet.Value {
 	if c.node == nil || c.node.Kind != yaml.ScalarNode || null(c.node) {
 		return fleet.Value{}
 	}
-	return fleet.Value{Text: c.node.Value, Field: c.field, Place: r.place(c.node)}
+	v := fleet.Value{Text: c.node.Value, Field: c.field, Place: r.place(c.node)}
+	if c.at != "" {
+		v.At = &fleet.Origin{Place: v.Place, Item: -1, Field: c.at}
+	}
+	return v
 }
 
 func null(n *yaml.Node) bool { return n.Tag == yaml.NodeTagNull }

@@ -8,7 +8,10 @@ import (
 	"slices"
 	"strings"
 
+	"sigs.k8s.io/kustomize/kyaml/yaml"
+
 	"github.com/otelshift/otelshift/pkg/fleet"
+	"github.com/otelshift/otelshift/pkg/kyamlfn"
 	"github.com/otelshift/otelshift/pkg/yamledit"
 )
 
@@ -150,12 +153,35 @@ func (a *applier) prepare(g Group) (prepared, error) {
 		}
 		out.edits = append(out.edits, e)
 	}
+	a.repeated(out.edits)
 	var err error
 	if out.edits, err = a.collapse(out.edits); err != nil {
 		return out, err
 	}
 	a.sort(out.edits)
 	return out, nil
+}
+
+// repeated lets the replacement of a scalar that aliases repeat through, where
+// the group wants the same of every place that repeats it.
+func (a *applier) repeated(edits []fileEdit) {
+	for i, e := range edits {
+		f, err := a.file(e.file)
+		if err != nil || e.edit.Op != yamledit.Replace {
+			continue
+		}
+		n, err := lookup(f, e.edit.Document, e.edit.Path)
+		if err != nil || n.Anchor == "" || n.Kind != yaml.ScalarNode {
+			continue
+		}
+		wanted := 0
+		for _, o := range edits {
+			if o.file == e.file && sameEdit(o.edit, e.edit) {
+				wanted += 1 + o.change.Again
+			}
+		}
+		edits[i].edit.AllowShared = wanted >= kyamlfn.Uses(f.Documents()[e.edit.Document].Node, n)
+	}
 }
 
 // sort brings replacements and removals into the order of the file, additions

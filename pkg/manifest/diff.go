@@ -59,6 +59,9 @@ func diffMappings(path yamledit.Path, a, b *yaml.Node) ([]yamledit.Edit, error) 
 			out = append(out, yamledit.Edit{Path: path.Child(key), Op: yamledit.Remove})
 			continue
 		}
+		if repeats(a.Content[i+1], b, key) {
+			continue // the anchor shows it
+		}
 		edits, err := diffNodes(path.Child(key), a.Content[i+1], other)
 		if err != nil {
 			return nil, err
@@ -75,6 +78,19 @@ func diffMappings(path yamledit.Path, a, b *yaml.Node) ([]yamledit.Edit, error) 
 		after = yamledit.Path{}.Child(key).String()
 	}
 	return out, nil
+}
+
+// repeats reports an alias that stands behind the key of the other mapping too.
+func repeats(a, b *yaml.Node, key string) bool {
+	if a.Kind != yaml.AliasNode {
+		return false
+	}
+	for i := 0; i+1 < len(b.Content); i += 2 {
+		if b.Content[i].Value == key {
+			return b.Content[i+1].Kind == yaml.AliasNode && b.Content[i+1].Value == a.Value
+		}
+	}
+	return false
 }
 
 // itemKey is the key that names the items of both sequences, each item once.

@@ -225,6 +225,11 @@ func (f *facts) object(file *yamledit.File, d yamledit.Document, object *yaml.No
 		return
 	}
 	w.Document, w.Item = d.Index, item
+	each(w, func(v fleet.Value) {
+		if v.At != nil { // an anchor that several containers repeat
+			v.At.Document, v.At.Item = d.Index, item
+		}
+	})
 	if encrypted != nil {
 		w.Blocked = encrypted
 	}

@@ -140,6 +140,7 @@ func undoFile(before, after fs.FS, name string) ([]undoneObject, error) {
 			} else {
 				step.edit = back(e, step.old)
 				e.Document, e.Path = o.document, prefixed(e.Path, o.item)
+				e.AllowShared = e.Op == yamledit.Replace
 				e.LeaveEmpty = true // all entries may have been exchanged for others
 				forward = append(forward, e)
 				owner = append(owner, len(out)<<16|len(object.steps))
@@ -174,7 +175,7 @@ func undoFile(before, after fs.FS, name string) ([]undoneObject, error) {
 // back is the inverse of a replacement or removal without source text.
 func back(e yamledit.Edit, old *yaml.Node) yamledit.Edit {
 	if e.Op == yamledit.Replace {
-		return yamledit.Edit{Path: e.Path, Op: yamledit.Replace, Old: e.New, New: e.Old}
+		return yamledit.Edit{Path: e.Path, Op: yamledit.Replace, Old: e.New, New: e.Old, AllowShared: true}
 	}
 	return yamledit.Edit{Path: e.Path, Op: yamledit.Add, New: yamledit.Flow(old)}
 }

@@ -37,6 +37,14 @@ func migrate(workloads []fleet.Workload) []manifest.Group {
 		done := map[string]bool{}
 		images := map[string]bool{}
 		for _, l := range w.Loads {
+			if l.Value.Set() && done[l.Value.Place.String()] {
+				images[l.Container] = true
+				for i := range g.Changes {
+					if g.Changes[i].Place == l.Value.Place {
+						g.Changes[i].Again++
+					}
+				}
+			}
 			if !l.Value.Set() || l.Jar == "" || done[l.Value.Place.String()] {
 				continue
 			}

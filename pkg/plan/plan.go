@@ -247,10 +247,12 @@ func (d *draft) change(op fleet.Op, v fleet.Value, to string) {
 	if op == fleet.OpRemove && d.removed[c.Field+"\x00"+c.File] {
 		return
 	}
-	if slices.ContainsFunc(d.plan.Changes, func(o fleet.Change) bool {
+	if at := slices.IndexFunc(d.plan.Changes, func(o fleet.Change) bool {
 		return o.File == c.File && o.Document == c.Document && o.Item == c.Item && o.Field == c.Field && o.Op == c.Op && o.After == c.After && o.New == c.New
-	}) {
-		return // two containers feed from the same place
+	}); at >= 0 { // two containers feed from the same place
+		d.plan.Changes[at].Again++
+		d.effect(fleet.Effect{Field: v.Field, Old: v.Text, New: to, OldAbsent: op == fleet.OpAdd, NewAbsent: op == fleet.OpRemove})
+		return
 	}
 	d.plan.Changes = append(d.plan.Changes, c)
 	if op == fleet.OpRemove {
