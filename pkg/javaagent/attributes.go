@@ -121,10 +121,13 @@ func translateProperties(t *translation, s Setting, o *Option) {
 	if !ok {
 		return
 	}
-	decoder := json.NewDecoder(strings.NewReader(text))
-	decoder.UseNumber()
-	var properties map[string]any
-	if err := decoder.Decode(&properties); err != nil {
+	properties, err := jsonObject(text)
+	if err != nil {
+		if raw := s.raw(); raw != "" { // valid only where no eval takes the quotes away
+			properties, err = jsonObject(raw)
+		}
+	}
+	if err != nil {
 		o.Note = "no JSON object: SkyWalking ignored it"
 		t.warn(CodeDead, "%s had no effect: its value is no JSON object", s.Key)
 		return
@@ -148,6 +151,25 @@ func translateProperties(t *translation, s Setting, o *Option) {
 		shown = append(shown, Redact(a.key+"="+a.value))
 	}
 	o.To = strings.Join(shown, ",")
+}
+
+func jsonObject(text string) (map[string]any, error) {
+	decoder := json.NewDecoder(strings.NewReader(text))
+	decoder.UseNumber()
+	var properties map[string]any
+	err := decoder.Decode(&properties)
+	return properties, err
+}
+
+// raw is the value as it is written for a shell, quotes included; empty: it
+// stands elsewhere.
+func (s Setting) raw() string {
+	if s.at == nil || s.at.source.d != DialectShell || s.Level != LevelProperty {
+		return ""
+	}
+	token := s.at.token()
+	_, value, _ := strings.Cut(s.at.source.text[token.Start:token.End], "=")
+	return value
 }
 
 func jsonText(value any) (text string, nested bool) {

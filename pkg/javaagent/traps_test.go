@@ -99,6 +99,13 @@ func TestTraps(t *testing.T) {
 			in: javaagent.Input{Args: []string{"java", "@/app/jvm.options", swFlag, "-jar", "a.jar"}},
 		},
 		{
+			name: "JSON whose quotes no eval can have taken away", as: "cart",
+			in: javaagent.Input{
+				Variable: "JAVA_OPTS", Text: swFlag + ` -Dskywalking.agent.service_name=cart -Dskywalking.agent.instance_properties_json={"zone":"z1"}`,
+			},
+			want: flag + " -Dotel.service.name=cart -Dotel.resource.attributes=zone=z1 " + tail,
+		},
+		{
 			name: "the name of an agent 5.x",
 			in:   javaagent.Input{Variable: "JAVA_TOOL_OPTIONS", Text: swFlag + " -Dskywalking.agent.application_code=old", AgentVersion: "5.0.0-GA"},
 			want: flag + " -Dotel.service.name=old " + tail, as: "old",

@@ -30,6 +30,14 @@ func initAgents(w *fleet.Workload) {
 	}
 }
 
+// FindInitAgents finds the init containers that bring an agent anew: flags that
+// ConfigMaps hold tell of jars too.
+func FindInitAgents(w *fleet.Workload) {
+	w.InitAgents = nil
+	w.Loads = slices.DeleteFunc(w.Loads, func(l fleet.Load) bool { return l.Via == fleet.ViaInitContainer })
+	initAgents(w)
+}
+
 func initAgent(w *fleet.Workload, c *fleet.Container) (fleet.InitAgent, bool) {
 	copies := copiesOf(c)
 	out := fleet.InitAgent{Container: c.Name, Image: c.Image, Copy: likeliest(copies)}

@@ -9,11 +9,13 @@ import (
 
 	"github.com/otelshift/otelshift/pkg/fleet"
 	"github.com/otelshift/otelshift/pkg/javaagent"
+	"github.com/otelshift/otelshift/pkg/kyamlfn"
 )
 
 // variables adds what a workload's containers take from ConfigMaps and
 // Secrets.
 func (x *index) variables(w *fleet.Workload, users map[int][]fleet.ID) {
+	before := len(w.Loads)
 	for i := range w.Containers {
 		c := &w.Containers[i]
 		for _, e := range c.Env {
@@ -64,6 +66,9 @@ func (x *index) variables(w *fleet.Workload, users map[int][]fleet.ID) {
 		}
 	}
 	x.scripts(w, users)
+	if len(w.Loads) > before {
+		kyamlfn.FindInitAgents(w)
+	}
 	unseenSecrets(w)
 }
 

@@ -69,6 +69,13 @@ func TestOptionsOfConfigMapsCount(t *testing.T) {
 			text: pod("        command: [java, \""+flag+"\", -jar, /app.jar, \"@/app/jvm.options\"]\n", ""),
 		},
 		{
+			name: "an init container is known by the jar that a ConfigMap names", service: "carts", edits: []string{"cp /javaagent.jar /vol/opentelemetry-javaagent.jar", "-javaagent:/mon/opentelemetry-javaagent.jar"},
+			text: pod("        envFrom: [{configMapRef: {name: shared}}]\n        volumeMounts: [{name: mon, mountPath: /mon}]\n", "      initContainers:\n      - name: mon\n"+
+				"        image: registry.example/monitor:6.1.0\n        command: [sh, -c, \"cp -R /skywalking/agent /vol/\"]\n        volumeMounts: [{name: mon, mountPath: /vol}]\n"+
+				"      volumes: [{name: mon, emptyDir: {}}]\n"+
+				configMap("  JAVA_TOOL_OPTIONS: -javaagent:/mon/agent/skywalking-agent.jar -Dskywalking.agent.service_name=carts\n")),
+		},
+		{
 			name: "a mounted file that nobody names", code: fleet.CodeScript,
 			text: pod("        command: [/start]\n        volumeMounts: [{name: cfg, mountPath: /etc/app}]\n", mounted+configMap("  jvm.options: "+flag+"\n")),
 		},
