@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	_ "embed" // the workflow is a file that can be linted
 	"errors"
 	"fmt"
@@ -46,7 +47,7 @@ Examples:
 			case c.Bool("force"):
 				mode = writeOver
 			}
-			return e.initialise(c.String("dir"), mode)
+			return e.initialise(c.Context, c.String("dir"), mode)
 		},
 	}
 }
@@ -60,7 +61,7 @@ const (
 	writeNothing                  // print
 )
 
-func (e *env) initialise(dir string, mode writeMode) (err error) {
+func (e *env) initialise(ctx context.Context, dir string, mode writeMode) (err error) {
 	root, err := os.OpenRoot(e.path(dir))
 	if err != nil {
 		return &exitError{code: codeUsage, err: fmt.Errorf("opening the checkout: %w", err), hint: "name its folder with --dir"}
@@ -81,6 +82,9 @@ func (e *env) initialise(dir string, mode writeMode) (err error) {
 	}
 	if err := e.printSurvey(found); err != nil {
 		return err
+	}
+	if found.Files == 0 {
+		e.log.WarnContext(ctx, "there is no YAML file in this folder; --dir names the one that holds the manifests", "dir", dir)
 	}
 	if mode == writeNothing {
 		for _, f := range files {

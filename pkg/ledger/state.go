@@ -30,16 +30,7 @@ func verdictState(s fleet.VerdictState) fleet.State {
 }
 
 // underWay: its newest batch still wants a merge, a verdict or an answer.
-func (w Workload) underWay() bool {
-	switch w.State {
-	case fleet.StateProposed, fleet.StateMerged, fleet.StateSoaking, fleet.StateFailed, fleet.StateReverting,
-		fleet.StateNeedsHuman, fleet.StateUnknown:
-		return true
-	case fleet.StatePending, fleet.StateVerified, fleet.StateReverted, fleet.StateDeclined, fleet.StateNotCausedByUs,
-		fleet.StateInconclusive, fleet.StateCurrent, fleet.StateSkipped, fleet.StateBlocked, fleet.StateUnread:
-	}
-	return false
-}
+func (w Workload) underWay() bool { return unfinished(w.State) }
 
 // batchState is open, closed, or the worst of the members. A merged batch of
 // which nothing stands any more, because later changes took its place, is closed.
