@@ -222,6 +222,37 @@ func claimsOf(body string) []string {
 	return claims
 }
 
+// TestTheChineseREADMEIsInStep: it has the commands, the documents, the exit codes
+// and the journey of the English one.
+func TestTheChineseREADMEIsInStep(t *testing.T) {
+	english, err := os.ReadFile("../../README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	chinese, err := os.ReadFile("../../docs/zh/README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	found := 0
+	for what, pattern := range map[string]string{
+		"the command in the table": "(?m)^(\\| `[a-z ]+` \\|)",
+		"the exit code":            `(?m)^(\| [0-9] \|)`,
+		"the document":             `\]\(docs/([a-z]+\.md)\)`,
+		"the example":              `\]\((examples/[^)]+)\)`,
+		"the step":                 `(?m)^(\$ otelshift (?:demo|plan|run|verify|status).*)$`,
+	} {
+		for _, m := range regexp.MustCompile(pattern).FindAllStringSubmatch(string(english), -1) {
+			found++
+			if !strings.Contains(string(chinese), m[1]) {
+				t.Errorf("docs/zh/README.md lacks %s %q", what, m[1])
+			}
+		}
+	}
+	if found < 40 {
+		t.Errorf("only %d things of README.md were found", found)
+	}
+}
+
 // TestArchitectureNamesEveryPackage: the table of docs/architecture.md has every
 // folder with Go code, and none that is gone; the shell's files that it names are
 // there.

@@ -94,6 +94,9 @@ func (e *env) failOn(c *cli.Context, state fleet.Fleet) error {
 		switch fleet.State(name) { //nolint:exhaustive // the others mean what they say
 		case remaining:
 			for _, u := range state.Unseen {
+				if e.logFormat == logText {
+					break // stdout has them
+				}
 				e.log.LogAttrs(c.Context, slog.LevelWarn, "not looked at: "+u.What, e.at(c, u.Place)...) //nolint:sloglint // the place is the message
 			}
 			if len(state.Remaining) == 0 {
