@@ -23,7 +23,7 @@ type value struct {
 	items  []*value
 	names  []yamledit.Step // of items
 	origin fleet.Origin
-	shadow bool // a list that hides one of an earlier layer
+	shadow bool // a list or scalar that hides one of an earlier layer
 	plain  bool // a scalar without quotes
 }
 
@@ -114,7 +114,7 @@ func overlay(base, over *value) *value {
 		return over
 	case over == nil:
 		return base
-	case base.kind == yaml.SequenceNode && len(base.items) > 0 && over.kind == yaml.SequenceNode:
+	case base.kind == yaml.SequenceNode && len(base.items) > 0 && over.kind == yaml.SequenceNode, base.kind == yaml.ScalarNode && over.kind == yaml.ScalarNode:
 		out := *over
 		out.shadow = true
 		return &out
@@ -291,7 +291,9 @@ func (r *releaseReader) envMap(parent *value, p yamledit.Path, c component) {
 			continue
 		}
 		val := valueOf(v, p.Child(key))
-		container.Env = append(container.Env, fleet.Env{Name: key, Field: val.Field, Place: val.Place, Value: val, At: val.At, Key: true})
+		// Without it the earlier layer's would come alive, so it stays.
+		fixed := v.shadow && javaagent.IsSkyWalkingVariable(key)
+		container.Env = append(container.Env, fleet.Env{Name: key, Field: val.Field, Place: val.Place, Value: val, At: val.At, Key: true, Fixed: fixed})
 	}
 	r.env(container, valuesField(p)+".")
 }
