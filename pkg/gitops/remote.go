@@ -306,6 +306,8 @@ func (r *remote) explain(err error) (text string, kind error) {
 	case status != 0:
 		return fmt.Sprintf("the server answered %d", status), nil
 	// The protocol gives these as text only.
+	case strings.Contains(cause, "object-format=sha256"):
+		return "the repository's object ids are SHA-256, which go-git does not read: " + fleet.ErrUnsupported.Error(), fleet.ErrUnsupported
 	case strings.Contains(cause, "not our ref"), strings.Contains(cause, "no such remote ref"):
 		return "the server does not have that commit: " + fleet.ErrNotFound.Error(), fleet.ErrNotFound
 	case strings.Contains(cause, "knownhosts:"), strings.Contains(cause, "known_hosts"):

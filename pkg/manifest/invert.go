@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"slices"
 	"strings"
+	"unicode/utf8"
 
 	"sigs.k8s.io/kustomize/kyaml/yaml"
 
@@ -466,6 +467,10 @@ func changedFiles(ctx context.Context, before, after fs.FS) ([]string, error) {
 			return fmt.Errorf("listing %s: %w", name, err)
 		case ctx.Err() != nil:
 			return ctx.Err()
+		case !utf8.ValidString(entry.Name()) && entry.IsDir():
+			return fs.SkipDir
+		case !utf8.ValidString(entry.Name()):
+			return nil
 		case entry.IsDir() && entry.Name() == ".git":
 			return fs.SkipDir
 		case !entry.Type().IsRegular():

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"unicode/utf8"
 
 	"sigs.k8s.io/kustomize/kyaml/yaml"
 
@@ -142,6 +143,10 @@ func (f *finder) find(id identity, name string, document int) (object, bool) {
 		switch {
 		case err != nil || len(found) > 1:
 			return fs.SkipAll
+		case !utf8.ValidString(entry.Name()) && entry.IsDir():
+			return fs.SkipDir
+		case !utf8.ValidString(entry.Name()):
+			return nil
 		case entry.IsDir() && entry.Name() == ".git":
 			return fs.SkipDir
 		case path == name || !isYAML(path) || !entry.Type().IsRegular():

@@ -10,7 +10,9 @@ import (
 	"path"
 	"runtime"
 	"slices"
+	"strings"
 	"sync"
+	"unicode/utf8"
 
 	"github.com/bmatcuk/doublestar/v4"
 	"golang.org/x/sync/errgroup"
@@ -158,6 +160,8 @@ func (s *scanner) walk(ctx context.Context) error {
 				return fmt.Errorf("listing %s: %w", name, err)
 			}
 			switch {
+			case !utf8.ValidString(entry.Name()):
+				return s.unnameable(name, entry)
 			case entry.IsDir():
 				if entry.Name() == ".git" {
 					return fs.SkipDir
@@ -227,6 +231,24 @@ func (s *scanner) look(name string, entry fs.DirEntry) bool {
 	s.links = append(s.links, name)
 	s.mutex.Unlock()
 	return false
+}
+
+// unnameable reports a file, or a folder with all that is in it, whose name no
+// file system of Go can be asked for.
+func (s *scanner) unnameable(name string, entry fs.DirEntry) error {
+	if !entry.IsDir() && !isYAML(name) {
+		return nil
+	}
+	s.mutex.Lock()
+	defer s.mutex.Unlock()
+	name = strings.ToValidUTF8(name, "\ufffd")
+	s.index.files = append(s.index.files, fleet.FileReason{File: name, Reason: fleet.Reason{
+		Code: fleet.CodeUnsupportedForm, Message: "its name is not UTF-8; it was not read", Place: fleet.Place{File: name},
+	}})
+	if entry.IsDir() {
+		return fs.SkipDir
+	}
+	return nil
 }
 
 // followLinks reports the links that lead nowhere. It comes last: by then most

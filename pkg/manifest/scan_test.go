@@ -105,3 +105,24 @@ func TestScanFollowsNoLinkOutOfTheRepository(t *testing.T) {
 		t.Errorf("files = %v, want out.yaml", result.Files)
 	}
 }
+
+// TestNamesThatAreNotUTF8AreReportedAndPassedOver: one file named in Latin-1
+// does not end the run.
+func TestNamesThatAreNotUTF8AreReportedAndPassedOver(t *testing.T) {
+	dir := t.TempDir()
+	for _, name := range []string{"app.yaml", "caf\xe9.yaml", "caf\xe9.txt", "d\xe9/app.yaml"} {
+		if err := os.MkdirAll(filepath.Dir(filepath.Join(dir, name)), 0o750); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(loading), 0o600); err != nil {
+			t.Skipf("needs a file system that takes any name: %v", err)
+		}
+	}
+	result := scan(t, os.DirFS(dir))
+	if len(result.Workloads) != 1 {
+		t.Errorf("workloads = %v, want that of app.yaml", result.Workloads)
+	}
+	if len(result.Files) != 2 || result.Files[0].File != "caf\ufffd.yaml" || result.Files[1].File != "d\ufffd" {
+		t.Errorf("files = %v, want the one and the folder", result.Files)
+	}
+}

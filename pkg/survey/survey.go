@@ -11,6 +11,7 @@ import (
 	"path"
 	"slices"
 	"strings"
+	"unicode/utf8"
 
 	"go.yaml.in/yaml/v3"
 
@@ -62,6 +63,10 @@ func Look(repository fs.FS) (Survey, error) {
 		switch {
 		case err != nil:
 			return err
+		case !utf8.ValidString(entry.Name()) && entry.IsDir():
+			return fs.SkipDir
+		case !utf8.ValidString(entry.Name()):
+			return nil
 		case entry.IsDir() && name != "." && strings.HasPrefix(entry.Name(), ".") && entry.Name() != ".github":
 			return fs.SkipDir
 		case entry.IsDir():
