@@ -202,6 +202,24 @@ func TestAMountThatIsDeclinedIsSent(t *testing.T) {
 	}
 }
 
+func TestAMountThatIsNotUnderstoodIsSent(t *testing.T) {
+	t.Parallel()
+	fault := &switchable{fault: func(w http.ResponseWriter, r *http.Request, next http.Handler) {
+		if r.URL.Query().Has("mount") {
+			w.WriteHeader(http.StatusBadRequest)
+			return
+		}
+		next.ServeHTTP(w, r)
+	}}
+	r := start(t, registry.Options{Wrap: fault.wrap})
+	seed(t, r, "shop/first:1", tomcat())
+	seed(t, r, "shop/cart:1.4", tomcat())
+	b := newBuilder(t)
+	build(t, b, rebuild(r, "shop/first:1"))
+	fault.on.Store(true)
+	build(t, b, rebuild(r, "shop/cart:1.4"))
+}
+
 func TestARegistryWithoutRangesIsReadAsAStream(t *testing.T) {
 	t.Parallel()
 	fault := &switchable{fault: func(w http.ResponseWriter, r *http.Request, next http.Handler) {

@@ -130,10 +130,11 @@ func (r *Repo) try(ctx context.Context, b Blob, from string) error {
 		begin.query = url.Values{"mount": {b.Digest}, "from": {from}}.Encode()
 	}
 	resp, err := r.do(ctx, begin, http.StatusAccepted, http.StatusCreated) //nolint:bodyclose // closed below, by closeBody or after reading
-	if err != nil && from != "" && (errors.Is(err, fleet.ErrDenied) || errors.Is(err, fleet.ErrNotFound)) {
-		// It may not read the other repository, or that one is gone: send.
+	if err != nil && from != "" {
+		// It may not read the other repository, that one is gone, or the
+		// registry does not mount: send.
 		var refused *Error
-		if errors.As(err, &refused) && refused.Status != http.StatusMethodNotAllowed {
+		if errors.As(err, &refused) && refused.Status != http.StatusMethodNotAllowed && !errors.Is(err, fleet.ErrUnavailable) {
 			begin.query, begin.from = "", ""
 			resp, err = r.do(ctx, begin, http.StatusAccepted) //nolint:bodyclose // closed below, by closeBody or after reading
 		}
