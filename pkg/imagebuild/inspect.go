@@ -141,7 +141,7 @@ func (b *Builder) inspectScripts(ctx context.Context, repo repository, doc confi
 	if !complete {
 		info.Warnings = append(info.Warnings, fleet.Warning{
 			Code:    fleet.CodeScript,
-			Message: fmt.Sprintf("the start scripts of %s lie behind more than %d MiB of layers and were not all read (preflight: fast)", info.Reference, maxLook>>20),
+			Message: fmt.Sprintf("the start scripts of %s were not all found: they lie behind more than %d MiB of layers (preflight: fast), or in a layer that is foreign or encrypted", info.Reference, maxLook>>20),
 		})
 	}
 	return nil

@@ -111,6 +111,9 @@ func (b *Builder) readScripts(ctx context.Context, repo repository, layers []des
 		if b.options.Preflight != PreflightFull && layers[i].Size > left {
 			return pick(view, files, scripts), false, nil
 		}
+		if unreadable(layers[i]) != "" {
+			return found, false, nil
+		}
 		left -= layers[i].Size
 		listing, taken, err := collect(ctx, repo, layers[i], names)
 		if err != nil {

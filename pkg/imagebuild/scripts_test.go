@@ -117,3 +117,15 @@ func TestInspectSaysWhatItDidNotRead(t *testing.T) {
 		t.Errorf("warnings %v, %v, want one of scripts", info.Warnings, err)
 	}
 }
+
+func TestInspectSaysThatAForeignLayerWasNotRead(t *testing.T) {
+	t.Parallel()
+	r := start(t, registry.Options{})
+	seed(t, r, "shop/cart:1.4", registry.ImageSpec{
+		Entrypoint: []string{"/start.sh"}, Foreign: true, Docker: true, Layers: []registry.Layer{{{Name: "etc/"}}},
+	})
+	info, err := newBuilder(t).Inspect(t.Context(), r.Ref("shop/cart:1.4"))
+	if err != nil || !hasCode(info.Warnings, fleet.CodeScript) {
+		t.Errorf("warnings %v, %v, want one of scripts", info.Warnings, err)
+	}
+}
