@@ -161,10 +161,11 @@ func anyLinux(body []byte) (string, error) {
 	}
 	digest := ""
 	for _, d := range index.Manifests {
-		if d.Platform == nil || d.Platform.OS != "linux" || d.isAttestation() {
+		// What names no platform is rebuilt too.
+		if d.isAttestation() || d.Platform != nil && d.Platform.OS != "" && d.Platform.OS != "linux" {
 			continue
 		}
-		if digest == "" || d.Platform.Architecture == "amd64" {
+		if digest == "" || d.Platform != nil && d.Platform.Architecture == "amd64" {
 			digest = d.Digest
 		}
 	}

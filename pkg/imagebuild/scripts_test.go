@@ -129,3 +129,22 @@ func TestInspectSaysThatAForeignLayerWasNotRead(t *testing.T) {
 		t.Errorf("warnings %v, %v, want one of scripts", info.Warnings, err)
 	}
 }
+
+func TestInspectTakesAnImageWithoutAPlatform(t *testing.T) {
+	t.Parallel()
+	r := start(t, registry.Options{})
+	digest := seed(t, r, "shop/cart:1.4", tomcat())
+	child, err := image(t, r.Ref("shop/cart:1.4")).RawManifest()
+	if err != nil {
+		t.Fatal(err)
+	}
+	index := fmt.Sprintf(`{"schemaVersion":2,"mediaType":%q,"manifests":[{"mediaType":%q,"size":%d,"digest":%q}]}`,
+		types.OCIImageIndex, types.OCIManifestSchema1, len(child), digest)
+	if _, err := r.SeedManifest(t.Context(), "shop/cart", "index", string(types.OCIImageIndex), []byte(index)); err != nil {
+		t.Fatal(err)
+	}
+	info, err := newBuilder(t).Inspect(t.Context(), r.Ref("shop/cart:index"))
+	if err != nil || len(info.Loads) == 0 {
+		t.Errorf("loads %v, %v, want what the image loads", info.Loads, err)
+	}
+}
