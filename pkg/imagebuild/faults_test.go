@@ -220,6 +220,46 @@ func TestAMountThatIsNotUnderstoodIsSent(t *testing.T) {
 	build(t, b, rebuild(r, "shop/cart:1.4"))
 }
 
+// TestARefusedShortCutIsNotTaken: what only spares work may be refused.
+func TestARefusedShortCutIsNotTaken(t *testing.T) {
+	t.Parallel()
+	for _, row := range []struct {
+		name    string
+		matches func(*http.Request) bool
+		status  int
+	}{
+		{"a range", func(r *http.Request) bool { return r.Header.Get("Range") != "" }, http.StatusRequestedRangeNotSatisfiable},
+		{"a range that is not implemented", func(r *http.Request) bool { return r.Header.Get("Range") != "" }, http.StatusNotImplemented},
+		{"a look for a blob", func(r *http.Request) bool {
+			return r.Method == http.MethodHead && strings.Contains(r.URL.Path, "/blobs/")
+		}, http.StatusForbidden},
+		{"a mount that is not implemented", func(r *http.Request) bool { return r.URL.Query().Has("mount") }, http.StatusNotImplemented},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			t.Parallel()
+			fault := &switchable{fault: func(w http.ResponseWriter, r *http.Request, next http.Handler) {
+				if row.matches(r) {
+					w.WriteHeader(row.status)
+					return
+				}
+				next.ServeHTTP(w, r)
+			}}
+			fault.on.Store(true)
+			r := start(t, registry.Options{Wrap: fault.wrap})
+			spec := tomcat()
+			spec.Layers[2] = append(spec.Layers[2], registry.File{Name: "home/admin/lib.jar", Body: noise(300 << 10)})
+			seed(t, r, "shop/first:1", spec)
+			seed(t, r, "shop/cart:1.4", spec)
+			b := newBuilder(t)
+			build(t, b, rebuild(r, "shop/first:1"))
+			build(t, b, rebuild(r, "shop/cart:1.4"))
+			if fault.hits.Load() == 0 {
+				t.Error("the fault did not happen")
+			}
+		})
+	}
+}
+
 func TestARegistryWithoutRangesIsReadAsAStream(t *testing.T) {
 	t.Parallel()
 	fault := &switchable{fault: func(w http.ResponseWriter, r *http.Request, next http.Handler) {

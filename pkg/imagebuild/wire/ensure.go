@@ -79,7 +79,9 @@ func (r *Repo) first(ctx context.Context, b Blob) error {
 		closeBody(resp)
 		r.landed(b)
 		return nil
-	case !errors.Is(err, fleet.ErrNotFound):
+	case !errors.Is(err, fleet.ErrNotFound) && !errors.Is(err, fleet.ErrDenied):
+		// Denied may be the place that the answer leads to, which takes GET only;
+		// whether we may write is for the upload to say.
 		return err
 	}
 	return r.bring(ctx, b, "")
@@ -134,7 +136,8 @@ func (r *Repo) try(ctx context.Context, b Blob, from string) error {
 		// It may not read the other repository, that one is gone, or the
 		// registry does not mount: send.
 		var refused *Error
-		if errors.As(err, &refused) && refused.Status != http.StatusMethodNotAllowed && !errors.Is(err, fleet.ErrUnavailable) {
+		if errors.As(err, &refused) && refused.Status != http.StatusMethodNotAllowed &&
+			(!errors.Is(err, fleet.ErrUnavailable) || refused.Status == http.StatusNotImplemented) {
 			begin.query, begin.from = "", ""
 			resp, err = r.do(ctx, begin, http.StatusAccepted) //nolint:bodyclose // closed below, by closeBody or after reading
 		}

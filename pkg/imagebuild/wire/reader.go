@@ -96,6 +96,11 @@ func (r *ranges) open() error {
 		q.header = http.Header{"Range": {fmt.Sprintf("bytes=%d-%d", r.offset, end-1)}}
 	}
 	resp, err := r.repo.do(r.ctx, q, http.StatusPartialContent, http.StatusOK)
+	var refused *Error
+	if errors.As(err, &refused) && q.header != nil && (refused.Status == http.StatusRequestedRangeNotSatisfiable || refused.Status == http.StatusNotImplemented) {
+		q.header = nil // it knows no ranges
+		resp, err = r.repo.do(r.ctx, q)
+	}
 	if err != nil {
 		return err
 	}
