@@ -391,6 +391,39 @@ func TestBodiesFitWhateverTheyHold(t *testing.T) {
 	}
 }
 
+func TestBatchBodyLeavesRoomForVerdicts(t *testing.T) {
+	t.Parallel()
+	record := fleet.Record{Kind: fleet.RecordBatch, Key: "k", Number: 1, Target: "t", Version: "2.20.0"}
+	var members []fleet.Planned
+	for i := range 20 {
+		p := planned(fmt.Sprintf("app%02d", i))
+		for k := range 60 {
+			p.Containers[0].Options = append(p.Containers[0].Options, fleet.Option{From: fmt.Sprintf("-Dskywalking.plugin.%d=x", k), Grade: javaagent.Exact})
+		}
+		record.Workloads = append(record.Workloads, fleet.RecordWorkload{ID: p.ID.String(), Action: p.Action, File: p.File})
+		members = append(members, p)
+	}
+	body := BatchBody(BatchBodyInput{Record: record, Members: members, Spec: config.Default().Spec})
+	judged := failed()
+	judged.Evidence[0].Log = nil
+	for k := range 10 {
+		sum := fleet.HashValue(fmt.Sprint(k))
+		for n := range 40 {
+			sum += fleet.HashValue(sum + fmt.Sprint(n))
+		}
+		judged.Evidence[0].Log = append(judged.Evidence[0].Log, sum)
+	}
+	record.Workloads[3].Verdict = &judged
+	body = ledger.ReplaceRecord(body, record)
+	if n := len([]rune(body)); n > maxBody {
+		t.Errorf("with a verdict the body has %d characters, more than %d", n, maxBody)
+	}
+	r, err := ledger.Decode(body)
+	if err != nil || r.Workloads[3].Verdict == nil || len(r.Workloads[3].Verdict.Evidence) == 0 || len(r.Workloads[3].Verdict.Evidence[0].Log) != 10 {
+		t.Errorf("the evidence has no room: %+v, %v", r.Workloads[3].Verdict, err)
+	}
+}
+
 func digestOf(a, b int) string {
 	return fmt.Sprintf("%08x%08x", a*2654435761%4294967296, b*40503%65536)
 }

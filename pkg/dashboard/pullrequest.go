@@ -79,8 +79,9 @@ func title(text string) string {
 // each workload, what happens after the merge, how to take it back, and the
 // hidden record. Details are dropped, last workload first, if it grew too long.
 func BatchBody(in BatchBodyInput) string {
-	tail := batchTail(in) + "\n" + ledger.Encode(in.Record) + "\n"
-	room := maxBody - len([]rune(tail)) - sentences
+	tail := batchTail(in) + "\n"
+	record := ledger.Encode(in.Record) + "\n"
+	room := besideRecord(record) - len([]rune(tail)) - sentences
 	text := batchHead(in, room)
 	parts := make([]string, 0, len(in.Members))
 	for _, w := range in.Members {
@@ -88,8 +89,12 @@ func BatchBody(in BatchBodyInput) string {
 	}
 	return text + fit(parts, room-len([]rune(text)), func(left int) string {
 		return fmt.Sprintf("\nThe options of %s do not fit here; `otelshift plan` prints them.\n", count(left, "workload"))
-	}) + tail
+	}) + tail + record
 }
+
+// besideRecord is the room, in characters, that a record leaves in a body. It
+// grows by verdicts and their evidence, so it gets all that it may have.
+func besideRecord(record string) int { return maxBody - max(len(record), ledger.MaxRecord+1) }
 
 // sentences is the room, in characters, for saying what did not fit.
 const sentences = 600
@@ -301,11 +306,12 @@ func RevertBody(in RevertBodyInput) string {
 	fmt.Fprintf(&text, "Close it unmerged to accept the failure and go on. The label `%s` on #%d proposes them again. No further batch is proposed until one of these happens.\n",
 		fleet.LabelRetry, in.PullRequest.Number)
 	text.WriteString(statefulHint(in.Record, verdicts))
-	tail := text.String() + "\n" + ledger.Encode(in.Record) + "\n"
-	room := maxBody - len([]rune(head)) - len([]rune(tail)) - sentences
+	tail := text.String() + "\n"
+	record := ledger.Encode(in.Record) + "\n"
+	room := besideRecord(record) - len([]rune(head)) - len([]rune(tail)) - sentences
 	return head + fit(details, room, func(left int) string {
 		return fmt.Sprintf("The evidence of %s does not fit here; the comment on #%d may have it.\n", count(left, "workload"), in.PullRequest.Number)
-	}) + tail
+	}) + tail + record
 }
 
 func verdictsOf(r fleet.Record) map[string]fleet.Verdict {

@@ -12,6 +12,7 @@ import (
 	"io"
 	"slices"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/otelshift/otelshift/pkg/fleet"
 )
@@ -29,27 +30,78 @@ const (
 	recordEnd   = " -->"
 )
 
-// Sizes in bytes. A body may have 65,536 characters; the record gets at most
-// maxRecord of them, and a decoded record more than maxDecoded is not ours.
+// Sizes in bytes. A body may have maxBody characters on GitHub; the record gets
+// at most MaxRecord of them, and a decoded record more than maxDecoded is not
+// ours.
 const (
-	maxRecord  = 24_000
+	MaxRecord  = 24_000
+	maxBody    = 65_536
 	maxDecoded = 8 << 20
 )
 
 // Encode returns the record as a hidden block for a pull request's body: gzip,
-// base64, and a checksum in front. It fits maxRecord characters: evidence is
+// base64, and a checksum in front. It fits MaxRecord characters: evidence is
 // shortened first (logs, then events, then all of it), because it is shown in
-// the comment of the verdict too. The same record gives the same bytes.
-func Encode(r fleet.Record) string {
+// the comment of the verdict too; then the least telling effects are left out,
+// because the commit holds every change. The same record gives the same bytes.
+func Encode(r fleet.Record) string { return fitted(r, MaxRecord) }
+
+// fitted is the block in at most so many characters, or the shortest there is.
+func fitted(r fleet.Record, room int) string {
 	r.Schema = Schema
 	var block string
 	for _, lines := range []int{40, 10, 3, 0, -1} {
-		block = encode(shorten(r, lines))
-		if len(block) <= maxRecord {
+		if block = encode(shorten(r, lines)); len(block) <= room {
+			return block
+		}
+	}
+	r = shorten(r, -1)
+	for _, effects := range []int{100, 50, 25, 12, 6, 3, 1} {
+		if block = encode(fewer(r, effects)); len(block) <= room {
 			break
 		}
 	}
 	return block
+}
+
+// fewer keeps at most n effects of every workload, n > 0: its images, then
+// something of every container, then resources and the pod, then the others.
+// They tell whether a change is deployed as well as all of them do: one commit
+// made them.
+func fewer(r fleet.Record, n int) fleet.Record {
+	r.Workloads = slices.Clone(r.Workloads)
+	for i, w := range r.Workloads {
+		if len(w.Effects) <= n {
+			continue
+		}
+		order := make([]int, len(w.Effects))
+		rank := make([]int, len(w.Effects))
+		seen := map[string]bool{}
+		for k, e := range w.Effects {
+			_, rest, _ := strings.Cut(e.Field, "ontainers[name=")
+			container, _, _ := strings.Cut(rest, "]")
+			order[k], rank[k] = k, 3
+			switch {
+			case e.Old == e.New:
+				rank[k] = 4
+			case strings.HasSuffix(e.Field, ".image"):
+				rank[k], seen[container] = 0, true
+			case !seen[container]:
+				rank[k], seen[container] = 1, true
+			case strings.Contains(e.Field, ".resources"), !strings.Contains(e.Field, "ontainers[name="):
+				rank[k] = 2
+			}
+		}
+		slices.SortStableFunc(order, func(a, b int) int { return rank[a] - rank[b] })
+		order = order[:n]
+		slices.Sort(order)
+		kept := make([]fleet.RecordEffect, n)
+		for k, at := range order {
+			kept[k] = w.Effects[at]
+		}
+		r.Workloads[i].Effects = kept
+	}
+	return r
 }
 
 func encode(r fleet.Record) string { return recordStart + pack(r) + recordEnd }
@@ -177,7 +229,8 @@ func unpack(block string, into any) error {
 }
 
 // ReplaceRecord returns the body with its hidden records replaced by the one
-// given; it is appended where there is none. What a person wrote stays.
+// given; it is appended where there is none. What a person wrote stays, and the
+// record is shortened to what that leaves of maxBody.
 func ReplaceRecord(body string, r fleet.Record) string {
 	var rest strings.Builder
 	for {
@@ -188,7 +241,8 @@ func ReplaceRecord(body string, r fleet.Record) string {
 		}
 		_, body, _ = strings.Cut(after, strings.TrimSpace(recordEnd))
 	}
-	return strings.TrimRight(rest.String(), " \r\n") + "\n\n" + Encode(r) + "\n"
+	text := strings.TrimRight(rest.String(), " \r\n") + "\n\n"
+	return text + fitted(r, min(MaxRecord, maxBody-1-utf8.RuneCountInString(text))) + "\n"
 }
 
 // Hashed turns effects into what a record keeps of them.

@@ -3,6 +3,7 @@ package ledger
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 
@@ -68,11 +69,69 @@ func TestEncodeFitsTheBody(t *testing.T) {
 		r.Workloads = append(r.Workloads, w)
 	}
 	block := Encode(r)
-	if len(block) > maxRecord {
-		t.Errorf("the block has %d characters, want at most %d", len(block), maxRecord)
+	if len(block) > MaxRecord {
+		t.Errorf("the block has %d characters, want at most %d", len(block), MaxRecord)
 	}
 	if got, err := Decode(block); err != nil || len(got.Workloads) != 20 {
 		t.Errorf("Decode = %d workloads, %v", len(got.Workloads), err)
+	}
+}
+
+func TestEncodeLeavesOutEffectsThatTheCommitHolds(t *testing.T) {
+	r := batch(1, nil)
+	for i := range 10 {
+		w := fleet.RecordWorkload{ID: fmt.Sprintf("namespace-%d/Deployment/workload-%d", i, i), Action: fleet.ActionMigrate}
+		add := func(field, old, now string) {
+			w.Effects = append(w.Effects, fleet.RecordEffect{Field: "spec.template.spec." + field, Old: old, New: now})
+		}
+		for j := range 400 {
+			add(fmt.Sprintf("containers[name=w%d].env[name=V%d].value", i, j), fleet.HashValue(fmt.Sprint(i, j)), fleet.HashValue(fmt.Sprint(j, i, "n")))
+		}
+		add("containers[name=side].env[name=X].value", fleet.HashAbsent, fleet.HashValue("x"))
+		add("containers[name=side].env[name=X].name", fleet.HashValue("X"), fleet.HashValue("X"))
+		add(fmt.Sprintf("containers[name=w%d].resources.limits.memory", i), fleet.HashValue("1Gi"), fleet.HashValue("2Gi"))
+		add(fmt.Sprintf("containers[name=w%d].image", i), fleet.HashValue("a"), fleet.HashValue("b"))
+		r.Workloads = append(r.Workloads, w)
+	}
+	body := ReplaceRecord("text", r)
+	for name, block := range map[string]string{"alone": Encode(r), "in a body": body} {
+		if len(block) > MaxRecord+10 {
+			t.Errorf("%s: the block has %d characters, want at most %d", name, len(block), MaxRecord)
+		}
+		got, err := Decode(block)
+		if err != nil || len(got.Workloads) != 10 {
+			t.Fatalf("%s: Decode = %d workloads, %v", name, len(got.Workloads), err)
+		}
+		for i, w := range got.Workloads {
+			all := r.Workloads[i].Effects
+			for _, want := range []fleet.RecordEffect{all[0], all[400], all[402], all[403]} {
+				if !slices.Contains(w.Effects, want) {
+					t.Errorf("%s: %s has lost %s", name, w.ID, want.Field)
+				}
+			}
+		}
+	}
+}
+
+func TestReplaceRecordFitsBesideALongText(t *testing.T) {
+	r := batch(1, nil)
+	for i := range 10 {
+		w := fleet.RecordWorkload{ID: fmt.Sprintf("shop/Deployment/w%d", i), Verdict: &fleet.Verdict{State: fleet.VerdictFailed}}
+		w.Effects = []fleet.RecordEffect{{Field: "spec.x", Old: fleet.HashValue("a"), New: fleet.HashValue("b")}}
+		var log []string
+		for k := range 40 {
+			log = append(log, fleet.HashValue(fmt.Sprint(i, k)))
+		}
+		w.Verdict.Evidence = []fleet.Evidence{{Pod: "p", Container: "c", Log: log}}
+		r.Workloads = append(r.Workloads, w)
+	}
+	text := strings.Repeat("é", 62_000)
+	body := ReplaceRecord(text, r)
+	if n := len([]rune(body)); n > maxBody || !strings.HasPrefix(body, text) {
+		t.Errorf("the body has %d characters, GitHub takes %d", n, maxBody)
+	}
+	if got, err := Decode(body); err != nil || len(got.Workloads) != 10 || got.Workloads[9].Verdict == nil {
+		t.Errorf("Decode = %+v, %v", got, err)
 	}
 }
 
