@@ -57,7 +57,7 @@ func complain(stderr string) []string {
 // TestEveryErrorSaysWhatWhereAndWhatNext drives every command with broken
 // surroundings. The place is a part of the message that has to be there.
 func TestEveryErrorSaysWhatWhereAndWhatNext(t *testing.T) {
-	t.Parallel()
+	// Not in parallel: urfave/cli keeps one help flag for all apps, and writes to it.
 	token := map[string]string{"GITHUB_TOKEN": "x"}
 	rows := []struct {
 		line  string
@@ -134,7 +134,6 @@ func TestEveryErrorSaysWhatWhereAndWhatNext(t *testing.T) {
 			driven[words[0]] = true
 		}
 		t.Run(strings.ReplaceAll(row.line, "/", "|")+" "+row.where, func(t *testing.T) {
-			t.Parallel()
 			dir := t.TempDir()
 			for name, text := range row.files {
 				if err := os.MkdirAll(filepath.Dir(filepath.Join(dir, name)), 0o750); err != nil {
@@ -175,7 +174,6 @@ func TestEveryErrorSaysWhatWhereAndWhatNext(t *testing.T) {
 // TestGoldenErrorsSayWhatNext reads what the scripts expect on stderr: an error
 // without a next step in a golden file is one that nobody reviewed.
 func TestGoldenErrorsSayWhatNext(t *testing.T) {
-	t.Parallel()
 	scripts, err := filepath.Glob("testdata/script/*.txtar")
 	if err != nil || len(scripts) == 0 {
 		t.Fatal("no scripts", err)
