@@ -1,6 +1,7 @@
 package javaagent_test
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/otelshift/otelshift/pkg/javaagent"
@@ -29,6 +30,9 @@ func TestAgentsTellsAgentsApart(t *testing.T) {
 		{"the Prometheus exporter", "-javaagent:/opt/jmx_prometheus_javaagent.jar=8080:/config.yaml", javaagent.Other, "/opt/jmx_prometheus_javaagent.jar"},
 		{"another agent beside leftovers of SkyWalking's", "-javaagent:/opt/jmx_prometheus_javaagent.jar=8080:/c.yaml -Dskywalking.agent.service_name=x", javaagent.Other, "/opt/jmx_prometheus_javaagent.jar"},
 		{"an argument in a script's assignment", `export JAVA_OPTS="-Xmx1g -javaagent:/sw/skywalking-agent.jar $JAVA_OPTS"; exec java $JAVA_OPTS -jar a.jar`, javaagent.SkyWalking, "/sw/skywalking-agent.jar"},
+		{"a quoted list in the text of a chart's values", "javaOpts: \"-Xmx1g -javaagent:/sw/skywalking-agent.jar\"", javaagent.SkyWalking, "/sw/skywalking-agent.jar"},
+		{"a quoted list that begins with it", "value: '-javaagent:/sw/skywalking-agent.jar -Xmx1g -Da=b'", javaagent.SkyWalking, "/sw/skywalking-agent.jar"},
+		{"one quoted flag", "\"-javaagent:/my apps/skywalking-agent.jar\"", javaagent.SkyWalking, "/my apps/skywalking-agent.jar"},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
@@ -36,7 +40,7 @@ func TestAgentsTellsAgentsApart(t *testing.T) {
 			if len(flags) != 1 || flags[0].Kind != test.want || flags[0].Jar != test.jar {
 				t.Fatalf("Agents(%q) = %+v, want one %s %s", test.text, flags, test.want, test.jar)
 			}
-			if got := test.text[flags[0].Token.Start:flags[0].Token.End]; len(got) < len("-javaagent:"+test.jar) || got[:11] != "-javaagent:" {
+			if got := test.text[flags[0].Token.Start:flags[0].Token.End]; len(got) < len("-javaagent:"+test.jar) || !strings.HasPrefix(strings.Trim(got, `"`), "-javaagent:") {
 				t.Errorf("the span holds %q", got)
 			}
 			if got := javaagent.HasSkyWalking(test.text); got != (test.want == javaagent.SkyWalking) {
