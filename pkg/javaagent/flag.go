@@ -2,6 +2,7 @@ package javaagent
 
 import (
 	"path"
+	"slices"
 	"strings"
 )
 
@@ -51,26 +52,43 @@ func Agents(text string, d Dialect) []Flag {
 // a shell, each quoted part that holds an agent flag of its own.
 func regions(text string, d Dialect) [][]Token {
 	tokens, _ := Tokenize(text, d) // what comes behind an unterminated quote is not seen
-	all := [][]Token{tokens}
 	if d != DialectShell {
-		return all
+		return [][]Token{tokens}
 	}
+	var own []Token
+	var all [][]Token
 	for _, token := range tokens {
 		raw := text[token.Start:token.End]
-		if strings.HasPrefix(token.Text, "-") || !strings.Contains(raw, flagPrefix) {
+		start, end, ok := 0, 0, false
+		if !strings.HasPrefix(raw, "-") && strings.Contains(raw, flagPrefix) {
+			start, end, ok = quotedPart(raw)
+		}
+		if ok && strings.HasPrefix(token.Text, flagPrefix) {
+			ok = severalOptions(raw[start:end])
+		}
+		if !ok {
+			own = append(own, token)
 			continue
 		}
-		if start, end, ok := quotedPart(raw); ok {
-			for _, inner := range regions(raw[start:end], d) {
-				for i := range inner {
-					inner[i].Start += token.Start + start
-					inner[i].End += token.Start + start
-				}
-				all = append(all, inner)
+		for _, inner := range regions(raw[start:end], d) {
+			for i := range inner {
+				inner[i].Start += token.Start + start
+				inner[i].End += token.Start + start
 			}
+			all = append(all, inner)
+		}
+		if !strings.HasPrefix(token.Text, flagPrefix) {
+			own = append(own, token)
 		}
 	}
-	return all
+	return append([][]Token{own}, all...)
+}
+
+// severalOptions tells a quoted list of options, as the values of a chart hold
+// it, from one flag whose path has blanks.
+func severalOptions(text string) bool {
+	tokens, err := Tokenize(text, DialectShell)
+	return err == nil && len(tokens) > 1 && !slices.ContainsFunc(tokens, func(t Token) bool { return !strings.HasPrefix(t.Text, "-") })
 }
 
 // quotedPart finds the first quoted part of a shell word that holds an agent
