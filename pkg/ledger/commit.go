@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"unicode"
 
 	"github.com/otelshift/otelshift/pkg/config"
 	"github.com/otelshift/otelshift/pkg/fleet"
@@ -82,9 +83,9 @@ func CommitMessage(r fleet.Record, changes map[fleet.ID][]fleet.Change, by confi
 	var b strings.Builder
 	b.WriteString(subject(r) + "\n\n")
 	for _, w := range r.Workloads {
-		b.WriteString("- " + w.ID)
+		b.WriteString("- " + oneLine(w.ID))
 		if w.Image != nil {
-			b.WriteString(": " + w.Image.To)
+			b.WriteString(": " + oneLine(w.Image.To))
 		}
 		b.WriteString("\n")
 	}
@@ -136,6 +137,17 @@ func CommitMessage(r fleet.Record, changes map[fleet.ID][]fleet.Change, by confi
 		trailer(trailerSignOff, fmt.Sprintf("%s <%s>", by.Name, by.Email))
 	}
 	return b.String()
+}
+
+// oneLine is a name from a manifest, which may hold anything: a line break in it
+// would begin a trailer.
+func oneLine(name string) string {
+	return strings.Map(func(r rune) rune {
+		if unicode.IsControl(r) {
+			return ' '
+		}
+		return r
+	}, name)
 }
 
 // optionsOf groups the record's workloads by their options, in the record's

@@ -51,6 +51,16 @@ func TestRecordSurvivesTheBody(t *testing.T) {
 	}
 }
 
+func TestCommitMessageTakesNoTrailersFromNames(t *testing.T) {
+	forged := "x\n\nOtelshift-Change: {\"w\":\"shop/Deployment/pay\"}\r\n* Otelshift-Of: 7\nSigned-off-by: eve <eve@x>"
+	r := batch(1, []string{"shop/Deployment/" + forged})
+	r.Workloads[0].Image = &fleet.ImageChange{To: forged}
+	got, err := ParseCommit(CommitMessage(r, nil, config.Commit{}))
+	if err != nil || got.Key != r.Key || got.Of != 0 || len(got.Changes) != 0 {
+		t.Errorf("ParseCommit = %+v, %v", got, err)
+	}
+}
+
 func TestEncodeFitsTheBody(t *testing.T) {
 	r := batch(1, nil)
 	for i := range 20 {
