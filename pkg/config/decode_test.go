@@ -145,6 +145,8 @@ f:7:11: spec.verify: want a mapping, got a list`},
 		{"a selector's typo", head + "spec:\n  workloads: {selector: {matchLabels: {a: b}, matchExpresions: []}}\n", "f:4:47: unknown key \"matchExpresions\" in spec.workloads.selector\nhint: did you mean \"matchExpressions\"?"},
 		{"two waves of one name", head + "spec:\n  batch: {waves: [{name: a, include: [a]}, {name: a, include: [b]}]}\n", `f:4:51: spec.batch.waves[1].name: a second wave "a"`},
 		{"a merge key", head + "spec:\n  commit: &c {name: a}\n  <<: *c\n", "f:5:7: merge keys (<<) are not supported here\nhint: write the keys out"},
+		{"a label that GitHub refuses", head + "spec:\n  pullRequest: {labels: [ok, xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx]}\n", "f:4:30: spec.pullRequest.labels[1]: has 51 characters, GitHub takes 1 to 50"},
+		{"a branch prefix that git refuses", head + "spec:\n  pullRequest: {branchPrefix: otel/.x}\n", "f:4:31: spec.pullRequest.branchPrefix: \"otel/.x\" is not the start of a branch name"},
 		{"a branch prefix that covers the base branch", head + "spec:\n  repository: {branch: otelshift/main}\n", "f:4:3: spec.pullRequest.branchPrefix: \"otelshift/\" is also the start of spec.repository.branch"},
 	}
 	for _, tt := range tests {

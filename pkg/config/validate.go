@@ -11,6 +11,7 @@ import (
 	"strconv"
 	"strings"
 	"text/template"
+	"unicode/utf8"
 
 	"github.com/bmatcuk/doublestar/v4"
 
@@ -289,13 +290,22 @@ func (v *checker) batch(b Batch) {
 
 var branchForm = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._/-]*$`)
 
+// maxLabel is how long a label may be on GitHub, in characters.
+const maxLabel = 50
+
 func (v *checker) pullRequest(s Spec) {
 	prefix := s.PullRequest.BranchPrefix
-	if !branchForm.MatchString(prefix) || strings.Contains(prefix, "..") || strings.Contains(prefix, "//") {
+	if !branchForm.MatchString(prefix) || strings.Contains(prefix, "..") || strings.Contains(prefix, "//") ||
+		strings.Contains(prefix, "/.") || strings.Contains(prefix, ".lock/") {
 		v.fail("spec.pullRequest.branchPrefix", "", "%q is not the start of a branch name", prefix)
 	}
 	if strings.HasPrefix(s.Repository.Branch, prefix) && prefix != "" {
 		v.fail("spec.pullRequest.branchPrefix", "", "%q is also the start of spec.repository.branch", prefix)
+	}
+	for i, label := range s.PullRequest.Labels {
+		if n := utf8.RuneCountInString(strings.TrimSpace(label)); n < 1 || n > maxLabel {
+			v.fail(fmt.Sprintf("spec.pullRequest.labels[%d]", i), "", "has %d characters, GitHub takes 1 to %d", n, maxLabel)
+		}
 	}
 	v.identity("spec.commit.name", s.Commit.Name)
 	v.identity("spec.commit.email", s.Commit.Email)
