@@ -32,7 +32,7 @@ func planCommand(e *env) *cli.Command {
 				return err
 			}
 			defer s.close()
-			result, err := s.migration.Plan(c.Context)
+			result, err := s.migration.Plan(c.Context, filter)
 			if err != nil {
 				return e.explainOnline(c, err)
 			}
@@ -45,6 +45,9 @@ func planCommand(e *env) *cli.Command {
 			case "json":
 				err = e.printJSON(shown)
 			case "diff":
+				if len(result.After) == 0 && len(shown.Workloads) > 0 {
+					e.log.InfoContext(c.Context, "no edit: of the workloads that are shown none changes; the plan without -o diff says why", "workloads", len(shown.Workloads))
+				}
 				err = e.print(dashboard.Diff(result.Before, result.After))
 			case "markdown":
 				err = e.print(dashboard.PlanMarkdown(shown))

@@ -156,6 +156,9 @@ func (f Filter) Match(w fleet.Planned) bool {
 	return (len(f.only) == 0 || slices.Contains(f.only, w.Action)) && f.MatchID(w.ID)
 }
 
+// narrows reports a filter that some workload may not pass.
+func (f Filter) narrows() bool { return len(f.only) > 0 || len(f.workloads) > 0 }
+
 // MatchID reports whether the id passes the globs.
 func (f Filter) MatchID(id fleet.ID) bool {
 	if len(f.workloads) == 0 {

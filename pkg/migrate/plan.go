@@ -16,16 +16,17 @@ import (
 // PlanResult is a plan, and what its edits make of the files.
 type PlanResult struct {
 	Plan     fleet.Plan
-	Before   map[string][]byte // the files that would change
+	Before   map[string][]byte // the files that would change for the workloads that pass the filter
 	After    map[string][]byte
 	Problems []Problem
 }
 
-// Plan finds, translates, resolves and batches; it writes nothing.
+// Plan finds, translates, resolves and batches; it writes nothing. The plan is
+// that of the whole fleet, Before and After are of the workloads that pass.
 //
 // Where no workload would be compared with the target, the agent's source is
 // not asked: a folder without Java workloads needs no registry.
-func (m *Migration) Plan(ctx context.Context) (PlanResult, error) {
+func (m *Migration) Plan(ctx context.Context, filter Filter) (PlanResult, error) {
 	w := newWorld()
 	if err := m.read(ctx, w); err != nil {
 		return PlanResult{}, err
@@ -44,7 +45,7 @@ func (m *Migration) Plan(ctx context.Context) (PlanResult, error) {
 	if err != nil {
 		return PlanResult{}, err
 	}
-	result, err := asking.planAll(ctx, w, depthNames)
+	result, err := asking.planAll(ctx, w, depthNames, filter)
 	if err == nil && agentless != "" {
 		result.Plan.Warnings = append(result.Plan.Warnings, fleet.Warning{
 			Code:    fleet.CodeImageUnread,
@@ -70,12 +71,26 @@ func (m *Migration) without(change func(*Ports)) *Migration {
 	return New(ports, m.opt)
 }
 
-func (m *Migration) planAll(ctx context.Context, w *world, images depth) (PlanResult, error) {
+func (m *Migration) planAll(ctx context.Context, w *world, images depth, filter Filter) (PlanResult, error) {
 	d, err := m.draft(ctx, w, trial{count: -1, images: images})
 	if err != nil {
 		return PlanResult{}, err
 	}
-	result := PlanResult{Plan: placed(d.plan, d.applied), After: d.applied.Files, Before: map[string][]byte{}, Problems: d.problems}
+	after := d.applied.Files
+	if filter.narrows() {
+		var groups []manifest.Group
+		for _, p := range d.plan.Workloads {
+			if p.Action.Changes() && filter.Match(p) {
+				groups = append(groups, manifest.Group{ID: p.ID, Changes: p.Changes})
+			}
+		}
+		applied, err := w.scan.Apply(ctx, w.checkout.Files, groups)
+		if err != nil {
+			return PlanResult{}, fmt.Errorf("editing manifests: %w", err)
+		}
+		after = applied.Files
+	}
+	result := PlanResult{Plan: placed(d.plan, d.applied), After: after, Before: map[string][]byte{}, Problems: d.problems}
 	for _, name := range fleet.SortedKeys(result.After) {
 		data, err := fs.ReadFile(w.checkout.Files, name)
 		if err != nil && !errors.Is(err, fs.ErrNotExist) {

@@ -168,7 +168,7 @@ func TestInspectAllAsksAboutImagesWithoutAnySign(t *testing.T) {
 		f.config.Spec.Image.Inspect = mode
 		f.repo.commits[f.repo.main].files = map[string]string{"apps/a.yaml": bare("a", ""), "apps/b.yaml": bare("b", "")}
 		f.images.infos = map[string]fleet.ImageInfo{"registry.example/shop/a:1.0": loading("Env JAVA_TOOL_OPTIONS")}
-		result, err := f.migration().Plan(t.Context())
+		result, err := f.migration().Plan(t.Context(), Filter{})
 		if err != nil {
 			t.Fatal(err)
 		}

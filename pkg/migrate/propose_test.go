@@ -362,7 +362,7 @@ func TestDryRunsWriteNothing(t *testing.T) {
 			})
 			return err
 		},
-		"plan":   func(m *Migration, t *testing.T) error { _, err := m.Plan(t.Context()); return err },
+		"plan":   func(m *Migration, t *testing.T) error { _, err := m.Plan(t.Context(), Filter{}); return err },
 		"status": func(m *Migration, t *testing.T) error { _, err := m.Status(t.Context()); return err },
 	}
 	for situation, set := range prepare {
@@ -484,15 +484,15 @@ func TestPlanAsksTheAgentsSourceOnlyIfItIsNeeded(t *testing.T) {
 	t.Parallel()
 	f := newFakes(t)
 	f.images.noPayload = fmt.Errorf("asking: %w", fleet.ErrUnavailable)
-	if _, err := f.migration().Plan(t.Context()); err != nil {
+	if _, err := f.migration().Plan(t.Context(), Filter{}); err != nil {
 		t.Errorf("planning an empty repository: %v", err)
 	}
 	f = newFakes(t, names(1)...)
 	f.images.noPayload = fmt.Errorf("asking: %w", fleet.ErrUnavailable)
-	if _, err := f.migration().Plan(t.Context()); !errors.Is(err, ErrAgent) || !errors.Is(err, fleet.ErrUnavailable) {
+	if _, err := f.migration().Plan(t.Context(), Filter{}); !errors.Is(err, ErrAgent) || !errors.Is(err, fleet.ErrUnavailable) {
 		t.Errorf("planning with a workload: error %v, want one about the agent", err)
 	}
-	result, err := f.migration(func(o *Options) { o.Forgiving = true }).Plan(t.Context())
+	result, err := f.migration(func(o *Options) { o.Forgiving = true }).Plan(t.Context(), Filter{})
 	if err != nil {
 		t.Fatal(err)
 	}

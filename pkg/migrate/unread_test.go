@@ -79,7 +79,7 @@ func TestTheImagesOwnConfigurationIsReadWhereNoNameIsSet(t *testing.T) {
 	if diff := cmp.Diff([]string{image("elsewhere") + " /app/sw.config", image("nameless") + " /sw/config/agent.config"}, f.images.read); diff != "" {
 		t.Errorf("files read (-want +got):\n%s", diff)
 	}
-	p, err := f.migration().Plan(t.Context())
+	p, err := f.migration().Plan(t.Context(), Filter{})
 	if err != nil {
 		t.Fatal(err)
 	}
