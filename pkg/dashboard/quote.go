@@ -59,6 +59,13 @@ func code(text string) string {
 	return marks + pad + strings.NewReplacer("\\|", "\\\u200b\\|", "|", "\\|").Replace(text) + pad + marks
 }
 
+// Name quotes a name for a comment, as code that it cannot end.
+func Name(text string) string { return code(text) }
+
+// Sentence makes text harmless in a comment: it names no person and no issue, is
+// no HTML, and shows no secret.
+func Sentence(text string) string { return cell(text) }
+
 // markup is text inside HTML.
 func markup(text string) string {
 	text = issue.ReplaceAllString(plain(text), "$1\u200b$2")

@@ -115,3 +115,17 @@ func TestAnOpenPullRequestIsMadeAgainWhenBaseMovesUnderIt(t *testing.T) {
 		}
 	})
 }
+
+func TestACommentNamesNobodyThatAManifestNames(t *testing.T) {
+	t.Parallel()
+	id := fleet.ID{Namespace: "shop", Kind: "Deployment", Name: "x`\n@acme/all <img src=x> fixes #1"}
+	got := whyObsolete(map[fleet.ID]fleet.Reason{id: {Message: "env[name=@acme/all] <b>has</b> been changed, closes #2 -Dsw.agent.authentication=hunter2"}})
+	for _, bad := range []string{"`\n@acme", "name=@acme", "<b>", "closes #2", "hunter2"} {
+		if strings.Contains(got, bad) {
+			t.Errorf("the comment holds %q:\n%s", bad, got)
+		}
+	}
+	if !strings.Contains(got, "``") {
+		t.Errorf("the name ends its code span:\n%s", got)
+	}
+}

@@ -143,9 +143,9 @@ func (m *Migration) withdraw(ctx context.Context, w *world) []Problem {
 		if slices.ContainsFunc(obsolete, func(o ledger.Batch) bool { return o.PullRequest.Number == b.PullRequest.Number }) {
 			why = target
 		} else if skipped, found := unwanted[b.PullRequest.Number]; found {
-			why = "`" + skipped + "` is skipped in the control issue. The rest comes again without it."
+			why = dashboard.Name(skipped) + " is skipped in the control issue. The rest comes again without it."
 		} else if changed := m.moved(w, b); changed != "" {
-			why = "`" + changed + "` has changed on the base branch since this was proposed. Its workloads come again, from what is there now."
+			why = dashboard.Name(changed) + " has changed on the base branch since this was proposed. Its workloads come again, from what is there now."
 		}
 		if why == "" {
 			continue

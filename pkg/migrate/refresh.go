@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/otelshift/otelshift/pkg/dashboard"
 	"github.com/otelshift/otelshift/pkg/fleet"
 	"github.com/otelshift/otelshift/pkg/ledger"
 	"github.com/otelshift/otelshift/pkg/manifest"
@@ -114,18 +115,24 @@ func (m *Migration) obsolete(
 	for _, id := range again.Done {
 		reasons[id] = fleet.Reason{Message: "it is on the base branch already"}
 	}
-	var lines []string
-	for id, reason := range reasons {
-		lines = append(lines, fmt.Sprintf("- `%s`: %s", id, reason.Message))
-	}
-	slices.Sort(lines)
-	why := "The base branch has changed since this was opened, and it cannot be made again there:\n\n" + strings.Join(lines, "\n") +
-		"\n\nWhat is left to do comes again."
+	why := whyObsolete(reasons)
 	problems := m.closeOne(ctx, w, number, record, ledger.AnswerWithdrawn, why)
 	if len(problems) > 0 {
 		return problems[0].Err
 	}
 	return nil
+}
+
+// whyObsolete is the comment on a pull request that cannot be made again. Names
+// and messages come from manifests.
+func whyObsolete(reasons map[fleet.ID]fleet.Reason) string {
+	var lines []string
+	for id, reason := range reasons {
+		lines = append(lines, "- "+dashboard.Name(id.String())+": "+dashboard.Sentence(reason.Message))
+	}
+	slices.Sort(lines)
+	return "The base branch has changed since this was opened, and it cannot be made again there:\n\n" + strings.Join(lines, "\n") +
+		"\n\nWhat is left to do comes again."
 }
 
 // refreshForeign leaves a branch to the person who worked on it, and says so

@@ -137,7 +137,7 @@ func (m *Migration) untouched(ctx context.Context, w *world, task ledger.Task, r
 			if refused {
 				text = reason.Message
 			}
-			wished = append(wished, fmt.Sprintf("@%s wanted `%s` taken back. It is not: %s.", rw.RevertBy, rw.ID, strings.TrimSuffix(text, ".")))
+			wished = append(wished, fmt.Sprintf("@%s wanted %s taken back. It is not: %s.", rw.RevertBy, dashboard.Name(rw.ID), dashboard.Sentence(strings.TrimSuffix(text, "."))))
 			t.record.Workloads[i].RevertBy, t.unwritten = "", true
 			if rw.Verdict == nil || rw.Verdict.State != fleet.VerdictFailed {
 				continue
