@@ -113,6 +113,11 @@ func TestForms(t *testing.T) {
 			warn: []string{"SW_AGENT_NAME=other had no effect: annotation agent.service_name=demo wins"},
 		},
 		{
+			name: "the flag does not go with SkyWalking's option before it",
+			in:   javaagent.Input{Variable: "JAVA_TOOL_OPTIONS", Text: "-Xmx1g -Dskywalking.agent.service_name=demo", Target: javaagent.Target{AppendFlag: true}},
+			want: "-Xmx1g " + flag + " -Dotel.service.name=demo " + tail, as: "demo",
+		},
+		{
 			name: "a flag for a container without options",
 			in:   javaagent.Input{Variable: "JAVA_TOOL_OPTIONS", Target: javaagent.Target{AppendFlag: true}, Injected: []javaagent.Var{{Name: "agent.service_name", Value: "demo"}}},
 			want: flag + " -Dotel.service.name=demo " + tail, as: "demo",

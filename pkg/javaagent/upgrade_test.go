@@ -56,6 +56,13 @@ func TestUpgrade(t *testing.T) {
 			want: present + " -Dotel.propagators=b3",
 		},
 		{
+			name: "a new option does not go with the one before it", in: javaagent.Input{Variable: "JAVA_OPTS", Text: present + " -Dx=y"},
+			edit: func(t *javaagent.Target) {
+				t.Add, t.Remove = append(t.Add, "-Dotel.propagators=tracecontext", "-XX:+UseG1GC"), []string{"otel.metrics.exporter"}
+			},
+			want: flag + " -Dotel.service.name=cart -Dotel.exporter.otlp.endpoint=http://collector:4318 -Dotel.exporter.otlp.protocol=http/protobuf -Dotel.logs.exporter=none -Dotel.propagators=tracecontext -XX:+UseG1GC -Dx=y",
+		},
+		{
 			name: "removal takes a person's option", in: javaagent.Input{Variable: "JAVA_OPTS", Text: present + " -Dotel.propagators=b3"},
 			edit: func(t *javaagent.Target) { t.Remove = []string{"otel.propagators"} }, want: present,
 		},
