@@ -50,6 +50,15 @@ func newRewrite(text string, tokens []Token) *rewrite {
 	return &rewrite{text: text, tokens: tokens, replace: map[int]string{}, drop: map[int]bool{}, insert: map[int][]string{}}
 }
 
+// staying is the last token up to i that is not dropped, and -1 where none is:
+// what is inserted behind a dropped one would go with it.
+func (r *rewrite) staying(i int) int {
+	for i >= 0 && r.drop[i] {
+		i--
+	}
+	return i
+}
+
 // edits returns what changes, in order. A dropped token takes the blanks before
 // it along, or behind it when nothing is left before it.
 func (r *rewrite) edits() []Edit {

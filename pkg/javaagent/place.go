@@ -157,7 +157,7 @@ func (t *translation) anchor() (place, bool) {
 		t.refuse(CodeUnsupported, "the agent's path %s cannot be written into %s safely", t.in.Target.Jar, main.label())
 		return place{}, false
 	}
-	at := place{main, main.regions[0], len(main.regions[0].tokens) - 1}
+	at := place{main, main.regions[0], main.regions[0].staying(len(main.regions[0].tokens) - 1)}
 	at.region.insert[at.index] = []string{raw}
 	return at, true
 }

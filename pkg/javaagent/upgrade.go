@@ -127,7 +127,7 @@ func (t *translation) upgradePlaces() {
 			raws = append(raws, raw)
 		}
 	}
-	behind := t.lastOwn(at)
+	behind := at.region.staying(t.lastOwn(at))
 	at.region.insert[behind] = append(at.region.insert[behind], raws...)
 }
 
