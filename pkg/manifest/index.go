@@ -143,7 +143,11 @@ func (x *index) result(ctx context.Context, files fs.FS) (Result, error) {
 		out.Workloads = append(out.Workloads, w)
 		out.Remaining = append(out.Remaining, leftovers(w)...)
 	}
-	out.Remaining = append(out.Remaining, unclaimed(x.mentions, x.workloads)...)
+	left := unclaimed(x.mentions, x.workloads)
+	for _, m := range left {
+		out.Remaining = append(out.Remaining, m.Remaining)
+	}
+	out.Files = unplanned(left, x.charts, out.Files)
 	slices.SortFunc(out.Files, func(a, b fleet.FileReason) int {
 		return cmp.Or(cmp.Compare(a.File, b.File), cmp.Compare(a.Line, b.Line), cmp.Compare(a.Reason.Code, b.Reason.Code))
 	})

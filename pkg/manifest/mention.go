@@ -2,6 +2,7 @@ package manifest
 
 import (
 	"fmt"
+	"path"
 	"regexp"
 	"strings"
 
@@ -16,8 +17,9 @@ import (
 // loads it.
 type mention struct {
 	fleet.Remaining
-	start          int // line at which its scalar begins
-	document, item int // as of fleet.Workload
+	start          int    // line at which its scalar begins
+	flag           string // what loads it, where the text has SkyWalking's flag: "FlinkDeployment f: spec.…"
+	document, item int    // as of fleet.Workload
 }
 
 // agentName is what only SkyWalking's Java agent is called: its folder, jar and
@@ -45,7 +47,11 @@ func (f *facts) mentioned(file *yamledit.File, d yamledit.Document, object *yaml
 			if inner > 0 {
 				at.Column = 0
 			}
-			f.mentions = append(f.mentions, mention{fleet.Remaining{Place: at, What: subject + ": " + what + " names SkyWalking's agent"}, start, d.Index, item})
+			m := mention{Remaining: fleet.Remaining{Place: at, What: subject + ": " + what + " names SkyWalking's agent"}, start: start, document: d.Index, item: item}
+			if kind := field(object, "kind"); kind != "ConfigMap" && (kind != "" && field(object, "apiVersion") != "" || strings.HasPrefix(path.Base(at.File), "values")) && javaagent.HasSkyWalking(n.Value) {
+				m.flag = subject + ": " + what
+			}
+			f.mentions = append(f.mentions, m)
 		}
 	}
 	yamledit.Walk(object, func(p yamledit.Path, n *yaml.Node) bool {
@@ -102,9 +108,31 @@ func spoken(n *yaml.Node) (line int, ok bool) {
 	return 0, false
 }
 
+// unplanned says which files hold a flag that no workload was found for: a kind
+// whose pods are described in a form of their own, values of a chart that
+// renders nothing with them. A ConfigMap's may be nobody's. Files that have a
+// reason already keep it.
+func unplanned(left []mention, charts map[string]bool, files []fleet.FileReason) []fleet.FileReason {
+	said := map[string]bool{}
+	for _, f := range files {
+		said[f.File] = true
+	}
+	for _, m := range left {
+		if m.flag == "" || said[m.File] || strings.HasPrefix(m.flag, "the file") && !charts[path.Dir(m.File)] {
+			continue
+		}
+		said[m.File] = true
+		files = append(files, fleet.FileReason{File: m.File, Reason: fleet.Reason{
+			Code: fleet.CodeUnsupportedForm, Place: m.Place,
+			Message: m.flag + " loads SkyWalking, and no workload was found that it belongs to: change it by hand",
+		}, Line: m.Line})
+	}
+	return files
+}
+
 // unclaimed are the mentions that no workload's load or sign stands for: what an
 // object that loads SkyWalking says of it goes when the workload is migrated.
-func unclaimed(mentions []mention, workloads []fleet.Workload) []fleet.Remaining {
+func unclaimed(mentions []mention, workloads []fleet.Workload) []mention {
 	type line struct {
 		file string
 		line int
@@ -125,14 +153,14 @@ func unclaimed(mentions []mention, workloads []fleet.Workload) []fleet.Remaining
 			lines[line{l.File, l.Line}] = true
 		}
 	}
-	var left []fleet.Remaining
+	var left []mention
 	for _, m := range mentions {
 		at := line{m.File, m.Line}
 		if lines[at] || lines[line{m.File, m.start}] || objects[object{m.File, m.document, m.item}] {
 			continue
 		}
 		lines[at] = true // one for a line
-		left = append(left, m.Remaining)
+		left = append(left, m)
 	}
 	return left
 }
