@@ -59,7 +59,20 @@ func (m *Migration) Propose(ctx context.Context) (ProposeResult, error) {
 	return result, err
 }
 
+// workflowLogin is whose a workflow's own token is.
+// https://docs.github.com/actions/concepts/security/github_token
+const workflowLogin = "github-actions[bot]"
+
+// sayWorkflow says once per run that nothing will check what a workflow's own
+// token opens.
+func (m *Migration) sayWorkflow(ctx context.Context, w *world) {
+	if w.identity == workflowLogin {
+		m.log.WarnContext(ctx, "pull requests that a workflow opens with its own GITHUB_TOKEN start no checks: use the token of a GitHub App", "login", w.identity)
+	}
+}
+
 func (m *Migration) propose(ctx context.Context, w *world) (ProposeResult, error) {
+	m.sayWorkflow(ctx, w)
 	result := ProposeResult{Proposed: []Proposal{}, Problems: []Problem{}}
 	result.Problems = slices.Concat(result.Problems, m.withdraw(ctx, w), m.refresh(ctx, w), m.tidy(ctx, w))
 	room := min(w.ledger.Room(), m.spec.PullRequest.MaxPerRun)

@@ -1,8 +1,10 @@
 package migrate
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
+	"log/slog"
 	"strings"
 	"testing"
 	"time"
@@ -628,6 +630,21 @@ func TestAFormerIdentityIsBelieved(t *testing.T) {
 	f.config.Spec.PullRequest.FormerIdentities = []string{us}
 	if result := f.run(); verdicts(result.Verify)["app00"] != fleet.VerdictFailed || len(result.Verify.Reverts) != 1 {
 		t.Errorf("judged %v, reverted %v: want what the former login proposed judged and taken back", verdicts(result.Verify), result.Verify.Reverts)
+	}
+}
+
+func TestAWorkflowsOwnTokenIsSaidOnceARun(t *testing.T) {
+	t.Parallel()
+	for login, want := range map[string]int{"github-actions[bot]": 1, "otelshift[bot]": 0} {
+		f := merged(t, map[string]health{})
+		f.identity = login
+		var out bytes.Buffer
+		if _, err := f.migration(func(o *Options) { o.Log = slog.New(slog.NewTextHandler(&out, nil)) }).Run(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if got := strings.Count(out.String(), "start no checks"); got != want {
+			t.Errorf("%s: said %d times, want %d:\n%s", login, got, want, out.String())
+		}
 	}
 }
 
