@@ -228,6 +228,8 @@ func (v *checker) options(o Options) {
 		u, err := url.Parse(o.Endpoint)
 		if err != nil || (u.Scheme != "http" && u.Scheme != "https") || u.Host == "" {
 			v.fail("spec.options.endpoint", "", "%q is not an http or https URL", o.Endpoint)
+		} else if u.User != nil {
+			v.fail("spec.options.endpoint", "every manifest would show them: pass them as OTEL_EXPORTER_OTLP_HEADERS from a Secret", "holds credentials")
 		}
 	}
 	for i, option := range o.Add {
