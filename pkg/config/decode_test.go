@@ -132,6 +132,11 @@ f:7:11: spec.verify: want a mapping, got a list`},
 		{"a bad enum in a list", head + "spec:\n  batch: {groupBy: [wave, team]}\n", `f:4:27: spec.batch.groupBy[1]: "team" is not one of wave, owner`},
 		{"a number below its least", head + "spec:\n  batch: {maxOpen: 0}\n", "f:4:20: spec.batch.maxOpen: 0 is less than 1"},
 		{
+			"an option's template", head + "spec:\n  options: {add: ['-Da={{.Tag}}']}\n",
+			"f:4:19: spec.options.add[0]: \"-Da={{.Tag}}\" is not a template: template: option:1:6: executing \"option\" at <.Tag>: can't evaluate field Tag\n" +
+				"hint: the fields are {{.Name}}, {{.Namespace}}, {{.Label}} and {{.ImageTag}}, and {{label \"team\"}} is a label's value",
+		},
+		{
 			"credentials in the endpoint", head + "spec:\n  options: {endpoint: 'https://bot:abc@otel:4318'}\n",
 			"f:4:23: spec.options.endpoint: holds credentials\nhint: every manifest would show them: pass them as OTEL_EXPORTER_OTLP_HEADERS from a Secret",
 		},

@@ -3,6 +3,7 @@ package config
 import (
 	"bytes"
 	"fmt"
+	"io"
 	"net/url"
 	"path"
 	"reflect"
@@ -236,12 +237,36 @@ func (v *checker) options(o Options) {
 		if !strings.HasPrefix(option, "-") || strings.ContainsAny(option, "\n\r") {
 			v.fail(fmt.Sprintf("spec.options.add[%d]", i), "", "%q is not a JVM option: it has to begin with a dash", option)
 		}
+		v.optionTemplate(fmt.Sprintf("spec.options.add[%d]", i), option)
 	}
 	for i, override := range o.Overrides {
 		at := fmt.Sprintf("spec.options.overrides[%d]", i)
 		if override.Match.Namespace == "" && override.Match.Name == "" && len(override.Match.Labels) == 0 {
 			v.fail(at+".match", "what holds for every workload belongs in spec.options itself", "matches everything")
 		}
+		for j, option := range override.Add {
+			v.optionTemplate(fmt.Sprintf("%s.add[%d]", at, j), option)
+		}
+	}
+}
+
+// optionTemplate tries a template on a workload that has everything: fields as
+// javaagent.Workload has them, any label.
+func (v *checker) optionTemplate(at, option string) {
+	functions := template.FuncMap{
+		"label": func(string, ...string) string { return "x" },
+		"index": func(map[string]string, string) string { return "x" },
+	}
+	parsed, err := template.New("option").Funcs(functions).Parse(option)
+	if err == nil {
+		err = parsed.Execute(io.Discard, struct {
+			Name, Namespace, Label, ImageTag string
+			Labels                           map[string]string
+		}{"x", "x", "x", "1.4", map[string]string{}})
+	}
+	if err != nil {
+		why, _, _ := strings.Cut(err.Error(), " in type ") // our own struct's
+		v.fail(at, `the fields are {{.Name}}, {{.Namespace}}, {{.Label}} and {{.ImageTag}}, and {{label "team"}} is a label's value`, "%q is not a template: %s", option, why)
 	}
 }
 
