@@ -67,7 +67,7 @@ func (e *env) initialise(ctx context.Context, dir string, mode writeMode) (err e
 		return &exitError{code: codeUsage, err: fmt.Errorf("opening the checkout: %w", err), hint: "name its folder with --dir"}
 	}
 	defer func() { err = errors.Join(err, root.Close()) }()
-	found, err := survey.Look(root.FS())
+	found, err := survey.Look(ctx, root.FS())
 	if err != nil {
 		return err
 	}

@@ -3,6 +3,7 @@ package survey
 import (
 	"bytes"
 	"cmp"
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -15,7 +16,9 @@ import (
 
 	"go.yaml.in/yaml/v3"
 
+	"github.com/otelshift/otelshift/pkg/fleet"
 	"github.com/otelshift/otelshift/pkg/javaagent"
+	"github.com/otelshift/otelshift/pkg/manifest"
 )
 
 // maxFile is the size in bytes above which a file is not looked at; the
@@ -55,7 +58,7 @@ type Environment struct {
 }
 
 // Look walks the repository. Hidden folders are left out.
-func Look(repository fs.FS) (Survey, error) {
+func Look(ctx context.Context, repository fs.FS) (Survey, error) {
 	l := looker{
 		kinds: map[string]int{}, registries: map[string]int{}, sidecars: map[string]int{}, labels: map[string]int{}, endpoints: map[string]int{},
 	}
@@ -85,6 +88,9 @@ func Look(repository fs.FS) (Survey, error) {
 	})
 	if err != nil {
 		return Survey{}, fmt.Errorf("looking at the repository: %w", err)
+	}
+	if err := l.agents(ctx, repository); err != nil {
+		return Survey{}, err
 	}
 	s := l.found
 	s.Kinds, s.Registries, s.Sidecars = sorted(l.kinds), sorted(l.registries), sorted(l.sidecars)
@@ -197,36 +203,79 @@ func (l *looker) object(o object) {
 		return
 	}
 	l.found.Workloads++
-	agents := l.agents(template)
-	if agents.openTelemetry {
-		l.found.OpenTelemetry++
-	}
-	if !agents.skyWalking {
-		if agents.signs {
-			l.found.Signs++
-		}
-		return
-	}
-	l.found.SkyWalking++
-	if agents.initContainer {
-		l.found.InitContainer++
-	}
-	l.kinds[o.Kind]++
 	for _, c := range template.Spec.Containers {
-		if sidecar(c.Name) {
-			l.sidecars[c.Name]++
-		} else if host := registry(c.Image); host != "" {
-			l.registries[host]++
+		for _, e := range c.Env {
+			l.endpoint(e.Value)
+			if e.Name == "OTEL_EXPORTER_OTLP_ENDPOINT" && e.Value != "" {
+				l.endpoints[e.Value]++
+			}
+		}
+		for _, word := range slices.Concat(c.Command, c.Args) {
+			l.endpoint(word)
 		}
 	}
-	if template.Metadata.Labels["sidecar.istio.io/inject"] == "true" {
-		l.sidecars["istio-proxy"]++
-	}
-	for _, label := range nameLabels() {
-		if o.Metadata.Labels[label] != "" || template.Metadata.Labels[label] != "" {
-			l.labels[label]++
+}
+
+// endpoint notes where an option sends telemetry.
+func (l *looker) endpoint(text string) {
+	if _, rest, ok := strings.Cut(text, "-Dotel.exporter.otlp.endpoint="); ok {
+		if words := strings.Fields(rest); len(words) > 0 {
+			l.endpoints[strings.Trim(words[0], `"'`)]++
 		}
 	}
+}
+
+// agents counts the workloads as a plan without configuration finds them,
+// Helm values and kustomizations included.
+func (l *looker) agents(ctx context.Context, repository fs.FS) error {
+	scan, err := manifest.Scan(ctx, repository, manifest.Options{})
+	if err != nil {
+		return fmt.Errorf("looking at the repository: %w", err)
+	}
+	l.found.Workloads = max(l.found.Workloads, len(scan.Workloads))
+	for _, w := range scan.Workloads {
+		has := func(agent javaagent.Kind, vias ...fleet.Via) bool {
+			return slices.ContainsFunc(w.Loads, func(load fleet.Load) bool {
+				return load.Agent == agent && (len(vias) == 0 || slices.Contains(vias, load.Via))
+			})
+		}
+		if has(javaagent.OpenTelemetry) {
+			l.found.OpenTelemetry++
+		}
+		brought := has(javaagent.SkyWalking, fleet.ViaInitContainer, fleet.ViaSWCK) || slices.ContainsFunc(w.InitAgents, func(a fleet.InitAgent) bool {
+			return a.Agent != javaagent.OpenTelemetry
+		})
+		if !has(javaagent.SkyWalking) && !brought {
+			if len(w.Signs) > 0 {
+				l.found.Signs++
+			}
+			continue
+		}
+		l.found.SkyWalking++
+		if brought {
+			l.found.InitContainer++
+		}
+		l.kinds[w.ID.Kind]++
+		for _, c := range w.Containers {
+			if c.Init {
+				continue
+			}
+			if sidecar(c.Name) {
+				l.sidecars[c.Name]++
+			} else if host := registry(c.Image.Text); host != "" {
+				l.registries[host]++
+			}
+		}
+		if w.PodLabels["sidecar.istio.io/inject"] == "true" {
+			l.sidecars["istio-proxy"]++
+		}
+		for _, label := range nameLabels() {
+			if w.Labels[label] != "" || w.PodLabels[label] != "" {
+				l.labels[label]++
+			}
+		}
+	}
+	return nil
 }
 
 // nameLabels are labels that usually name an app.
@@ -242,50 +291,6 @@ func sidecar(name string) bool {
 		}
 	}
 	return false
-}
-
-type loads struct{ skyWalking, initContainer, signs, openTelemetry bool }
-
-// agents finds what the manifest itself shows of agents.
-func (l *looker) agents(template pod) loads {
-	var found loads
-	for _, c := range template.Spec.InitContainers {
-		if strings.Contains(c.Image, "skywalking") {
-			found.skyWalking, found.initContainer = true, true
-		}
-	}
-	if template.Metadata.Labels["swck-java-agent-injected"] == "true" {
-		found.skyWalking, found.initContainer = true, true
-	}
-	text := func(text string, dialect javaagent.Dialect) {
-		for _, flag := range javaagent.Agents(text, dialect) {
-			switch flag.Kind {
-			case javaagent.SkyWalking:
-				found.skyWalking = true
-			case javaagent.OpenTelemetry:
-				found.openTelemetry = true
-			case javaagent.Other:
-			}
-		}
-		if _, rest, ok := strings.Cut(text, "-Dotel.exporter.otlp.endpoint="); ok {
-			if words := strings.Fields(rest); len(words) > 0 {
-				l.endpoints[strings.Trim(words[0], `"'`)]++
-			}
-		}
-	}
-	for _, c := range template.Spec.Containers {
-		for _, e := range c.Env {
-			text(e.Value, javaagent.DialectOf(e.Name))
-			found.signs = found.signs || strings.HasPrefix(e.Name, "SW_")
-			if e.Name == "OTEL_EXPORTER_OTLP_ENDPOINT" && e.Value != "" {
-				l.endpoints[e.Value]++
-			}
-		}
-		for _, word := range append(slices.Clone(c.Command), c.Args...) {
-			text(word, javaagent.DialectShell)
-		}
-	}
-	return found
 }
 
 // registry is the host of an image reference; docker.io where it names none.

@@ -32,9 +32,10 @@ const (
         image: istio/proxyv2
 `
 	copied = `      initContainers:
-      - {name: agent, image: "apache/skywalking-java-agent:9.0.0-java17"}
+      - {name: agent, image: "apache/skywalking-java-agent:9.0.0-java17", command: [cp, -r, /skywalking/agent, /vol], volumeMounts: [{name: sky, mountPath: /vol}]}
       containers:
-      - {name: cart, image: cart}
+      - {name: cart, image: cart, volumeMounts: [{name: sky, mountPath: /sky}]}
+      volumes: [{name: sky, emptyDir: {}}]
 `
 	hinted = `      containers:
       - name: cart
@@ -78,6 +79,22 @@ func TestLook(t *testing.T) {
 			Survey{
 				Files: 1, Workloads: 1, SkyWalking: 1, InitContainer: 1, Kinds: []Count{{"StatefulSet", 1}}, Registries: []Count{{"docker.io", 1}},
 				NameLabels: []Count{{"appName", 1}},
+			},
+		},
+		{
+			"Helm values and files of a generator are looked at as a plan does",
+			map[string]string{
+				"chart/Chart.yaml":  "apiVersion: v2\nname: cart\nversion: 1.0.0\n",
+				"chart/values.yaml": "image: {repository: registry.example.com/shop/cart, tag: '1.4'}\njavaOpts: -javaagent:/sky/skywalking-agent.jar\n",
+				"chart/templates/a.yaml": "apiVersion: apps/v1\nkind: Deployment\nmetadata:\n  name: {{ .Release.Name }}\nspec:\n  template:\n    spec:\n      containers:\n      - name: cart\n" +
+					"        image: {{ .Values.image.repository }}:{{ .Values.image.tag }}\n        env:\n        - name: JAVA_OPTS\n          value: {{ .Values.javaOpts | quote }}\n",
+				"k/kustomization.yaml": "resources: [order.yaml]\nconfigMapGenerator:\n- {name: opts, envs: [opts.env]}\n",
+				"k/opts.env":           "JAVA_OPTS=-javaagent:/sky/skywalking-agent.jar\n",
+				"k/order.yaml":         deployment("Deployment", "      containers:\n      - {name: order, image: 'reg.example.org/order:2', envFrom: [{configMapRef: {name: opts}}]}\n"),
+			},
+			Survey{
+				Files: 5, Unreadable: []string{"chart/templates/a.yaml"}, Workloads: 2, SkyWalking: 2, Kinds: []Count{{"Deployment", 1}, {"HelmRelease", 1}},
+				Registries: []Count{{"reg.example.org", 1}, {"registry.example.com", 1}}, NameLabels: []Count{{"appName", 1}},
 			},
 		},
 		{
@@ -132,7 +149,7 @@ func TestLook(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			got, err := Look(tree(tt.files))
+			got, err := Look(t.Context(), tree(tt.files))
 			if err != nil {
 				t.Fatal(err)
 			}
