@@ -296,6 +296,11 @@ func lifeRows() []lifeRow {
 				t.Helper()
 				p := opened(t, l)
 				l.sh(l.dir, "push", "-q", "origin", ":refs/heads/"+p.branch)
+				for range 2000 { // Gitea closes it from a queue of its own
+					if l.pull(1).state != "open" {
+						break
+					}
+				}
 				l.heedNo(1)
 			},
 		},
