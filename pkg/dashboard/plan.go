@@ -63,7 +63,7 @@ func PlanText(p fleet.Plan, style Style) string {
 		text.WriteString(style.table(rows, 2) + "\n")
 	}
 	if len(p.Files) > 0 {
-		text.WriteString(style.paint(bold+";"+yellow, "files") + style.paint(dim, "  not read as manifests, and left as they are") + "\n")
+		text.WriteString(style.paint(bold+";"+yellow, "files") + style.paint(dim, "  not understood as manifests, and left as they are") + "\n")
 		rows := make([]Row, 0, len(p.Files))
 		for _, f := range p.Files {
 			rows = append(rows, Row{plain(fleet.Place{File: f.File, Line: f.Line}.String()), plain(f.Reason.Message) + " (" + string(f.Reason.Code) + ")"})
@@ -173,6 +173,8 @@ func nextAfterPlan(p fleet.Plan) string {
 		return "Next: docs/reasons.md says what to do about each blocked workload."
 	case p.Summary.Unread > 0:
 		return "Next: plan again without --offline, so that images can be asked."
+	case len(p.Files) > 0:
+		return "Next: look at the files above, which were not understood; docs/reasons.md says what to do about each."
 	}
 	return "Nothing is left to change."
 }

@@ -156,10 +156,8 @@ type ImageBase struct {
 	Digest       string `json:"digest"`
 	Layer        string `json:"layer"`
 	AgentVersion string `json:"agentVersion"`
-	// Env, Entrypoint and Cmd are the base's own, where the rebuild changed
-	// them; secret-looking values redacted. Loads are what they load.
-	Env        []string    `json:"env,omitempty"`
-	Entrypoint []string    `json:"entrypoint,omitempty"`
-	Cmd        []string    `json:"cmd,omitempty"`
-	Loads      []ImageLoad `json:"loads,omitempty"`
+	// Env, Entrypoint and Cmd are the base's own, secret-looking values redacted.
+	Env        []string `json:"env,omitempty"`
+	Entrypoint []string `json:"entrypoint,omitempty"`
+	Cmd        []string `json:"cmd,omitempty"`
 }

@@ -202,24 +202,6 @@ func TestAMountThatIsDeclinedIsSent(t *testing.T) {
 	}
 }
 
-func TestAMountThatIsNotUnderstoodIsSent(t *testing.T) {
-	t.Parallel()
-	fault := &switchable{fault: func(w http.ResponseWriter, r *http.Request, next http.Handler) {
-		if r.URL.Query().Has("mount") {
-			w.WriteHeader(http.StatusBadRequest)
-			return
-		}
-		next.ServeHTTP(w, r)
-	}}
-	r := start(t, registry.Options{Wrap: fault.wrap})
-	seed(t, r, "shop/first:1", tomcat())
-	seed(t, r, "shop/cart:1.4", tomcat())
-	b := newBuilder(t)
-	build(t, b, rebuild(r, "shop/first:1"))
-	fault.on.Store(true)
-	build(t, b, rebuild(r, "shop/cart:1.4"))
-}
-
 // TestARefusedShortCutIsNotTaken: what only spares work may be refused.
 func TestARefusedShortCutIsNotTaken(t *testing.T) {
 	t.Parallel()
@@ -228,12 +210,13 @@ func TestARefusedShortCutIsNotTaken(t *testing.T) {
 		matches func(*http.Request) bool
 		status  int
 	}{
-		{"a range", func(r *http.Request) bool { return r.Header.Get("Range") != "" }, http.StatusRequestedRangeNotSatisfiable},
-		{"a range that is not implemented", func(r *http.Request) bool { return r.Header.Get("Range") != "" }, http.StatusNotImplemented},
-		{"a look for a blob", func(r *http.Request) bool {
+		{"416 to a range", func(r *http.Request) bool { return r.Header.Get("Range") != "" }, http.StatusRequestedRangeNotSatisfiable},
+		{"501 to a range", func(r *http.Request) bool { return r.Header.Get("Range") != "" }, http.StatusNotImplemented},
+		{"403 to a look for a blob", func(r *http.Request) bool {
 			return r.Method == http.MethodHead && strings.Contains(r.URL.Path, "/blobs/")
 		}, http.StatusForbidden},
-		{"a mount that is not implemented", func(r *http.Request) bool { return r.URL.Query().Has("mount") }, http.StatusNotImplemented},
+		{"400 to a mount", func(r *http.Request) bool { return r.URL.Query().Has("mount") }, http.StatusBadRequest},
+		{"501 to a mount", func(r *http.Request) bool { return r.URL.Query().Has("mount") }, http.StatusNotImplemented},
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			t.Parallel()

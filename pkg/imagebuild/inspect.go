@@ -105,7 +105,6 @@ func wasOriginally(base *fleet.ImageBase, doc configDoc) error {
 		name, value, _ := strings.Cut(entry, "=")
 		base.Env = append(base.Env, redactEnv(name, value))
 	}
-	base.Loads = configLoads(said.Env, said.Entrypoint, said.Cmd)
 	return nil
 }
 

@@ -196,14 +196,14 @@ func oldWords(text string, d javaagent.Dialect) []string {
 	return words
 }
 
-// imageLoads are the flags of an image that work in the container: not those
-// that the manifest hides behind its own.
-func imageLoads(c fleet.Container, loads []fleet.ImageLoad) []fleet.ImageLoad {
+// imageLoads are the flags of one agent in an image that work in the container:
+// not those that the manifest hides behind its own.
+func imageLoads(c fleet.Container, loads []fleet.ImageLoad, agent javaagent.Kind) []fleet.ImageLoad {
 	var found []fleet.ImageLoad
 	for _, l := range loads {
 		name, isEnv := strings.CutPrefix(l.Where, "Env ")
-		hidden := isEnv && slices.ContainsFunc(c.Env, func(e fleet.Env) bool { return e.Name == name })
-		if l.Agent == javaagent.SkyWalking && !hidden && !overridden(c, l) {
+		_, set := entry(c, name)
+		if l.Agent == agent && !(isEnv && set) && !overridden(c, l) {
 			found = append(found, l)
 		}
 	}
@@ -222,7 +222,7 @@ func (m *maker) currentBuilt(d *draft, c fleet.Container, info fleet.ImageInfo) 
 	in.Env = append(imageVariables(info, in.Env), in.Env...)
 	present := baked{env: info.Env, entrypoint: info.Entrypoint, cmd: info.Cmd}
 	own := present.own(c)
-	where := m.builtFlag(c, info)
+	where := builtFlag(c, info)
 	name, isEnv := strings.CutPrefix(where, "Env ")
 	switch {
 	case isEnv:
@@ -284,11 +284,9 @@ func (m *maker) currentBuilt(d *draft, c fleet.Container, info fleet.ImageInfo) 
 
 // builtFlag is where an image of ours loads the OpenTelemetry agent in the
 // container; empty: nowhere that its configuration shows.
-func (m *maker) builtFlag(c fleet.Container, info fleet.ImageInfo) string {
-	for _, l := range info.Loads {
-		name, isEnv := strings.CutPrefix(l.Where, "Env ")
-		_, hidden := entry(c, name)
-		if l.Agent == javaagent.OpenTelemetry && !strings.HasPrefix(l.Where, "/") && (!isEnv || !hidden) && !overridden(c, l) {
+func builtFlag(c fleet.Container, info fleet.ImageInfo) string {
+	for _, l := range imageLoads(c, info.Loads, javaagent.OpenTelemetry) {
+		if !strings.HasPrefix(l.Where, "/") {
 			return l.Where
 		}
 	}
@@ -298,11 +296,7 @@ func (m *maker) builtFlag(c fleet.Container, info fleet.ImageInfo) string {
 // loadsOurs reports an image of ours that loads the agent in the container by
 // itself.
 func loadsOurs(c fleet.Container, info fleet.ImageInfo) bool {
-	return info.Base != nil && slices.ContainsFunc(info.Loads, func(l fleet.ImageLoad) bool {
-		name, isEnv := strings.CutPrefix(l.Where, "Env ")
-		_, hidden := entry(c, name)
-		return l.Agent == javaagent.OpenTelemetry && (!isEnv || !hidden) && !overridden(c, l)
-	})
+	return info.Base != nil && len(imageLoads(c, info.Loads, javaagent.OpenTelemetry)) > 0
 }
 
 // imageVariable is an image's variable.

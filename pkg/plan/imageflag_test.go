@@ -229,7 +229,7 @@ func carriedOut(t *testing.T, info fleet.ImageInfo, r fleet.Rebuild) fleet.Image
 	}
 	out := info
 	out.Entrypoint, out.Cmd, out.Loads = lists[fleet.ListEntrypoint], lists[fleet.ListCmd], nil
-	out.Base = &fleet.ImageBase{Layer: "sha256:x", AgentVersion: "2.20.0", Entrypoint: info.Entrypoint, Cmd: info.Cmd, Env: info.Env, Loads: info.Loads}
+	out.Base = &fleet.ImageBase{Layer: "sha256:x", AgentVersion: "2.20.0", Entrypoint: info.Entrypoint, Cmd: info.Cmd, Env: info.Env}
 	for list, words := range lists {
 		for i, word := range words {
 			for _, flag := range javaagent.Agents(word, javaagent.DialectShell) {
@@ -303,7 +303,6 @@ func TestVariablesOfBuiltImages(t *testing.T) {
 		Loads: []fleet.ImageLoad{{Agent: javaagent.OpenTelemetry, Where: "Env JAVA_TOOL_OPTIONS", Value: now, Jar: "/otel/opentelemetry-javaagent.jar"}},
 		Base: &fleet.ImageBase{
 			Layer: "sha256:x", AgentVersion: "2.20.0", Env: []string{"PATH=/bin", "JAVA_TOOL_OPTIONS=-javaagent:" + swJar},
-			Loads: []fleet.ImageLoad{loadAt("Env JAVA_TOOL_OPTIONS", "-javaagent:"+swJar)},
 		},
 	}
 	scanned := scanEvery(t, bareApp(built, ""))

@@ -52,7 +52,7 @@ func (m *maker) look(d *draft) situation {
 		if !read || !c.Image.Set() {
 			continue
 		}
-		for _, l := range imageLoads(c, info.Loads) {
+		for _, l := range imageLoads(c, info.Loads, javaagent.SkyWalking) {
 			s.image[c.Name] = append(s.image[c.Name], l)
 			planned := d.of(c.Name)
 			planned.Loads = append(planned.Loads, fleet.Load{
