@@ -40,7 +40,8 @@ func TestSecretsAreSeenNowhere(t *testing.T) {
 	files["apps/shop/cart.yaml"].Data = []byte(strings.Replace(app("cart", good), "service_name=cart", "service_name=cart -Ddb.password="+secret["option value"], 1))
 	files["apps/shop/pay.yaml"] = files["apps/shop/order.yaml"]
 	files["apps/shop/pay.yaml"].Data = []byte(strings.Replace(app("pay", sandbox.RegistryHost+"/shop/pay:1.0"),
-		"service_name=pay", "service_name=pay -Dskywalking.agent.authentication="+secret["agent token"], 1))
+		"service_name=pay", "service_name=pay -Dskywalking.agent.authentication="+secret["agent token"]+
+			"\n            - {name: OTEL_EXPORTER_OTLP_HEADERS, valueFrom: {secretKeyRef: {name: otlp, key: headers}}}", 1))
 
 	var locked, down atomic.Bool
 	r := newRig(t, files, sandbox.Options{

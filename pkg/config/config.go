@@ -172,7 +172,9 @@ type Options struct {
 	Add []string `json:"add"`
 	// Remove lists JVM options that are taken away.
 	Remove []string `json:"remove"`
-	// AllowLost names SkyWalking options whose loss is accepted.
+	// AllowLost names SkyWalking options whose loss is accepted: by key,
+	// variable, or pattern; one that docs/mapping.md does not know is written
+	// out, -Dskywalking.KEY.
 	AllowLost []string `json:"allowLost"`
 	// Collector says what an option does whose replacement is in the collector.
 	Collector string `json:"collector" enum:"warn|block"`

@@ -75,6 +75,12 @@ func TestDecodeReads(t *testing.T) {
 		}},
 		{"a size without a unit in bytes", "  repository: {maxFileSize: 4096}", func(s *Spec) { s.Repository.MaxFileSize = 4096 }},
 		{"a cluster alone needs no name", "  verify: {clusters: [{context: prod}]}", func(s *Spec) { s.Verify.Clusters = []Cluster{{Name: "default", Context: "prod"}} }},
+		{
+			"lost options by key, variable, pattern, property, and in full", "  options: {allowLost: [agent.keep_tracing, SW_AGENT_AUTHENTICATION, 'plugin.*', 'agent.instance_properties[org]', -Dskywalking.plugin.own.x, skywalking.agent.cause_exception_depth]}",
+			func(s *Spec) {
+				s.Options.AllowLost = []string{"agent.keep_tracing", "SW_AGENT_AUTHENTICATION", "plugin.*", "agent.instance_properties[org]", "-Dskywalking.plugin.own.x", "skywalking.agent.cause_exception_depth"}
+			},
+		},
 		{"an alias", "  pullRequest: {reviewers: &people [ann], assignees: *people}", func(s *Spec) {
 			s.PullRequest.Reviewers, s.PullRequest.Assignees = []string{"ann"}, []string{"ann"}
 		}},
@@ -135,6 +141,23 @@ f:7:11: spec.verify: want a mapping, got a list`},
 			"an option's template", head + "spec:\n  options: {add: ['-Da={{.Tag}}']}\n",
 			"f:4:19: spec.options.add[0]: \"-Da={{.Tag}}\" is not a template: template: option:1:6: executing \"option\" at <.Tag>: can't evaluate field Tag\n" +
 				"hint: the fields are {{.Name}}, {{.Namespace}}, {{.Label}} and {{.ImageTag}}, and {{label \"team\"}} is a label's value",
+		},
+		{
+			"a lost option with a slip in it", head + "spec:\n  options:\n    allowLost:\n      - agent.keep_tracing\n      - agent.keep_tracin\n",
+			"f:7:9: spec.options.allowLost[1]: \"agent.keep_tracin\" is no option of SkyWalking's Java agent, and no pattern of any\nhint: did you mean agent.keep_tracing?",
+		},
+		{
+			"a lost option of nobody's, a lost variable, a pattern of nothing", head + "spec:\n  options: {allowLost: [tracing, SW_AGENT_AUTENTICATION, 'agents.*']}\n",
+			"f:4:25: spec.options.allowLost[0]: \"tracing\" is no option of SkyWalking's Java agent, and no pattern of any\n" +
+				"hint: docs/mapping.md lists them; one that is not there is written out: -Dskywalking.KEY\n" +
+				"f:4:34: spec.options.allowLost[1]: \"SW_AGENT_AUTENTICATION\" is no option of SkyWalking's Java agent, and no pattern of any\n" +
+				"hint: did you mean SW_AGENT_AUTHENTICATION?\n" +
+				"f:4:58: spec.options.allowLost[2]: \"agents.*\" is no option of SkyWalking's Java agent, and no pattern of any\n" +
+				"hint: docs/mapping.md lists them; one that is not there is written out: -Dskywalking.KEY",
+		},
+		{
+			"an option of an override", head + "spec:\n  options: {overrides: [{match: {name: a}, add: [Xmx1g]}]}\n",
+			"f:4:50: spec.options.overrides[0].add[0]: \"Xmx1g\" is not a JVM option: it has to begin with a dash",
 		},
 		{
 			"credentials in the endpoint", head + "spec:\n  options: {endpoint: 'https://bot:abc@otel:4318'}\n",

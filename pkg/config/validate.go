@@ -17,6 +17,7 @@ import (
 	"github.com/bmatcuk/doublestar/v4"
 
 	"github.com/otelshift/otelshift/pkg/fleet"
+	"github.com/otelshift/otelshift/pkg/javaagent"
 )
 
 // violation is a value out of its range.
@@ -234,10 +235,10 @@ func (v *checker) options(o Options) {
 		}
 	}
 	for i, option := range o.Add {
-		if !strings.HasPrefix(option, "-") || strings.ContainsAny(option, "\n\r") {
-			v.fail(fmt.Sprintf("spec.options.add[%d]", i), "", "%q is not a JVM option: it has to begin with a dash", option)
-		}
-		v.optionTemplate(fmt.Sprintf("spec.options.add[%d]", i), option)
+		v.option(fmt.Sprintf("spec.options.add[%d]", i), option)
+	}
+	for i, entry := range o.AllowLost {
+		v.lostOption(fmt.Sprintf("spec.options.allowLost[%d]", i), entry)
 	}
 	for i, override := range o.Overrides {
 		at := fmt.Sprintf("spec.options.overrides[%d]", i)
@@ -245,9 +246,33 @@ func (v *checker) options(o Options) {
 			v.fail(at+".match", "what holds for every workload belongs in spec.options itself", "matches everything")
 		}
 		for j, option := range override.Add {
-			v.optionTemplate(fmt.Sprintf("%s.add[%d]", at, j), option)
+			v.option(fmt.Sprintf("%s.add[%d]", at, j), option)
 		}
 	}
+}
+
+// lostOption refuses what names no option of SkyWalking's: a slip there would
+// leave workloads blocked without a word.
+func (v *checker) lostOption(at, entry string) {
+	if javaagent.NamesOption(entry) {
+		return
+	}
+	hint := "docs/mapping.md lists them; one that is not there is written out: -Dskywalking.KEY"
+	if near := Nearest(strings.TrimPrefix(strings.TrimPrefix(entry, "-D"), "skywalking."), javaagent.OptionNames()); near != "" {
+		hint = fmt.Sprintf("did you mean %s?", near)
+	}
+	v.fail(at, hint, "%q is no option of SkyWalking's Java agent, and no pattern of any", entry)
+}
+
+// option checks one that every workload gets, or those of an override.
+func (v *checker) option(at, option string) {
+	switch {
+	case !strings.HasPrefix(option, "-"):
+		v.fail(at, "", "%q is not a JVM option: it has to begin with a dash", option)
+	case strings.ContainsAny(option, "\n\r\x00"):
+		v.fail(at, "", "%q is not a JVM option: it holds a line break", option)
+	}
+	v.optionTemplate(at, option)
 }
 
 // optionTemplate tries a template on a workload that has everything: fields as

@@ -42,7 +42,29 @@ func TestEveryRowOfTheMapping(t *testing.T) {
 		{name: "what is no JSON was ignored", key: "agent.instance_properties_json", value: `{broken`, grade: javaagent.Approximate, warn: "dead-option"},
 		{name: "an old-style property", key: "agent.instance_properties[org]", value: "acme", to: "org=acme", grade: javaagent.Approximate},
 		{name: "the backend is never copied", key: "collector.backend_service", value: "oap-1:11800,oap-2:11800", to: "-Dotel.exporter.otlp.endpoint=http://collector:4318", grade: javaagent.Approximate},
-		{name: "a token is not handed over", key: "agent.authentication", value: "s3cret", grade: javaagent.Approximate, warn: "secret"},
+		{name: "a token is not handed over, and without another it is a loss", key: "agent.authentication", value: "s3cret", grade: javaagent.Lost, blocks: true},
+		{
+			name: "a token whose loss is accepted", key: "agent.authentication", value: "s3cret", grade: javaagent.Lost, warn: "secret",
+			edit: func(t *javaagent.Target) { t.AllowLost = []string{"SW_AGENT_AUTHENTICATION"} },
+		},
+		{
+			name: "a token that configured headers replace", key: "agent.authentication", value: "s3cret", to: "OTEL_EXPORTER_OTLP_HEADERS", grade: javaagent.Approximate,
+			edit: func(t *javaagent.Target) {
+				t.Add = append(t.Add, "-Dotel.exporter.otlp.headers=authorization=$(OTLP_TOKEN)")
+			},
+			in: func(in *javaagent.Input) {
+				in.Env = []javaagent.Var{{Name: "OTLP_TOKEN", Reference: "secretKeyRef otlp/token"}}
+			},
+		},
+		{
+			name: "a token that configured headers of traces replace", key: "agent.authentication", value: "s3cret", to: "OTEL_EXPORTER_OTLP_TRACES_HEADERS", grade: javaagent.Approximate,
+			edit: func(t *javaagent.Target) {
+				t.Add = append(t.Add, "-Dotel.exporter.otlp.traces.headers=authorization=$(OTLP_TOKEN)")
+			},
+			in: func(in *javaagent.Input) {
+				in.Env = []javaagent.Var{{Name: "OTLP_TOKEN", Reference: "secretKeyRef otlp/token"}}
+			},
+		},
 		{name: "an empty token is none", key: "agent.authentication", value: "", grade: javaagent.Exact},
 		{
 			name: "TLS is the endpoint's scheme", key: "agent.force_tls", value: "true", to: "-Dotel.exporter.otlp.endpoint=https://collector:4318", grade: javaagent.Exact,
@@ -204,6 +226,10 @@ func TestEveryRowOfTheMapping(t *testing.T) {
 		{name: "a CPU policy", key: "plugin.cpupolicy.sample_cpu_usage_percent_limit", value: "80", grade: javaagent.Lost, blocks: true},
 		{name: "the toolkit's names", key: "plugin.toolkit.use_qualified_name_as_operation_name", value: "true", grade: javaagent.Lost, blocks: true},
 		{name: "the Kafka reporter", key: "plugin.kafka.bootstrap_servers", value: "kafka:9092", grade: javaagent.Lost, blocks: true},
+		{
+			name: "a key that nobody knows, accepted", key: "plugin.acme.x", value: "1", grade: javaagent.Lost, warn: "untranslated-option",
+			edit: func(t *javaagent.Target) { t.AllowLost = []string{"-Dskywalking.plugin.acme.x"} },
+		},
 		{name: "a key that nobody knows", key: "plugin.acme.x", value: "1", grade: javaagent.Lost, blocks: true, warn: "untranslated-option"},
 	}
 	for _, test := range tests {
@@ -214,6 +240,9 @@ func TestEveryRowOfTheMapping(t *testing.T) {
 			}
 			if test.edit != nil {
 				test.edit(&in.Target)
+			}
+			if test.in != nil {
+				test.in(&in)
 			}
 			out := translate(t, in)
 			from := "-Dskywalking." + test.key + "=" + test.value

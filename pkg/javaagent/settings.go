@@ -61,7 +61,7 @@ func (t *translation) judge(s Setting, o *Option, isDefault bool) {
 			o.Note += " (loss accepted by options.allowLost)"
 		default:
 			o.Blocks = true
-			t.refuse(CodeLost, "%s would be lost: %s; options.allowLost: [%s] accepts it", Redact(s.From), o.Note, s.Key)
+			t.refuse(CodeLost, "%s would be lost: %s; options.allowLost: [%s] accepts it", Redact(s.From), o.Note, accepts(s))
 		}
 	case Collector:
 		t.warn(CodeCollector, "%s: %s", s.Key, o.Note)
@@ -77,16 +77,6 @@ func (t *translation) judge(s Setting, o *Option, isDefault bool) {
 		}
 	case Exact, Approximate:
 	}
-}
-
-// allowed reports an option that options.allowLost names, by key, variable or
-// pattern.
-func (t *translation) allowed(s Setting) bool {
-	key, _ := lookupKey(s.Key)
-	return slices.ContainsFunc(t.in.Target.AllowLost, func(pattern string) bool {
-		pattern = strings.TrimPrefix(strings.TrimPrefix(pattern, "-D"), "skywalking.")
-		return matchPattern(pattern, s.Key) || key.Variable != "" && matchPattern(pattern, key.Variable)
-	})
 }
 
 // configuredProperty finds a property that options.add sets, or the container

@@ -60,8 +60,10 @@ const (
 	otelMetrics    = "otel.metrics.exporter"
 	otelLogs       = "otel.logs.exporter"
 	otelHeaders    = "otel.exporter.otlp.headers"
-	otelCA         = "otel.exporter.otlp.certificate"
-	otelLimit      = "otel.span.attribute.value.length.limit"
+	// otelTraceHeaders are those of traces alone; they replace the others there.
+	otelTraceHeaders = "otel.exporter.otlp.traces.headers"
+	otelCA           = "otel.exporter.otlp.certificate"
+	otelLimit        = "otel.span.attribute.value.length.limit"
 )
 
 // section is a chapter of the mapping.

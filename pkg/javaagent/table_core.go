@@ -44,7 +44,7 @@ func backendRows() []Row {
 		},
 		{
 			Keys: []string{"agent.authentication"}, To: []string{otelHeaders}, Grade: Approximate, Measured: true, Source: swConfig, TargetSource: otelConfig,
-			Note: "the old token is not handed to a new system; a token for the new one goes into OTEL_EXPORTER_OTLP_HEADERS from a Secret", translate: translateAuthentication,
+			Note: "the old token is never handed to a new system; a token for the new one goes into OTEL_EXPORTER_OTLP_HEADERS from a Secret, by options.add or in the manifest; without one it is lost, and blocks", translate: translateAuthentication,
 		},
 		{
 			Keys: []string{"agent.force_tls"}, To: []string{otelEndpoint}, Grade: Exact, Measured: true, Source: swTLS, TargetSource: otelConfig,
@@ -354,16 +354,25 @@ func translateBackend(t *translation, _ Setting, o *Option) {
 	o.To = property{key: otelEndpoint, value: t.in.Target.Endpoint}.shown()
 }
 
+// translateAuthentication never hands the old token to a new system: headers
+// are the configuration's, or the container's own. Without them the connection
+// would lose its token silently.
 func translateAuthentication(t *translation, s Setting, o *Option) {
 	if s.Value == "" && s.Reference == "" {
 		o.Note, o.Grade = "empty: no authentication", Exact
 		return
 	}
-	if _, configured := t.configuredProperty(otelHeaders); configured {
-		o.To = Variable(otelHeaders)
-		return
+	for _, key := range []string{otelHeaders, otelTraceHeaders} {
+		if p, ok := t.configuredProperty(key); ok && (p.value != "" || p.reference != "") {
+			o.To = Variable(key)
+			return
+		}
 	}
-	t.warn(CodeSecret, "SkyWalking authenticates with a token; it is not handed to the new system. If that wants one, set OTEL_EXPORTER_OTLP_HEADERS from a Secret")
+	o.Grade = Lost
+	o.Note = "the old token is never handed to a new system, and no other is configured: set OTEL_EXPORTER_OTLP_HEADERS from a Secret, in the manifest or by options.add"
+	if t.allowed(s) {
+		t.warn(CodeSecret, "SkyWalking authenticates with a token; it is not handed to the new system, which gets none")
+	}
 }
 
 func translateTLS(t *translation, s Setting, o *Option) {
