@@ -43,7 +43,7 @@ func Directory(dir string) (*Folder, error) {
 
 // Clone gives the files, .git left out; the revision is empty.
 func (f *Folder) Clone(context.Context) (fleet.Checkout, error) {
-	return fleet.Checkout{Files: visible{f.root.FS()}}, nil
+	return fleet.Checkout{Files: working{visible{f.root.FS()}, f.root}}, nil
 }
 
 // Branches implements migrate.Manifests: there are none.
@@ -88,6 +88,12 @@ func (f *Folder) History(context.Context, fleet.HistoryQuery) ([]fleet.Commit, e
 
 // Close releases the directory.
 func (f *Folder) Close() error { return f.root.Close() }
+
+// working is the file system of a local checkout.
+type working struct {
+	visible
+	root *os.Root
+}
 
 // visible hides git's own folder.
 type visible struct{ fs.FS }

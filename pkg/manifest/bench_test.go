@@ -16,6 +16,7 @@ import (
 
 	"sigs.k8s.io/kustomize/kyaml/kio"
 
+	"github.com/otelshift/otelshift/pkg/gitops"
 	"github.com/otelshift/otelshift/pkg/manifest"
 )
 
@@ -40,7 +41,7 @@ func TestMain(m *testing.M) {
 	var err error
 	switch what {
 	case "scan":
-		_, err = manifest.Scan(context.Background(), os.DirFS(dir), manifest.Options{})
+		err = scanFolder(dir)
 	case "kyaml":
 		_, err = kio.LocalPackageReader{PackagePath: dir}.Read()
 	default:
@@ -50,6 +51,21 @@ func TestMain(m *testing.M) {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
+}
+
+// scanFolder reads a folder as "plan --dir" does.
+func scanFolder(dir string) error {
+	folder, err := gitops.Directory(dir)
+	if err != nil {
+		return err
+	}
+	defer folder.Close() //nolint:errcheck // read-only
+	checkout, err := folder.Clone(context.Background())
+	if err != nil {
+		return err
+	}
+	_, err = manifest.Scan(context.Background(), checkout.Files, manifest.Options{})
+	return err
 }
 
 // generated writes a tree of n files, one in twenty of them with a hit.

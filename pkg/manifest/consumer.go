@@ -124,7 +124,7 @@ func (s *scanner) readSources(ctx context.Context) error {
 			if err := ctx.Err(); err != nil {
 				return err
 			}
-			data, _, err := load(s.files, name, nil, s.options.MaxFileSize)
+			data, _, _, err := load(s.files, name, nil, s.options.MaxFileSize)
 			if err != nil || !bytes.Contains(data, []byte("ConfigMap")) || !containsAny(data, names) {
 				return err
 			}

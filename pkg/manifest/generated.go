@@ -2,7 +2,6 @@ package manifest
 
 import (
 	"context"
-	"errors"
 	"io/fs"
 	"path"
 	"slices"
@@ -81,12 +80,10 @@ func (s *scanner) readGenerated(ctx context.Context) error {
 			continue // closureOf says what is not there
 		}
 		var data []byte
-		data, buffer, err = load(s.files, name, buffer, s.options.MaxFileSize)
-		if errors.Is(err, errTooLarge) {
-			if err = s.readLarge(name); err != nil {
-				return err
-			}
-			continue
+		var size int64
+		data, buffer, size, err = load(s.files, name, buffer, s.options.MaxFileSize)
+		if err == nil && size > s.options.MaxFileSize {
+			err = s.readLarge(name)
 		}
 		if err != nil {
 			return err

@@ -1,7 +1,6 @@
 package manifest
 
 import (
-	"fmt"
 	"path"
 	"regexp"
 	"strings"
@@ -39,10 +38,10 @@ func (f *facts) mentioned(file *yamledit.File, d yamledit.Document, object *yaml
 	if kind, name := field(object, "kind"), field(child(object, "metadata"), "name"); kind != "" && name != "" {
 		subject = kind + " " + name
 	}
-	note := func(n *yaml.Node, what string) {
-		at := place(file, n)
-		start := at.Line
+	note := func(n *yaml.Node, name func() string) {
 		if inner, ok := spoken(n); ok {
+			at, what := place(file, n), name()
+			start := at.Line
 			at.Line += inner
 			if inner > 0 {
 				at.Column = 0
@@ -56,12 +55,12 @@ func (f *facts) mentioned(file *yamledit.File, d yamledit.Document, object *yaml
 	}
 	yamledit.Walk(object, func(p yamledit.Path, n *yaml.Node) bool {
 		if n.Kind == yaml.ScalarNode && !nickname(p) {
-			note(n, p.String())
+			note(n, p.String)
 		}
 		if n.Kind == yaml.MappingNode {
 			for i := 0; i+1 < len(n.Content); i += 2 {
 				if n.Content[i].Kind == yaml.ScalarNode {
-					note(n.Content[i], fmt.Sprintf("key %s", n.Content[i].Value))
+					note(n.Content[i], func() string { return "key " + n.Content[i].Value })
 				}
 			}
 		}

@@ -97,6 +97,23 @@ type scanner struct {
 	links []string // symbolic links
 }
 
+// readInto reads a file into a buffer, which grows as needed. A file above the
+// limit, in bytes, gives its size and no data.
+type readInto func(name string, buffer []byte, limit int64) (data, grown []byte, size int64, err error)
+
+// reader gives one goroutine its way to read: the file system's own where it has
+// one for many files in a row.
+func (s *scanner) reader() (read readInto, done func()) {
+	if f, ok := s.files.(interface {
+		Reader() (func(name string, buffer []byte, limit int64) (data, grown []byte, size int64, err error), func())
+	}); ok {
+		return f.Reader()
+	}
+	return func(name string, buffer []byte, limit int64) ([]byte, []byte, int64, error) {
+		return load(s.files, name, buffer, limit)
+	}, func() {}
+}
+
 // prefetcher is a tree on a server: what is named together is asked for
 // together.
 type prefetcher interface {
@@ -140,7 +157,7 @@ func isYAML(name string) bool {
 // processors.
 func (s *scanner) walk(ctx context.Context) error {
 	// Names go in lots: handing over each costs more than screening a file.
-	const lot = 32
+	const lot = 128
 	lots := make(chan []string, 16)
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error {
@@ -192,15 +209,17 @@ func (s *scanner) walk(ctx context.Context) error {
 	})
 	for range workers() {
 		group.Go(func() error {
-			var buffer []byte
+			read, done := s.reader()
+			defer done()
+			w := worker{scanner: s, read: read}
 			for names := range lots {
 				for _, name := range names {
-					var err error
-					if buffer, err = s.read(name, buffer); err != nil {
+					if err := w.screen(name); err != nil {
 						return err
 					}
 				}
 			}
+			w.hand()
 			return nil
 		})
 	}
@@ -264,37 +283,54 @@ func (s *scanner) followLinks() {
 	}
 }
 
-// read screens one file and, if it matters, adds what it holds to the index.
-// It returns the buffer for the next file.
-func (s *scanner) read(name string, buffer []byte) ([]byte, error) {
-	data, buffer, err := load(s.files, name, buffer, s.options.MaxFileSize)
+// worker screens files one after the other.
+type worker struct {
+	*scanner
+	read   readInto
+	buffer []byte
+
+	// Of the files that hold nothing: how many, the workloads in them, and which
+	// take variables from other objects.
+	files, others int
+	users         []string
+}
+
+// screen reads one file and, if it matters, adds what it holds to the index.
+func (w *worker) screen(name string) error {
+	data, buffer, size, err := w.read(name, w.buffer, w.options.MaxFileSize)
+	w.buffer = buffer
 	switch {
-	case errors.Is(err, errTooLarge):
-		return buffer, s.readLarge(name)
 	case err != nil:
-		return buffer, err
+		return err
+	case size > w.options.MaxFileSize:
+		return w.readLarge(name)
 	}
-	needle := needled(data) || s.encodes(data)
+	w.files++
+	needle := needled(data) || w.encodes(data)
 	count, other := kinds(data)
-	other = other || s.options.Every && bytes.Contains(data, []byte("containers"))
+	other = other || w.options.Every && bytes.Contains(data, []byte("containers"))
 	if !needle && !other && !utf16(data) && !isKustomization(name) {
-		user := refers(data)
-		s.mutex.Lock()
-		defer s.mutex.Unlock()
-		s.index.read++
-		s.index.others += count
-		if user {
-			s.users = append(s.users, name)
+		w.others += count
+		if refers(data) {
+			w.users = append(w.users, name)
 		}
-		return buffer, nil
+		return nil
 	}
-	facts := s.parse(name, data)
+	facts := w.parse(name, data)
 	facts.seed = needle
-	s.mutex.Lock()
-	defer s.mutex.Unlock()
-	s.index.read++
-	s.index.add(facts)
-	return buffer, nil
+	w.mutex.Lock()
+	defer w.mutex.Unlock()
+	w.index.add(facts)
+	return nil
+}
+
+// hand adds what the worker counted to the scan's.
+func (w *worker) hand() {
+	w.mutex.Lock()
+	defer w.mutex.Unlock()
+	w.index.read += w.files
+	w.index.others += w.others
+	w.scanner.users = append(w.scanner.users, w.users...)
 }
 
 func (s *scanner) parse(name string, data []byte) facts {
@@ -336,7 +372,7 @@ func (s *scanner) readUsers(ctx context.Context) error {
 			if err := ctx.Err(); err != nil {
 				return err
 			}
-			data, _, err := load(s.files, name, nil, s.options.MaxFileSize)
+			data, _, _, err := load(s.files, name, nil, s.options.MaxFileSize)
 			if err != nil || !containsAny(data, names) {
 				return err
 			}
@@ -352,31 +388,29 @@ func (s *scanner) readUsers(ctx context.Context) error {
 	return group.Wait()
 }
 
-var errTooLarge = errors.New("file is too large")
-
-// load reads a file into the buffer, which grows as needed.
-func load(files fs.FS, name string, buffer []byte, limit int64) (data, grown []byte, err error) {
+// load is readInto for any file system.
+func load(files fs.FS, name string, buffer []byte, limit int64) (data, grown []byte, size int64, err error) {
 	file, err := files.Open(name)
 	if err != nil {
-		return nil, buffer, fmt.Errorf("opening %s: %w", name, err)
+		return nil, buffer, 0, fmt.Errorf("opening %s: %w", name, err)
 	}
 	defer file.Close() //nolint:errcheck // read-only
 	info, err := file.Stat()
 	if err != nil {
-		return nil, buffer, fmt.Errorf("reading %s: %w", name, err)
+		return nil, buffer, 0, fmt.Errorf("reading %s: %w", name, err)
 	}
-	size := info.Size()
+	size = info.Size()
 	if size > limit {
-		return nil, buffer, errTooLarge
+		return nil, buffer, size, nil
 	}
 	if int64(cap(buffer)) < size {
 		buffer = make([]byte, size+size/4)
 	}
 	data = buffer[:size]
 	if _, err := io.ReadFull(file, data); err != nil {
-		return nil, buffer, fmt.Errorf("reading %s: %w", name, err)
+		return nil, buffer, size, fmt.Errorf("reading %s: %w", name, err)
 	}
-	return data, buffer, nil
+	return data, buffer, size, nil
 }
 
 // readLarge looks for a marker in a file that is too large to parse, a window
