@@ -72,8 +72,8 @@ func parseFacts(name string, data []byte, limits yamledit.Limits) facts {
 		return out
 	}
 	for _, d := range file.Documents() {
-		if foreign(data[d.Start:d.End], d) {
-			out.foreignFile(data, d)
+		if console(data, d) {
+			out.consoleFile(data, d)
 			return out
 		}
 	}
@@ -98,6 +98,7 @@ func parseFacts(name string, data []byte, limits yamledit.Limits) facts {
 			}
 		}
 	}
+	out.brokenNeighbours(file, data)
 	return out
 }
 
@@ -120,19 +121,46 @@ func (f *facts) unreadable(data []byte, err error) {
 	f.reasons = append(f.reasons, fleet.FileReason{File: f.file, Reason: reason, Line: reason.Line})
 }
 
-// foreign reports a document that neither parses nor looks like a Kubernetes
-// object or a template: console output, say. What stands beside it in the file
-// is not deployed as it stands there.
-func foreign(text []byte, d yamledit.Document) bool {
-	return d.Node == nil && d.Err != nil && d.Err.Code == yamledit.CodeUnparsable && !d.Template &&
-		(!lineStarts(text, "apiVersion:") || !lineStarts(text, "kind:"))
+// console reports a document that neither parses nor looks like a Kubernetes
+// object or a template, and that is prose up to the place where it breaks:
+// console output, say. What stands beside it in the file is not deployed as it
+// stands there.
+func console(data []byte, d yamledit.Document) bool {
+	if d.Node != nil || d.Err == nil || d.Err.Code != yamledit.CodeUnparsable || d.Template {
+		return false
+	}
+	text := data[d.Start:d.End]
+	if lineStarts(text, "apiVersion:") && lineStarts(text, "kind:") {
+		return false
+	}
+	before := 1 + bytes.Count(data[:d.Start], []byte("\n"))
+	for line := range bytes.Lines(text) {
+		if before > d.Err.Line {
+			return false
+		}
+		before++
+		if proseLine(bytes.TrimRight(line, " \t\r\n")) {
+			return true
+		}
+	}
+	return false
 }
 
 func lineStarts(text []byte, prefix string) bool {
 	return bytes.HasPrefix(text, []byte(prefix)) || bytes.Contains(text, []byte("\n"+prefix))
 }
 
-func (f *facts) foreignFile(data []byte, d yamledit.Document) {
+// entryLine is how a line of YAML's structure begins, or one of a merge that
+// was left half done.
+var entryLine = regexp.MustCompile(`^([ \t#{}\[\]"'%&!|>?,-]|\.\.\.|<<|=======|[\w./$-]+[ \t]*:([ \t]|$))`)
+
+// proseLine reports a line without indentation that is no entry of a mapping
+// or list, bracket, quote or comment.
+func proseLine(line []byte) bool {
+	return len(line) > 0 && !bytes.HasPrefix(line, []byte("\xef\xbb\xbf")) && !entryLine.Match(line)
+}
+
+func (f *facts) consoleFile(data []byte, d yamledit.Document) {
 	if markerLine(data) == 0 {
 		return
 	}
@@ -143,12 +171,12 @@ func (f *facts) foreignFile(data []byte, d yamledit.Document) {
 	f.reasons = append(f.reasons, fleet.FileReason{File: f.file, Reason: reason, Line: reason.Line})
 }
 
-// brokenDocument notes a document that is a template, broken or encrypted; one
-// reason for a file and code.
+// brokenDocument notes a document that speaks of SkyWalking and is a template,
+// broken or encrypted: each broken one, and one of a file for the others.
 func (f *facts) brokenDocument(name string, data, text []byte, d yamledit.Document) {
 	marker := markerLine(text)
 	if marker == 0 {
-		return
+		return // it may stand beside a workload: brokenNeighbours
 	}
 	before := 1 + bytes.Count(data[:d.Start], []byte("\n"))
 	reason := fleet.Reason{Place: fleet.Place{File: name}}
@@ -160,10 +188,26 @@ func (f *facts) brokenDocument(name string, data, text []byte, d yamledit.Docume
 		reason.Code, reason.Message = fleet.Code(d.Err.Code), d.Err.Message
 		reason.Line, reason.Column = d.Err.Line, d.Err.Column
 	}
-	if slices.ContainsFunc(f.reasons, func(r fleet.FileReason) bool { return r.Reason.Code == reason.Code }) {
+	if reason.Code != fleet.CodeUnparsable && slices.ContainsFunc(f.reasons, func(r fleet.FileReason) bool { return r.Reason.Code == reason.Code }) {
 		return
 	}
 	f.reasons = append(f.reasons, fleet.FileReason{File: name, Reason: reason, Line: reason.Line})
+}
+
+// brokenNeighbours notes the documents that do not parse beside workloads or
+// ConfigMaps that matter: these are changed, and what deploys the file refuses
+// it as a whole.
+func (f *facts) brokenNeighbours(file *yamledit.File, data []byte) {
+	if len(f.workloads)+len(f.configMaps) == 0 {
+		return
+	}
+	for _, d := range file.Documents() {
+		if d.Node != nil || d.Err == nil || d.Template || d.Err.Code != yamledit.CodeUnparsable || markerLine(data[d.Start:d.End]) > 0 {
+			continue
+		}
+		at := fleet.Place{File: f.file, Line: d.Err.Line, Column: d.Err.Column}
+		f.reasons = append(f.reasons, fleet.FileReason{File: f.file, Line: at.Line, Reason: fleet.Reason{Code: fleet.CodeUnparsable, Message: d.Err.Message, Place: at}})
+	}
 }
 
 func inTemplates(name string) bool {

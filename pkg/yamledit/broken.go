@@ -5,6 +5,7 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+	"unicode/utf8"
 
 	"go.yaml.in/yaml/v3"
 )
@@ -21,7 +22,8 @@ func (f *File) readChunks(b blame) {
 		}
 		e := &ParseError{File: f.name, Code: CodeUnparsable, Message: problem(err)}
 		if b == findLine {
-			e.Line = c.line + brokenLine(text, err)
+			line := brokenLine(text, err)
+			e.Line, e.Column = c.line+line, brokenColumn(text, err, line)
 		}
 		start := c.start
 		if len(docs) > 0 { // a chunk of several documents: "..." ends all but the last
@@ -57,9 +59,13 @@ func isMarker(b []byte) bool {
 	return len(b) == 3 || isBlank(b[3]) || breakLen(b[3:]) > 0
 }
 
-// hasTemplate finds "{{" outside comments in text that does not parse.
+// hasTemplate finds "{{", or a line that starts with Jinja's "{%", outside
+// comments in text that does not parse.
 func hasTemplate(text []byte) bool {
 	for line := range bytes.Lines(text) {
+		if bytes.HasPrefix(bytes.TrimLeft(line, " \t"), []byte("{%")) {
+			return true
+		}
 		i := bytes.Index(line, []byte("{{"))
 		if i < 0 {
 			continue
@@ -131,6 +137,51 @@ func brokenLine(text []byte, err error) int {
 		}
 	}
 	return max(1, high-1)
+}
+
+var unknownAnchor = regexp.MustCompile(`^unknown anchor '(.+)' referenced`)
+
+// brokenColumn finds the 1-based rune column on the broken line: of the first
+// character with which the text, cut behind it, fails in the same way; else of
+// the line's first character that is not blank.
+func brokenColumn(text []byte, err error, line int) int {
+	src := newSource(text)
+	if line > len(src.starts) {
+		return 0
+	}
+	start := src.starts[line-1]
+	end, _ := src.lineEnd(start)
+	if m := unknownAnchor.FindStringSubmatch(problem(err)); m != nil { // a part of the name is unknown too
+		if i := bytes.Index(text[start:end], []byte("*"+m[1])); i >= 0 {
+			return src.column(start+i) + 1
+		}
+	}
+	var ends []int // offsets behind each character of the line
+	for p := start; p < end; {
+		_, n := utf8.DecodeRune(text[p:])
+		p += n
+		ends = append(ends, p)
+	}
+	fails := func(i int) bool {
+		_, err2 := decode(text[:ends[i]])
+		return err2 != nil && problem(err2) == problem(err)
+	}
+	if len(ends) > 0 && fails(len(ends)-1) {
+		low, high := -1, len(ends)-1
+		for low+1 < high {
+			if mid := (low + high) / 2; fails(mid) {
+				high = mid
+			} else {
+				low = mid
+			}
+		}
+		return high + 1
+	}
+	blank := 0
+	for blank < len(ends) && isBlank(text[ends[blank]-1]) {
+		blank++
+	}
+	return min(blank+1, max(len(ends), 1))
 }
 
 // isScannerError tells errors of the scanner, whose number is right, from those

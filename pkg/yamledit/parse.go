@@ -77,6 +77,7 @@ type Document struct {
 	// Template: "{{" stands outside scalars and comments, so the document is a
 	// template that parses by accident, or one that does not parse.
 	Template bool
+	refused  bool // it parses, but is nested too deeply or blown up by aliases
 }
 
 // File is a parsed file. It is not changed by any method; it may be used by one
@@ -129,6 +130,7 @@ func parse(name string, data []byte, l Limits, b blame) (*File, error) {
 		f.readChunks(b)
 	}
 	f.bound()
+	usable := false
 	for i := range f.docs {
 		d := &f.docs[i]
 		if d.Node == nil {
@@ -136,11 +138,20 @@ func parse(name string, data []byte, l Limits, b blame) (*File, error) {
 		}
 		if err := checkTree(d.Node, l); err != nil {
 			err.File = name
-			return nil, err
+			d.Node, d.Err, d.refused = nil, err, true
+			continue
 		}
+		usable = true
 		d.Template = isTemplate(d.Node)
 		if line := sopsLine(d.Node); line > 0 {
 			d.Err = &ParseError{File: name, Line: line, Code: CodeEncrypted, Message: "the document is encrypted with SOPS"}
+		}
+	}
+	if !usable {
+		for _, d := range f.docs {
+			if d.refused {
+				return nil, d.Err
+			}
 		}
 	}
 	return f, nil

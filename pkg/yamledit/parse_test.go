@@ -43,18 +43,18 @@ func TestBrokenDocumentsStandBesideGoodOnes(t *testing.T) {
 	good := "a: 1\nb: 2\n"
 	rows := []struct {
 		name, broken string
-		line         int // within the broken document, 1-based
+		line, column int // within the broken document, 1-based
 	}{
-		{"a key that is indented too little", "spec:\n  a: 1\n  b:\n    c: 1\n   d: 2\n", 5},
-		{"a key without a colon", "spec:\n  a: 1\n  bcd\n  e: 1\n", 3},
-		{"an item among keys", "spec:\n  a: 1\n  b: 2\n  - c\n", 4},
-		{"a template", "a: 1\n{{- if .Values.x }}\nb: 2\n{{- end }}\n", 2},
-		{"an unclosed bracket", "a:\n  b: 1\n  c: [x, y\n  d: 2\n", 3},
-		{"an unclosed quote", "a: 1\nb: \"x\nc: 2\n", 2},
-		{"a tab as indentation", "a:\n  b: 1\n\tc: 2\n", 3},
-		{"an alias without an anchor", "a: 1\nb:\n  c: *nowhere\n", 3},
-		{"an error in the first line", "a: b: c\n", 1},
-		{"a control character", "a: 1\nb: \x01\n", 2},
+		{"a key that is indented too little", "spec:\n  a: 1\n  b:\n    c: 1\n   d: 2\n", 5, 4},
+		{"a key without a colon", "spec:\n  a: 1\n  bcd\n  e: 1\n", 3, 3},
+		{"an item among keys", "spec:\n  a: 1\n  b: 2\n  - c\n", 4, 3},
+		{"a template", "a: 1\n{{- if .Values.x }}\nb: 2\n{{- end }}\n", 2, 1},
+		{"an unclosed bracket", "a:\n  b: 1\n  c: [x, y\n  d: 2\n", 3, 7},
+		{"an unclosed quote", "a: 1\nb: \"x\nc: 2\n", 2, 4},
+		{"a tab as indentation", "a:\n  b: 1\n\tc: 2\n", 3, 1},
+		{"an alias without an anchor", "a: 1\nb:\n  c: *nowhere\n", 3, 6},
+		{"an error in the first line", "a: b: c\n", 1, 5},
+		{"a control character", "a: 1\nb: \x01\n", 2, 4},
 	}
 	for _, r := range rows {
 		for name, eol := range breaks() {
@@ -70,6 +70,9 @@ func TestBrokenDocumentsStandBesideGoodOnes(t *testing.T) {
 				}
 				if got, want := docs[1].Err.Line, 5+r.line; got != want {
 					t.Errorf("the broken line is %d (%v), want %d", got, docs[1].Err, want)
+				}
+				if got := docs[1].Err.Column; got != r.column {
+					t.Errorf("the broken column is %d (%v), want %d", got, docs[1].Err, r.column)
 				}
 				if docs[1].Template != strings.Contains(r.broken, "{{") {
 					t.Errorf("Template = %v", docs[1].Template)
@@ -90,6 +93,28 @@ func TestBrokenDocumentsStandBesideGoodOnes(t *testing.T) {
 				}
 			})
 		}
+	}
+}
+
+func TestARefusedDocumentLeavesItsNeighboursUsable(t *testing.T) {
+	deep := strings.Repeat("[", 300) + strings.Repeat("]", 300)
+	f, err := Parse("f.yaml", []byte("a: 1\n---\nb: "+deep+"\n---\nc: &c [*c]\n---\nd: 2\n"), Limits{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	docs := f.Documents()
+	if len(docs) != 4 || docs[1].Err == nil || docs[1].Err.Code != CodeTooLarge || docs[1].Err.Line != 3 || docs[2].Err == nil || docs[2].Err.Line != 5 {
+		t.Fatalf("Documents() = %+v, want the second and third refused at their places", docs)
+	}
+	res, err := f.Apply([]Edit{{Document: 3, Path: Path{}.Child("d"), Op: Replace, Old: "2", New: "3"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := "a: 1\n---\nb: " + deep + "\n---\nc: &c [*c]\n---\nd: 3\n"; string(res.Bytes) != want {
+		t.Errorf("Apply = %q, want %q", res.Bytes, want)
+	}
+	if _, err := f.Apply([]Edit{{Document: 1, Path: Path{}.Child("b"), Op: Replace}}); err == nil {
+		t.Error("a document that is nested too deeply was edited")
 	}
 }
 
