@@ -412,5 +412,5 @@ type Prometheus struct {
 	// Query is a template over {{.Service}}, {{.Namespace}} and {{.Name}}; a
 	// result that is not zero is proof. A bearer token comes from
 	// OTELSHIFT_PROMETHEUS_TOKEN.
-	Query string `json:"query"`
+	Query string `json:"query" check:"lines"`
 }

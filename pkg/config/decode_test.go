@@ -81,6 +81,9 @@ func TestDecodeReads(t *testing.T) {
 				s.Options.AllowLost = []string{"agent.keep_tracing", "SW_AGENT_AUTHENTICATION", "plugin.*", "agent.instance_properties[org]", "-Dskywalking.plugin.own.x", "skywalking.agent.cause_exception_depth"}
 			},
 		},
+		{"a query of several lines", "  verify:\n    telemetry:\n      prometheus:\n        url: http://p:9090\n        query: |\n          sum(x)\n            > 0", func(s *Spec) {
+			s.Verify.Telemetry.Prometheus = &Prometheus{URL: "http://p:9090", Query: "sum(x)\n  > 0\n"}
+		}},
 		{"an alias", "  pullRequest: {reviewers: &people [ann], assignees: *people}", func(s *Spec) {
 			s.PullRequest.Reviewers, s.PullRequest.Assignees = []string{"ann"}, []string{"ann"}
 		}},
@@ -154,6 +157,20 @@ f:7:11: spec.verify: want a mapping, got a list`},
 				"hint: did you mean SW_AGENT_AUTHENTICATION?\n" +
 				"f:4:58: spec.options.allowLost[2]: \"agents.*\" is no option of SkyWalking's Java agent, and no pattern of any\n" +
 				"hint: docs/mapping.md lists them; one that is not there is written out: -Dskywalking.KEY",
+		},
+		{
+			"text of several lines", head + "spec:\n  agent: {version: \"2.20.0\\nOtelshift-Key: 1\", source: {file: a.jar}}\n  commit: {name: \"a\\nb\"}\n  pullRequest: {milestone: \"x\\u2028y\"}\n" +
+				"  batch: {waves: [{name: \"a\\tb\", include: [a]}]}\n",
+			"f:4:20: spec.agent.version: \"2.20.0\\nOtelshift-Key: 1\" holds a line break or another control character\n" +
+				"f:4:20: spec.agent.version: \"2.20.0\\nOtelshift-Key: 1\" is not a version\n" +
+				"f:5:18: spec.commit.name: \"a\\nb\" holds a line break or another control character\n" +
+				"f:6:28: spec.pullRequest.milestone: \"x\\u2028y\" holds a line break or another control character\n" +
+				"f:7:26: spec.batch.waves[0].name: \"a\\tb\" holds a line break or another control character",
+		},
+		{
+			"a wave's name that is no part of a name", head + "spec:\n  batch: {waves: [{name: prod/eu, include: [a]}, {name: ' prod', include: [b]}]}\n",
+			"f:4:26: spec.batch.waves[0].name: \"prod/eu\" holds a slash, or begins or ends with a blank\nhint: it becomes a part of names between slashes: prod-eu, not prod/eu\n" +
+				"f:4:57: spec.batch.waves[1].name: \" prod\" holds a slash, or begins or ends with a blank\nhint: it becomes a part of names between slashes: prod-eu, not prod/eu",
 		},
 		{
 			"an option of an override", head + "spec:\n  options: {overrides: [{match: {name: a}, add: [Xmx1g]}]}\n",

@@ -119,6 +119,10 @@ func (v *checker) field(f field, value reflect.Value, path string) {
 		}
 	}
 	v.each(value, path, func(at, text string) {
+		if strings.ContainsFunc(text, fleet.BreaksLine) && f.check != "lines" {
+			v.fail(at, "", "%q holds a line break or another control character", text)
+			return
+		}
 		if f.enum != nil && !slices.Contains(f.enum, text) {
 			hint := ""
 			if near := Nearest(text, f.enum); near != "" {
@@ -208,9 +212,15 @@ func (v *checker) source(at string, s Source) {
 	}
 }
 
+// versionForm is what an image's tag may be: the version stands in one.
+var versionForm = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._+-]{0,127}$`)
+
 func (v *checker) agent(a Agent) {
-	if a.Version == "" {
+	switch {
+	case a.Version == "":
 		v.fail("spec.agent.version", "", "is empty")
+	case !versionForm.MatchString(a.Version):
+		v.fail("spec.agent.version", "", "%q is not a version", a.Version)
 	}
 	v.source("spec.agent.source", a.Source)
 	for i, s := range a.Extensions {
@@ -266,11 +276,8 @@ func (v *checker) lostOption(at, entry string) {
 
 // option checks one that every workload gets, or those of an override.
 func (v *checker) option(at, option string) {
-	switch {
-	case !strings.HasPrefix(option, "-"):
+	if !strings.HasPrefix(option, "-") {
 		v.fail(at, "", "%q is not a JVM option: it has to begin with a dash", option)
-	case strings.ContainsAny(option, "\n\r\x00"):
-		v.fail(at, "", "%q is not a JVM option: it holds a line break", option)
 	}
 	v.optionTemplate(at, option)
 }
@@ -327,8 +334,11 @@ func (v *checker) batch(b Batch) {
 	seen := map[string]bool{}
 	for i, w := range b.Waves {
 		at := fmt.Sprintf("spec.batch.waves[%d]", i)
-		if w.Name == "" {
+		switch {
+		case w.Name == "":
 			v.fail(at, "", "name is missing")
+		case strings.Contains(w.Name, "/"), strings.TrimSpace(w.Name) != w.Name:
+			v.fail(at+".name", "it becomes a part of names between slashes: prod-eu, not prod/eu", "%q holds a slash, or begins or ends with a blank", w.Name)
 		}
 		if seen[w.Name] {
 			v.fail(at+".name", "", "a second wave %q", w.Name)
@@ -364,7 +374,7 @@ func (v *checker) pullRequest(s Spec) {
 }
 
 func (v *checker) identity(at, text string) {
-	if text == "" || strings.ContainsAny(text, "<>\n\r") {
+	if text == "" || strings.ContainsAny(text, "<>") {
 		v.fail(at, "", "%q is not fit for a commit", text)
 	}
 }

@@ -4,6 +4,8 @@ import (
 	"cmp"
 	"fmt"
 	"strings"
+	"unicode"
+	"unicode/utf8"
 )
 
 // APIVersion is the version of every object otelshift reads or prints.
@@ -46,6 +48,26 @@ func ParseID(s string) (ID, error) {
 	}
 	return ID{}, fmt.Errorf("workload %q: want [cluster/]namespace/Kind/name", s)
 }
+
+// Fault says why no batch, record or commit can name the workload: a part that
+// String would not keep apart from the others, or that is more than one line.
+// Kubernetes takes no such name. Empty: nothing is wrong.
+func (i ID) Fault() string {
+	for _, part := range []struct{ what, text string }{{"cluster", i.Cluster}, {"namespace", i.Namespace}, {"kind", i.Kind}, {"name", i.Name}} {
+		switch {
+		case strings.Contains(part.text, "/"):
+			return fmt.Sprintf("its %s holds a slash: %q", part.what, part.text)
+		case strings.ContainsFunc(part.text, BreaksLine):
+			return fmt.Sprintf("its %s holds a line break or another control character: %q", part.what, part.text)
+		case !utf8.ValidString(part.text):
+			return fmt.Sprintf("its %s is not UTF-8: %q", part.what, part.text)
+		}
+	}
+	return ""
+}
+
+// BreaksLine reports a character that no text of one line may hold.
+func BreaksLine(r rune) bool { return unicode.IsControl(r) || r == '\u2028' || r == '\u2029' }
 
 // Compare orders ids by cluster, namespace, kind and name.
 func (i ID) Compare(o ID) int {

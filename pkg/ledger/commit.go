@@ -7,7 +7,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"unicode"
 
 	"github.com/otelshift/otelshift/pkg/config"
 	"github.com/otelshift/otelshift/pkg/fleet"
@@ -106,9 +105,9 @@ func CommitMessage(r fleet.Record, changes map[fleet.ID][]fleet.Change, by confi
 	number(trailerNumber, r.Number)
 	number(trailerOf, r.Of)
 	trailer(trailerTarget, r.Target)
-	trailer(trailerVersion, r.Version)
+	trailer(trailerVersion, oneLine(r.Version))
 	number(trailerAttempt, r.Attempt)
-	trailer(trailerWave, r.Wave)
+	trailer(trailerWave, oneLine(r.Wave))
 	byID := make(map[string][]fleet.Change, len(changes))
 	for id, list := range changes {
 		byID[id.String()] = list
@@ -139,15 +138,15 @@ func CommitMessage(r fleet.Record, changes map[fleet.ID][]fleet.Change, by confi
 	return b.String()
 }
 
-// oneLine is a name from a manifest, which may hold anything: a line break in it
-// would begin a trailer.
-func oneLine(name string) string {
+// oneLine is text of others', which may hold anything: a line break in it would
+// begin a trailer.
+func oneLine(text string) string {
 	return strings.Map(func(r rune) rune {
-		if unicode.IsControl(r) {
+		if fleet.BreaksLine(r) {
 			return ' '
 		}
 		return r
-	}, name)
+	}, text)
 }
 
 // optionsOf groups the record's workloads by their options, in the record's
@@ -204,6 +203,19 @@ func batchAction(r fleet.Record) fleet.Action {
 	return action
 }
 
+// MaxNumber is more than a batch, a pull request or an attempt of ours is ever
+// numbered: what a trailer says beyond it is nobody's.
+const MaxNumber = 1 << 31
+
+// natural reads a number of ours.
+func natural(text string) (int, error) {
+	n, err := strconv.Atoi(text)
+	if err == nil && (n < 0 || n >= MaxNumber) {
+		err = fmt.Errorf("%d is out of range", n)
+	}
+	return n, err
+}
+
 // ErrNotOurs is a commit that carries no trailers of ours.
 var ErrNotOurs = errors.New("no otelshift trailers")
 
@@ -223,21 +235,21 @@ func ParseCommit(message string) (Commit, error) {
 		var err error
 		switch key {
 		case trailerSchema:
-			c.Schema, err = strconv.Atoi(value)
+			c.Schema, err = natural(value)
 		case trailerKind:
 			c.Kind = fleet.RecordKind(value)
 		case trailerKey:
 			c.Key = value
 		case trailerNumber:
-			c.Number, err = strconv.Atoi(value)
+			c.Number, err = natural(value)
 		case trailerOf:
-			c.Of, err = strconv.Atoi(value)
+			c.Of, err = natural(value)
 		case trailerTarget:
 			c.Target = value
 		case trailerVersion:
 			c.Version = value
 		case trailerAttempt:
-			c.Attempt, err = strconv.Atoi(value)
+			c.Attempt, err = natural(value)
 		case trailerWave:
 			c.Wave = value
 		case trailerChange:

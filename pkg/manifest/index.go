@@ -95,6 +95,7 @@ func (x *index) sources() []string {
 
 // result resolves what one object takes from another, and sorts.
 func (x *index) result(ctx context.Context, files fs.FS) (Result, error) {
+	x.passOver()
 	slices.SortFunc(x.workloads, compareWorkloads)
 	slices.SortFunc(x.configMaps, func(a, b configMap) int {
 		return cmp.Or(cmp.Compare(a.origin.File, b.origin.File), cmp.Compare(a.origin.Document, b.origin.Document), cmp.Compare(a.origin.Item, b.origin.Item))
@@ -131,6 +132,7 @@ func (x *index) result(ctx context.Context, files fs.FS) (Result, error) {
 		return Result{}, err
 	}
 	x.releases(files)
+	x.passOver()
 	slices.SortFunc(x.resources, func(a, b Resource) int {
 		return cmp.Or(cmp.Compare(a.Place.File, b.Place.File), cmp.Compare(a.Place.Line, b.Place.Line))
 	})
@@ -155,6 +157,35 @@ func (x *index) result(ctx context.Context, files fs.FS) (Result, error) {
 		return cmp.Or(cmp.Compare(a.File, b.File), cmp.Compare(a.Line, b.Line), cmp.Compare(a.Column, b.Column), cmp.Compare(a.What, b.What))
 	})
 	return out, nil
+}
+
+// passOver leaves out workloads that nothing can name. What loads an agent or
+// might is said.
+func (x *index) passOver() {
+	x.workloads = slices.DeleteFunc(x.workloads, func(w fleet.Workload) bool {
+		fault := w.ID.Fault()
+		if fault == "" {
+			return false
+		}
+		if len(w.Loads) == 0 && len(w.Signs) == 0 {
+			x.others++
+			return true
+		}
+		x.files = append(x.files, fleet.FileReason{File: w.Place.File, Line: w.Place.Line, Reason: fleet.Reason{
+			Code: fleet.CodeUnsupportedForm, Message: fmt.Sprintf("a %s is passed over: %s; Kubernetes takes no such name", oneLine(w.ID.Kind), fault), Place: w.Place,
+		}})
+		return true
+	})
+}
+
+// oneLine is text of a manifest without what would end a line.
+func oneLine(text string) string {
+	return strings.Map(func(r rune) rune {
+		if fleet.BreaksLine(r) {
+			return ' '
+		}
+		return r
+	}, text)
 }
 
 func compareWorkloads(a, b fleet.Workload) int {

@@ -1,6 +1,7 @@
 package manifest_test
 
 import (
+	"bytes"
 	"os"
 	"path/filepath"
 	"strings"
@@ -124,5 +125,56 @@ func TestNamesThatAreNotUTF8AreReportedAndPassedOver(t *testing.T) {
 	}
 	if len(result.Files) != 2 || result.Files[0].File != "caf\ufffd.yaml" || result.Files[1].File != "d\ufffd" {
 		t.Errorf("files = %v, want the one and the folder", result.Files)
+	}
+}
+
+// TestNamesThatNothingCanBeCalledByAreReportedAndPassedOver: batches, records
+// and commits name a workload on one line, by parts between slashes.
+func TestNamesThatNothingCanBeCalledByAreReportedAndPassedOver(t *testing.T) {
+	named := func(name string) *fstest.MapFile {
+		return &fstest.MapFile{Data: []byte(strings.Replace(loading, "name: app, namespace: shop", name, 1))}
+	}
+	idle := named(`name: "no/agent", namespace: shop`)
+	idle.Data, _, _ = bytes.Cut(idle.Data, []byte("        env:"))
+	files := fstest.MapFS{
+		"good.yaml":               named("name: app, namespace: shop"),
+		"line.yaml":               named(`name: "app\nOtelshift-Key: 1", namespace: shop`),
+		"separator.yaml":          named(`name: "app\u2028x", namespace: shop`),
+		"slash.yaml":              named("name: a/b, namespace: shop"),
+		"namespace.yaml":          named("name: app, namespace: shop/prod"),
+		"idle.yaml":               idle,
+		"tree/kustomization.yaml": {Data: []byte("resources: [app.yaml]\nnamePrefix: team/\n")},
+		"tree/app.yaml":           named("name: app, namespace: shop"),
+		"list/app.yaml":           {Data: []byte("apiVersion: v1\nkind: List\nitems:\n- " + strings.ReplaceAll(strings.Replace(loading, "name: app,", `name: "x\ty",`, 1), "\n", "\n  "))},
+	}
+	result := scan(t, files)
+	var got []string
+	for _, w := range result.Workloads {
+		got = append(got, w.Place.File+" "+w.ID.String())
+		if parsed, err := fleet.ParseID(w.ID.String()); err != nil || parsed != w.ID {
+			t.Errorf("ParseID(%q) = %+v, %v", w.ID.String(), parsed, err)
+		}
+	}
+	if diff := cmp.Diff([]string{"good.yaml shop/Deployment/app"}, got); diff != "" {
+		t.Errorf("workloads (-want +got):\n%s", diff)
+	}
+	said := []string{}
+	for _, f := range result.Files {
+		said = append(said, f.File+" "+string(f.Reason.Code)+" "+f.Reason.Message)
+		if f.Line == 0 {
+			t.Errorf("%s has no line", f.File)
+		}
+	}
+	const end = "; Kubernetes takes no such name"
+	want := []string{
+		`line.yaml unsupported-form a Deployment is passed over: its name holds a line break or another control character: "app\nOtelshift-Key: 1"` + end,
+		`list/app.yaml unsupported-form a Deployment is passed over: its name holds a line break or another control character: "x\ty"` + end,
+		`namespace.yaml unsupported-form a Deployment is passed over: its namespace holds a slash: "shop/prod"` + end,
+		`separator.yaml unsupported-form a Deployment is passed over: its name holds a line break or another control character: "app\u2028x"` + end,
+		`slash.yaml unsupported-form a Deployment is passed over: its name holds a slash: "a/b"` + end,
+		`tree/app.yaml unsupported-form a Deployment is passed over: its name holds a slash: "team/app"` + end,
+	}
+	if diff := cmp.Diff(want, said); diff != "" {
+		t.Errorf("files (-want +got):\n%s", diff)
 	}
 }
