@@ -11,13 +11,12 @@ import (
 	"strings"
 	"time"
 
-	"github.com/google/go-containerregistry/pkg/authn"
-
 	"github.com/otelshift/otelshift/pkg/config"
 	"github.com/otelshift/otelshift/pkg/fleet"
 	"github.com/otelshift/otelshift/pkg/gitops"
 	"github.com/otelshift/otelshift/pkg/gitops/pullrequest"
 	"github.com/otelshift/otelshift/pkg/imagebuild"
+	"github.com/otelshift/otelshift/pkg/imagebuild/credentials"
 	"github.com/otelshift/otelshift/pkg/migrate"
 	"github.com/otelshift/otelshift/pkg/rollout/cluster"
 	"github.com/otelshift/otelshift/pkg/rollout/telemetry"
@@ -231,7 +230,7 @@ func (e *env) images(cfg config.Config, w wiring) (*imagebuild.Builder, error) {
 		Agent: source(files, spec.Agent.Source), Version: spec.Agent.Version, Directory: spec.Agent.Directory, Entrypoint: spec.Agent.Entrypoint,
 		TagTemplate: spec.Image.Tag, Pin: spec.Image.Pin, RemoveAuto: spec.Image.Remove.Auto, RemovePaths: spec.Image.Remove.Paths,
 		Preflight: spec.Image.Preflight, Rewrite: spec.Image.Rewrite, Insecure: spec.Image.Insecure, Push: spec.Image.Push,
-		Keychain: authn.DefaultKeychain, Transport: e.transport(), Log: e.log, Now: e.Now, Sleep: systemClock{e.Now}.Sleep,
+		Keychain: credentials.New(credentials.Options{Getenv: e.Getenv, Now: e.Now}), Transport: e.transport(), Log: e.log, Now: e.Now, Sleep: systemClock{e.Now}.Sleep,
 	}
 	for _, extension := range spec.Agent.Extensions {
 		o.Extensions = append(o.Extensions, source(files, extension))

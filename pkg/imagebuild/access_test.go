@@ -18,10 +18,9 @@ import (
 	"sync/atomic"
 	"testing"
 
-	"github.com/google/go-containerregistry/pkg/authn"
-
 	"github.com/otelshift/otelshift/internal/sandbox/registry"
 	"github.com/otelshift/otelshift/pkg/imagebuild"
+	"github.com/otelshift/otelshift/pkg/imagebuild/credentials"
 )
 
 // TestCredentialsComeFromWhereEverybodyKeepsThem tries the places that the
@@ -83,11 +82,11 @@ func TestCredentialsComeFromWhereEverybodyKeepsThem(t *testing.T) {
 				t.Setenv("XDG_RUNTIME_DIR", t.TempDir())
 				r := start(t, registry.Options{Auth: &registry.Auth{User: user, Password: password, Token: tokens}})
 				seed(t, r, "shop/cart:1.4", tomcat())
-				if _, err := newBuilder(t, func(o *imagebuild.Options) { o.Keychain = authn.DefaultKeychain }).Build(t.Context(), rebuild(r, "shop/cart:1.4")); err == nil {
+				if _, err := newBuilder(t, func(o *imagebuild.Options) { o.Keychain = credentials.New(credentials.Options{Getenv: os.Getenv}) }).Build(t.Context(), rebuild(r, "shop/cart:1.4")); err == nil {
 					t.Fatal("it builds without credentials")
 				}
 				prepare(t, r.Host())
-				build(t, newBuilder(t, func(o *imagebuild.Options) { o.Keychain = authn.DefaultKeychain }), rebuild(r, "shop/cart:1.4"))
+				build(t, newBuilder(t, func(o *imagebuild.Options) { o.Keychain = credentials.New(credentials.Options{Getenv: os.Getenv}) }), rebuild(r, "shop/cart:1.4"))
 			})
 		}
 	}

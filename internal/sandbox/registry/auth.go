@@ -7,6 +7,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"net"
 	"net/http"
 	"slices"
 	"strings"
@@ -19,11 +20,25 @@ const tokenPath = "/token"
 // Auth is what a registry asks of its clients.
 type Auth struct {
 	User, Password string
+	// More are others who may come in.
+	More []Login
 	// Token asks for bearer tokens, as Docker Hub, GHCR and Harbor do; else
 	// Basic. The token server is the registry itself, at /token.
 	Token bool
+	// IdentityToken is what the token server exchanges as OAuth 2 has it, as
+	// Azure's does; nobody needs a password then.
+	IdentityToken string
+	// TokenHost is a name for the token server's host, where it is not the
+	// registry's, as with GitLab: "localhost".
+	TokenHost string
 	// TokenUses is how many requests a token is good for; 0: any number.
 	TokenUses int
+}
+
+// Login is somebody who may use some of the repositories.
+type Login struct {
+	User, Password string
+	Repositories   string // they begin with it
 }
 
 // door lets in who has the credentials.
@@ -48,9 +63,10 @@ func newDoor(auth Auth, next http.Handler) http.Handler {
 func (d *door) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	switch {
 	case !d.auth.Token:
-		if !d.known(r) {
+		repository, _ := repositoryOf(r.URL.Path)
+		if allowed, ok := d.known(r); !ok || repository != "" && !strings.HasPrefix(repository, allowed) {
 			w.Header().Set("WWW-Authenticate", `Basic realm="sandbox"`)
-			deny(w, http.StatusUnauthorized, "UNAUTHORIZED", "authentication required")
+			deny(w, "authentication required")
 			return
 		}
 	case r.URL.Path == tokenPath:
@@ -58,29 +74,61 @@ func (d *door) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	default:
 		if scope := d.missing(r); scope != nil {
-			challenge := fmt.Sprintf(`Bearer realm="http://%s%s",service="sandbox"`, r.Host, tokenPath)
+			challenge := fmt.Sprintf(`Bearer realm="http://%s%s",service="sandbox"`, d.tokenHost(r), tokenPath)
 			if *scope != "" {
 				challenge += fmt.Sprintf(`,scope="%s"`, *scope)
 			}
 			w.Header().Set("WWW-Authenticate", challenge)
-			deny(w, http.StatusUnauthorized, "UNAUTHORIZED", "authentication required")
+			deny(w, "authentication required")
 			return
 		}
 	}
 	d.next.ServeHTTP(w, r)
 }
 
-func (d *door) known(r *http.Request) bool {
+// known tells whose password the request carries, by the repositories that
+// they may use.
+func (d *door) known(r *http.Request) (repositories string, ok bool) {
 	user, password, ok := r.BasicAuth()
-	return ok && subtle.ConstantTimeCompare([]byte(user), []byte(d.auth.User)) == 1 &&
-		subtle.ConstantTimeCompare([]byte(password), []byte(d.auth.Password)) == 1
+	if !ok {
+		return "", false
+	}
+	for _, login := range append([]Login{{User: d.auth.User, Password: d.auth.Password}}, d.auth.More...) {
+		if login.User != "" && subtle.ConstantTimeCompare([]byte(user), []byte(login.User)) == 1 &&
+			subtle.ConstantTimeCompare([]byte(password), []byte(login.Password)) == 1 {
+			return login.Repositories, true
+		}
+	}
+	return "", false
 }
 
-// issue is the token server. distribution, docs/spec/auth/token.md.
+func (d *door) tokenHost(r *http.Request) string {
+	if d.auth.TokenHost == "" {
+		return r.Host
+	}
+	_, port, _ := net.SplitHostPort(r.Host)
+	return net.JoinHostPort(d.auth.TokenHost, port)
+}
+
+// issue is the token server. distribution, docs/spec/auth/token.md, and
+// docs/spec/auth/oauth.md for POST.
 func (d *door) issue(w http.ResponseWriter, r *http.Request) {
-	if !d.known(r) {
-		deny(w, http.StatusUnauthorized, "UNAUTHORIZED", "incorrect username or password")
-		return
+	var repositories string
+	var wanted []string
+	if r.Method == http.MethodPost {
+		if r.PostFormValue("grant_type") != "refresh_token" || d.auth.IdentityToken == "" || r.PostFormValue("refresh_token") != d.auth.IdentityToken ||
+			r.PostFormValue("service") != "sandbox" || r.PostFormValue("client_id") == "" {
+			deny(w, "invalid refresh token")
+			return
+		}
+		wanted = []string{r.PostFormValue("scope")}
+	} else {
+		var ok bool
+		if repositories, ok = d.known(r); !ok {
+			deny(w, "incorrect username or password")
+			return
+		}
+		wanted = r.URL.Query()["scope"]
 	}
 	d.mu.Lock()
 	d.issued++
@@ -90,13 +138,21 @@ func (d *door) issue(w http.ResponseWriter, r *http.Request) {
 	if d.auth.TokenUses > 0 {
 		t.left = d.auth.TokenUses
 	}
-	for _, scope := range r.URL.Query()["scope"] {
-		t.scopes = append(t.scopes, strings.Fields(scope)...)
+	for _, list := range wanted {
+		for scope := range strings.FieldsSeq(list) { // what is not allowed is left out and not said
+			if strings.HasPrefix(scope, "repository:"+repositories) {
+				t.scopes = append(t.scopes, scope)
+			}
+		}
 	}
 	d.tokens[name] = t
 	d.mu.Unlock()
+	answer := map[string]any{"token": name, "expires_in": 300}
+	if r.Method == http.MethodPost {
+		answer = map[string]any{"access_token": name, "expires_in": 300, "scope": strings.Join(t.scopes, " ")}
+	}
 	w.Header().Set("Content-Type", "application/json")
-	_ = json.NewEncoder(w).Encode(map[string]any{"token": name, "expires_in": 300})
+	_ = json.NewEncoder(w).Encode(answer)
 }
 
 // missing returns the scope that the request's token lacks, or nil. A mount
@@ -164,10 +220,10 @@ func repositoryOf(path string) (string, bool) {
 	return "", false
 }
 
-func deny(w http.ResponseWriter, status int, code, message string) {
+func deny(w http.ResponseWriter, message string) {
 	w.Header().Set("Content-Type", "application/json")
-	w.WriteHeader(status)
-	_ = json.NewEncoder(w).Encode(map[string]any{"errors": []map[string]string{{"code": code, "message": message}}})
+	w.WriteHeader(http.StatusUnauthorized)
+	_ = json.NewEncoder(w).Encode(map[string]any{"errors": []map[string]string{{"code": "UNAUTHORIZED", "message": message}}})
 }
 
 func digestOf(data []byte) string {

@@ -69,8 +69,6 @@ type registry struct {
 
 	ping      sync.Mutex // held while asking
 	challenge *transport.Challenge
-	auth      authn.Authenticator
-	open      http.RoundTripper // for registries without tokens
 
 	mu       sync.Mutex
 	sessions map[string]*session            // by repository
@@ -79,9 +77,11 @@ type registry struct {
 	flights  map[string]chan struct{}       // digest -> closed when its first upload ended
 }
 
-// session is a token and what it allows.
+// session is what is known of a repository's authentication: whose
+// credentials it takes, and a token and what that allows.
 type session struct {
-	mu     sync.Mutex // held while asking for a token
+	mu     sync.Mutex // held while asking for either
+	auth   authn.Authenticator
 	scopes []string
 	rt     http.RoundTripper
 }
@@ -190,21 +190,31 @@ func (c *Client) greet(ctx context.Context, r *registry) error {
 	if r.challenge != nil {
 		return nil
 	}
-	auth, err := authn.Resolve(ctx, c.options.Keychain, r.name)
-	if err != nil {
-		return fmt.Errorf("reading the credentials for %s: %w", r.name, err)
-	}
 	challenge, err := transport.Ping(ctx, r.name, c.base)
 	if err != nil {
 		return fmt.Errorf("asking %s: %w", r.name, classify(ctx, err))
 	}
-	if !strings.EqualFold(challenge.Scheme, "bearer") {
-		r.open, err = transport.FromToken(r.name, auth, c.base, challenge, &transport.Token{})
-		if err != nil {
+	r.challenge = challenge
+	return nil
+}
+
+// introduce finds out whose credentials the repository takes; s.mu is held.
+// Repositories of one registry may have different ones.
+func (c *Client) introduce(ctx context.Context, s *session, repo *Repo) (err error) {
+	if s.auth != nil {
+		return nil
+	}
+	r := repo.registry
+	auth, err := authn.Resolve(ctx, c.options.Keychain, r.name.Repo(repo.path))
+	if err != nil {
+		return fmt.Errorf("finding the credentials for %s: %w", r.name, err)
+	}
+	if !strings.EqualFold(r.challenge.Scheme, "bearer") { // no tokens
+		if s.rt, err = transport.FromToken(r.name, auth, c.base, r.challenge, &transport.Token{}); err != nil {
 			return fmt.Errorf("asking %s: %w", r.name, err)
 		}
 	}
-	r.auth, r.challenge = auth, challenge
+	s.auth = auth
 	return nil
 }
 
@@ -214,9 +224,6 @@ func (c *Client) session(ctx context.Context, repo *Repo, from string) (http.Rou
 	r := repo.registry
 	if err := c.greet(ctx, r); err != nil {
 		return nil, err
-	}
-	if r.open != nil {
-		return r.open, nil
 	}
 	r.mu.Lock()
 	s := r.sessions[repo.path]
@@ -240,19 +247,25 @@ func (c *Client) session(ctx context.Context, repo *Repo, from string) (http.Rou
 
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if err := c.introduce(ctx, s, repo); err != nil {
+		return nil, err
+	}
+	if !strings.EqualFold(r.challenge.Scheme, "bearer") {
+		return s.rt, nil
+	}
 	if s.rt != nil && !slices.ContainsFunc(wanted, func(scope string) bool { return !s.covers(scope) }) {
 		return s.rt, nil
 	}
-	token, err := c.token(ctx, r, expected)
+	token, err := c.token(ctx, r, s.auth, expected)
 	if err != nil && len(expected) > 1 && errors.Is(classify(ctx, err), fleet.ErrDenied) {
 		// Some servers refuse everything when one repository may not be read.
 		// Without it the mount is declined, and the blob is sent.
-		token, err = c.token(ctx, r, wanted[:1])
+		token, err = c.token(ctx, r, s.auth, wanted[:1])
 	}
 	if err != nil {
 		return nil, fmt.Errorf("asking for a token for %s/%s: %w", r.name, repo.path, classify(ctx, err))
 	}
-	rt, err := transport.FromToken(r.name, r.auth, c.base, r.challenge, token)
+	rt, err := transport.FromToken(r.name, s.auth, c.base, r.challenge, token)
 	if err != nil {
 		return nil, fmt.Errorf("asking for a token for %s/%s: %w", r.name, repo.path, err)
 	}
@@ -265,15 +278,15 @@ func (s *session) covers(scope string) bool {
 	return slices.Contains(s.scopes, scope) || slices.Contains(s.scopes, scope+",push")
 }
 
-func (c *Client) token(ctx context.Context, r *registry, scopes []string) (*transport.Token, error) {
-	config, err := authn.Authorization(ctx, r.auth)
+func (c *Client) token(ctx context.Context, r *registry, auth authn.Authenticator, scopes []string) (*transport.Token, error) {
+	config, err := authn.Authorization(ctx, auth)
 	if err != nil {
 		return nil, err
 	}
 	if config.RegistryToken != "" {
 		return &transport.Token{Token: config.RegistryToken}, nil
 	}
-	token, err := transport.Exchange(ctx, r.name, r.auth, c.base, scopes, r.challenge)
+	token, err := transport.Exchange(ctx, r.name, auth, c.base, scopes, r.challenge)
 	if err != nil {
 		return nil, err
 	}
