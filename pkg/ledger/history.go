@@ -65,12 +65,44 @@ func (c Commit) Branch(prefix string) string {
 	return Branch(prefix, fleet.Record{Kind: c.Kind, Key: c.Key})
 }
 
+// Sources are the branches of the commits on the base branch from which a new
+// batch of the workload takes its attempt, and an upgrade the options that are
+// ours. As with Claims, the forge has to know their pull requests.
+func (l Ledger) Sources(id string) (branches []string) {
+	_, depth := l.optionsOnBase(id)
+	if _, listed := l.listedOptions(id); listed {
+		depth = 0
+	}
+	for i, c := range l.in.History {
+		if c.names(id) && (i < depth || c.Target == l.in.TargetHash) {
+			branches = append(branches, c.Branch(l.in.BranchPrefix))
+		}
+	}
+	return branches
+}
+
 // Backed reports whether a merged pull request's record says what the commit
-// does: the same action on the same workloads.
+// does: the same number and attempt, the same action on the same workloads, the
+// same options.
 func (c Commit) Backed(r fleet.Record) bool {
-	return r.Kind == c.Kind && r.Key == c.Key && r.Target == c.Target && !slices.ContainsFunc(c.Changes, func(change CommitChange) bool {
-		return !slices.ContainsFunc(r.Workloads, func(rw fleet.RecordWorkload) bool { return rw.ID == change.Workload && rw.Action == change.Action })
-	})
+	if r.Kind != c.Kind || r.Key != c.Key || r.Target != c.Target || r.Number != c.Number || r.Attempt != c.Attempt || r.Of != c.Of {
+		return false
+	}
+	for _, change := range c.Changes {
+		if !slices.ContainsFunc(r.Workloads, func(rw fleet.RecordWorkload) bool { return rw.ID == change.Workload && rw.Action == change.Action }) {
+			return false
+		}
+	}
+	for _, o := range c.Options {
+		for _, id := range o.Workloads {
+			if !slices.ContainsFunc(r.Workloads, func(rw fleet.RecordWorkload) bool {
+				return rw.ID == id && slices.Equal(rw.Options, c.optionsOf(id))
+			}) {
+				return false
+			}
+		}
+	}
+	return true
 }
 
 // remembered is a workload by the newest commit of ours that names it.

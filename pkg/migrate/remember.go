@@ -10,6 +10,10 @@ import (
 	"github.com/otelshift/otelshift/pkg/ledger"
 )
 
+// highest is how many of the highest-numbered commits the forge is asked about
+// at once: they share a call.
+const highest = 8
+
 // remember reads from our commits on the base branch what is older than the
 // pull requests that were listed. Where the first batch is among the recent
 // ones there is nothing older.
@@ -46,6 +50,10 @@ func (m *Migration) remember(ctx context.Context, w *world) error {
 		if started >= 0 && !present {
 			ask = append(ask, w.history[started])
 		}
+		// The next batch's number is one more than the highest.
+		byNumber := slices.Clone(w.history)
+		slices.SortStableFunc(byNumber, func(a, b ledger.Commit) int { return b.Number - a.Number })
+		ask = append(ask, byNumber[:min(len(byNumber), highest)]...)
 		dropped, err := m.back(ctx, w, ask)
 		if err != nil || !dropped {
 			return err
@@ -136,7 +144,8 @@ func (m *Migration) back(ctx context.Context, w *world, claims []ledger.Commit) 
 }
 
 // confirm has the forge back the commits that keep a workload out of this plan,
-// or that took one back which the plan proposes. learnt: some were dropped.
+// that took one back which the plan proposes, or from which the next batches take
+// attempt and options. learnt: some were dropped.
 func (m *Migration) confirm(ctx context.Context, w *world, d *draft) (learnt bool, err error) {
 	if len(w.history) == 0 {
 		return false, nil
@@ -153,6 +162,11 @@ func (m *Migration) confirm(ctx context.Context, w *world, d *draft) (learnt boo
 			continue // nothing kept it out before
 		}
 		for _, branch := range branches {
+			doubtful[branch] = true
+		}
+	}
+	for _, p := range d.members(d.batches...) {
+		for _, branch := range w.ledger.Sources(p.ID.String()) {
 			doubtful[branch] = true
 		}
 	}

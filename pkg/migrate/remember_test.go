@@ -204,3 +204,61 @@ func TestForgedCommitsOnTheBaseBranchDecideNothing(t *testing.T) {
 		})
 	}
 }
+
+// TestForgedCommitsTakeNoPersonsOptions: an upgrade takes away what an earlier
+// configuration wrote, by the trailers of the commits on the base branch, and
+// the next batch is numbered by them.
+func TestForgedCommitsTakeNoPersonsOptions(t *testing.T) {
+	t.Parallel()
+	for _, row := range []struct {
+		name  string
+		forge func(*fleet.Record)
+	}{
+		{"no forged commit", nil},
+		{"options that a person wrote", func(r *fleet.Record) { r.Number = 7 }},
+		{"options, by a batch of another target", func(r *fleet.Record) { r.Number, r.Target = 7, "other" }},
+		{"options, under the key of the real batch", func(r *fleet.Record) { r.Key = "real" }},
+		{"a number", func(r *fleet.Record) { r.Number, r.Workloads[0].Options = 100_000, nil }},
+		{"a number, under the key of the real batch", func(r *fleet.Record) { r.Key, r.Number, r.Workloads[0].Options = "real", 100_000, nil }},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			t.Parallel()
+			f := merged(t, nil)
+			f.clock.pass(2 * time.Hour)
+			f.verify()
+			f.repo.edit("apps/app01.yaml", func(text string) string {
+				return strings.Replace(text, "-Xmx1g ", "-Xmx1g -Dperson.wrote=this -Dotel.person=that ", 1)
+			})
+			if row.forge != nil {
+				f.forgeCommit(func(r *fleet.Record) {
+					r.Workloads[0] = fleet.RecordWorkload{
+						ID: "shop/Deployment/app01", Action: fleet.ActionMigrate, File: "apps/app01.yaml",
+						Options: []string{fleet.OptionHash("-Dperson.wrote=this"), fleet.OptionHash("-Dotel.person=that")},
+					}
+					row.forge(r)
+					if r.Key == "real" {
+						r.Key = f.record(1).Key
+					}
+				})
+			}
+			longAgo(f)
+			f.forge.at(1).Labels = nil // nothing but the history remembers
+			f.config.Spec.Options.Add = []string{"-Dotel.logs.exporter=none", "-Dnew.option=1"}
+			f.config.Spec.Repository.Include = []string{"apps/app01.yaml"}
+			r := f.run()
+			if len(r.Propose.Proposed) != 1 || r.Propose.Proposed[0].Batch.Action != fleet.ActionUpgrade || r.Propose.Proposed[0].Batch.Number != 2 {
+				t.Fatalf("proposed %+v, want an upgrade of app01 as batch 2", r.Propose.Proposed)
+			}
+			text := f.repo.commits[f.repo.branches[f.forge.at(2).Branch]].files["apps/app01.yaml"]
+			if !strings.Contains(text, "-Dperson.wrote=this") || !strings.Contains(text, "-Dotel.person=that") || !strings.Contains(text, "-Dnew.option=1") {
+				t.Errorf("the upgrade wrote:\n%s", text)
+			}
+			if strings.Contains(text, "-Dotel.metrics.exporter") {
+				t.Errorf("what the configuration does not want any more was left:\n%s", text)
+			}
+			if f.forge.asked > 4 {
+				t.Errorf("asked the forge %d times for pull requests", f.forge.asked)
+			}
+		})
+	}
+}
