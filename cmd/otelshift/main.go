@@ -3,6 +3,8 @@ package main
 import (
 	"context"
 	"fmt"
+	"io"
+	"log"
 	"os"
 	"os/signal"
 	"syscall"
@@ -25,18 +27,30 @@ func start() int {
 		return codeFailed
 	}
 	color, width := terminal(os.Stdout)
+	stderr := os.Stderr
+	hushLibraries()
 	return run(ctx, os.Args, Env{
 		Stdin:    os.Stdin,
 		Stdout:   os.Stdout,
-		Stderr:   os.Stderr,
+		Stderr:   stderr,
 		Getenv:   os.Getenv,
 		Dir:      dir,
 		Program:  os.Args[0],
-		Terminal: term.IsTerminal(int(os.Stderr.Fd())) && os.Getenv("TERM") != "dumb",
+		Terminal: term.IsTerminal(int(stderr.Fd())) && os.Getenv("TERM") != "dumb",
 		Color:    color,
 		Width:    width,
 		Now:      time.Now,
 	})
+}
+
+// hushLibraries keeps what libraries print off stderr, which is ours: kustomize
+// warns there of old fields and unused variables on every render, and has no
+// option against it. Panics are not concerned: they go to the descriptor.
+func hushLibraries() {
+	log.SetOutput(io.Discard)
+	if null, err := os.OpenFile(os.DevNull, os.O_WRONLY, 0); err == nil {
+		os.Stderr = null
+	}
 }
 
 // terminal tells whether f wants colour, and how wide it is; no-color.org.
