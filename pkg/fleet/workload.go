@@ -1,6 +1,11 @@
 package fleet
 
-import "github.com/otelshift/otelshift/pkg/javaagent"
+import (
+	"path"
+	"strings"
+
+	"github.com/otelshift/otelshift/pkg/javaagent"
+)
 
 // Value is a decoded scalar of a workload: Field is its path in the workload's
 // object (see Change.Field), Place the first character of the scalar in its
@@ -173,15 +178,60 @@ type Volume struct {
 	Field string
 	Place Place
 	Ref   string // name of the configMap, secret or claim behind it
-	At    *Origin
+	// Sources are the ConfigMaps and Secrets whose keys are files in it; a
+	// projected volume may have several.
+	Sources []VolumeSource
+	At      *Origin
+}
+
+// VolumeSource is a ConfigMap or Secret in a volume.
+type VolumeSource struct {
+	Kind  string // configMap or secret
+	Name  string
+	Items []VolumeItem // the keys that are files; none: all, each under its own name
+}
+
+// VolumeItem is a key that is a file of another name.
+type VolumeItem struct{ Key, Path string }
+
+// Files are the paths in the volume that hold the key.
+func (s VolumeSource) Files(key string) []string {
+	if len(s.Items) == 0 {
+		return []string{key}
+	}
+	var out []string
+	for _, i := range s.Items {
+		if i.Key == key {
+			out = append(out, i.Path)
+		}
+	}
+	return out
 }
 
 // Mount of a volume in a container.
 type Mount struct {
-	Volume, Path, SubPath string
-	Field                 string
-	Place                 Place
-	At                    *Origin
+	Volume, Path string
+	SubPath      string // or subPathExpr, as it is written
+	Field        string
+	Place        Place
+	At           *Origin
+}
+
+// Shows returns the path in the container of a file of the volume; empty: the
+// mount does not show it.
+func (m Mount) Shows(file string) string {
+	file, sub := path.Clean(file), path.Clean(m.SubPath)
+	switch rest, below := strings.CutPrefix(file, sub+"/"); {
+	case sub == ".":
+		return path.Join(m.Path, file)
+	case file == sub:
+		return path.Clean(m.Path)
+	case below:
+		return path.Join(m.Path, rest)
+	case strings.Contains(sub, "$(") && path.Base(m.Path) == path.Base(file): // subPathExpr
+		return path.Clean(m.Path)
+	}
+	return ""
 }
 
 // Via says by what means a place loads an agent.

@@ -1,6 +1,7 @@
 package kyamlfn
 
 import (
+	"cmp"
 	"strconv"
 	"strings"
 
@@ -131,7 +132,7 @@ func (r *reader) container(c cursor, init bool, index int) fleet.Container {
 	if mounts, ok := r.get(c, "volumeMounts"); ok {
 		for _, item := range r.items(mounts, "mountPath") {
 			out.Mounts = append(out.Mounts, fleet.Mount{
-				Volume: r.text(item, "name"), Path: r.text(item, "mountPath"), SubPath: r.text(item, "subPath"),
+				Volume: r.text(item, "name"), Path: r.text(item, "mountPath"), SubPath: cmp.Or(r.text(item, "subPath"), r.text(item, "subPathExpr")),
 				Field: item.field, Place: r.place(first(item.node)),
 			})
 		}
@@ -212,7 +213,30 @@ func (r *reader) volume(c cursor) fleet.Volume {
 				break
 			}
 		}
+		value, _ := r.get(c, key)
+		switch key {
+		case "configMap", "secret":
+			out.Sources = append(out.Sources, r.volumeSource(value, key))
+		case "projected":
+			sources, _ := r.get(value, "sources")
+			for _, source := range r.items(sources, "") {
+				for _, kind := range []string{"configMap", "secret"} {
+					if inner, ok := r.get(source, kind); ok {
+						out.Sources = append(out.Sources, r.volumeSource(inner, kind))
+					}
+				}
+			}
+		}
 		break
+	}
+	return out
+}
+
+func (r *reader) volumeSource(c cursor, kind string) fleet.VolumeSource {
+	out := fleet.VolumeSource{Kind: kind, Name: cmp.Or(r.text(c, "name"), r.text(c, "secretName"))}
+	items, _ := r.get(c, "items")
+	for _, item := range r.items(items, "") {
+		out.Items = append(out.Items, fleet.VolumeItem{Key: r.text(item, "key"), Path: r.text(item, "path")})
 	}
 	return out
 }

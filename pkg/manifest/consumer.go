@@ -146,8 +146,10 @@ func configSources(w *fleet.Workload) []string {
 	}
 	var out []string
 	for _, v := range w.Volumes {
-		if v.Kind == "configMap" && v.Ref != "" {
-			out = append(out, v.Ref)
+		for _, source := range v.Sources {
+			if source.Kind == "configMap" && source.Name != "" {
+				out = append(out, source.Name)
+			}
 		}
 	}
 	return out

@@ -268,8 +268,10 @@ func (x *index) users() map[int][]fleet.ID {
 			}
 		}
 		for _, v := range w.Volumes {
-			if v.Kind == "configMap" {
-				note(v.Ref)
+			for _, source := range v.Sources {
+				if source.Kind == "configMap" {
+					note(source.Name)
+				}
 			}
 		}
 	}

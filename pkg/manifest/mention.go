@@ -47,7 +47,7 @@ func (f *facts) mentioned(file *yamledit.File, d yamledit.Document, object *yaml
 				at.Column = 0
 			}
 			m := mention{Remaining: fleet.Remaining{Place: at, What: subject + ": " + what + " names SkyWalking's agent"}, start: start, document: d.Index, item: item}
-			if kind := field(object, "kind"); kind != "ConfigMap" && (kind != "" && field(object, "apiVersion") != "" || strings.HasPrefix(path.Base(at.File), "values")) && javaagent.HasSkyWalking(n.Value) {
+			if kind := field(object, "kind"); kind != "ConfigMap" && kind != "Secret" && (kind != "" && field(object, "apiVersion") != "" || strings.HasPrefix(path.Base(at.File), "values")) && javaagent.HasSkyWalking(n.Value) {
 				m.flag = subject + ": " + what
 			}
 			f.mentions = append(f.mentions, m)
@@ -109,7 +109,7 @@ func spoken(n *yaml.Node) (line int, ok bool) {
 
 // unplanned says which files hold a flag that no workload was found for: a kind
 // whose pods are described in a form of their own, values of a chart that
-// renders nothing with them. A ConfigMap's may be nobody's. Files that have a
+// renders nothing with them. A ConfigMap's or Secret's may be nobody's. Files that have a
 // reason already keep it.
 func unplanned(left []mention, charts map[string]bool, files []fleet.FileReason) []fleet.FileReason {
 	said := map[string]bool{}

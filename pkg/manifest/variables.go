@@ -195,88 +195,103 @@ func optionVariable(name string) bool {
 // "sh -c"; files of other kinds are not.
 func (x *index) scripts(w *fleet.Workload, users map[int][]fleet.ID) {
 	for _, volume := range w.Volumes {
-		if volume.Kind != "configMap" || !mounted(w, volume.Name) {
-			continue
-		}
-		x.fromConfigMap(w, volume.Ref, func(m configMap) {
-			for _, key := range fleet.SortedKeys(m.data) {
-				v := x.decided(w, users, m, m.data[key], volume.Field)
-				readers := readersOf(w, volume.Name, key)
-				x.agentConfig(w, volume, m, key, v)
-				argfile, dialect := x.argfile(w, volume, m, key, v), javaagent.DialectShell
-				if argfile != "" {
-					dialect = javaagent.DialectArgfile
-				}
-				for _, flag := range javaagent.Agents(v.Text, dialect) {
-					if flag.Kind == javaagent.Other || len(readers) == 0 {
-						continue
-					}
-					load := fleet.Load{Agent: flag.Kind, Via: fleet.ViaScript, Name: key, Place: v.Place, Field: v.Field, Jar: flag.Jar, Argfile: argfile, Value: v}
-					why := ""
-					switch {
-					case len(readers) > 1:
-						why = "and several containers read it"
-					case argfile == "" && !shellScript(key, v.Text):
-						why = "and it is neither a shell script nor a file that the command names by @"
-					case m.blocked != nil:
-						why = m.blocked.Message
-					case flag.Unresolved:
-						why = "and the agent's path cannot be resolved from it"
-					}
-					if len(readers) == 1 {
-						load.Container = readers[0]
-					}
-					w.Loads = append(w.Loads, load)
-					if w.Blocked == nil && flag.Kind == javaagent.SkyWalking && why != "" {
-						w.Blocked = &fleet.Reason{
-							Code: fleet.CodeScript, Place: v.Place,
-							Message: fmt.Sprintf("%s of ConfigMap %s loads SkyWalking, %s", key, m.name, why),
-						}
-					}
-				}
-			}
-		})
-	}
-}
-
-// agentConfig notes a key of a volume that is SkyWalking's configuration, in the
-// containers that see it.
-func (x *index) agentConfig(w *fleet.Workload, volume fleet.Volume, m configMap, key string, v fleet.Value) {
-	if _, ambiguous := x.configMap(w, m.name); ambiguous || !agentConfig(key, v.Text) {
-		return
-	}
-	for i := range w.Containers {
-		c := &w.Containers[i]
-		for _, mount := range c.Mounts {
-			switch {
-			case mount.Volume != volume.Name:
-			case mount.SubPath == key:
-				c.AgentConfigs = append(c.AgentConfigs, fleet.Argfile{Path: mount.Path, Value: v})
-			case mount.SubPath == "":
-				c.AgentConfigs = append(c.AgentConfigs, fleet.Argfile{Path: path.Join(mount.Path, key), Value: v})
-			}
-		}
-	}
-}
-
-// argfile notes a key of a volume that a container's java launcher reads as
-// argument file, and returns its path; empty: none does.
-func (x *index) argfile(w *fleet.Workload, volume fleet.Volume, m configMap, key string, v fleet.Value) string {
-	found := ""
-	for i := range w.Containers {
-		c := &w.Containers[i]
-		for _, mount := range c.Mounts {
-			file := path.Join(mount.Path, key)
-			if mount.SubPath != "" {
-				file = mount.Path
-			}
-			if mount.Volume != volume.Name || mount.SubPath != "" && mount.SubPath != key || !slices.Contains(argumentFiles(c), file) {
+		for _, source := range volume.Sources {
+			if source.Kind == "secret" {
+				x.secretScript(w, volume, source)
 				continue
 			}
-			found = file
-			if _, ambiguous := x.configMap(w, m.name); m.blocked == nil && !ambiguous && len(readersOf(w, volume.Name, key)) == 1 {
-				c.Argfiles = append(c.Argfiles, fleet.Argfile{Path: file, Value: v})
+			x.fromConfigMap(w, source.Name, func(m configMap) {
+				for _, key := range fleet.SortedKeys(m.data) {
+					for _, file := range source.Files(key) {
+						x.script(w, users, volume, m, key, file)
+					}
+				}
+			})
+		}
+	}
+}
+
+// script looks at one key of a ConfigMap, which is a file of the volume.
+func (x *index) script(w *fleet.Workload, users map[int][]fleet.ID, volume fleet.Volume, m configMap, key, file string) {
+	readers := readersOf(w, volume.Name, file)
+	if len(readers) == 0 {
+		return
+	}
+	v := x.decided(w, users, m, m.data[key], volume.Field)
+	x.agentConfig(w, m, key, readers, v)
+	argfile, dialect := x.argfile(w, m, readers, v), javaagent.DialectShell
+	if argfile != "" {
+		dialect = javaagent.DialectArgfile
+	}
+	for _, flag := range javaagent.Agents(v.Text, dialect) {
+		if flag.Kind == javaagent.Other {
+			continue
+		}
+		load := fleet.Load{Agent: flag.Kind, Via: fleet.ViaScript, Name: key, Place: v.Place, Field: v.Field, Jar: flag.Jar, Argfile: argfile, Value: v}
+		why := ""
+		switch {
+		case len(readers) > 1:
+			why = "and several containers read it"
+		case argfile == "" && !shellScript(key, v.Text) && !shellScript(file, v.Text):
+			why = "and it is neither a shell script nor a file that the command names by @"
+		case m.blocked != nil:
+			why = m.blocked.Message
+		case flag.Unresolved:
+			why = "and the agent's path cannot be resolved from it"
+		}
+		if len(readers) == 1 {
+			load.Container = readers[0].container.Name
+		}
+		w.Loads = append(w.Loads, load)
+		if w.Blocked == nil && flag.Kind == javaagent.SkyWalking && why != "" {
+			w.Blocked = &fleet.Reason{
+				Code: fleet.CodeScript, Place: v.Place,
+				Message: fmt.Sprintf("%s of ConfigMap %s loads SkyWalking, %s", key, m.name, why),
 			}
+		}
+	}
+}
+
+// secretScript looks for files of a mounted Secret that load SkyWalking.
+func (x *index) secretScript(w *fleet.Workload, volume fleet.Volume, source fleet.VolumeSource) {
+	for _, s := range x.secrets {
+		if s.name != source.Name || !sameNamespace(s.namespace, w.ID.Namespace) {
+			continue
+		}
+		for _, key := range fleet.SortedKeys(s.flags) {
+			for _, file := range source.Files(key) {
+				for _, r := range readersOf(w, volume.Name, file) {
+					secretLoad(w, r.container, r.path, volume.Place, "Secret "+s.name)
+				}
+			}
+		}
+	}
+}
+
+// agentConfig notes a file that is SkyWalking's configuration, in the
+// containers that see it.
+func (x *index) agentConfig(w *fleet.Workload, m configMap, key string, readers []fileReader, v fleet.Value) {
+	if _, ambiguous := x.configMap(w, m.name); ambiguous {
+		return
+	}
+	for _, r := range readers {
+		if agentConfig(key, v.Text) || path.Base(r.path) == "agent.config" {
+			r.container.AgentConfigs = append(r.container.AgentConfigs, fleet.Argfile{Path: r.path, Value: v})
+		}
+	}
+}
+
+// argfile notes a file that a container's java launcher reads as argument file,
+// and returns its path; empty: none does.
+func (x *index) argfile(w *fleet.Workload, m configMap, readers []fileReader, v fleet.Value) string {
+	found := ""
+	for _, r := range readers {
+		if !slices.Contains(argumentFiles(r.container), r.path) {
+			continue
+		}
+		found = r.path
+		if _, ambiguous := x.configMap(w, m.name); m.blocked == nil && !ambiguous && len(readers) == 1 {
+			r.container.Argfiles = append(r.container.Argfiles, fleet.Argfile{Path: r.path, Value: v})
 		}
 	}
 	return found
@@ -295,15 +310,26 @@ func argumentFiles(c *fleet.Container) []string {
 	return javaagent.ArgumentFiles(in)
 }
 
-// readersOf are the containers that see a key of a volume: the whole of it, or
-// that file by subPath.
-func readersOf(w *fleet.Workload, volume, key string) []string {
-	var out []string
-	for _, c := range w.Containers {
-		if slices.ContainsFunc(c.Mounts, func(m fleet.Mount) bool {
-			return m.Volume == volume && (m.SubPath == "" || m.SubPath == key || path.Base(m.Path) == key)
-		}) {
-			out = append(out, c.Name)
+// fileReader is a container that sees a file of a volume, and where.
+type fileReader struct {
+	container *fleet.Container
+	path      string
+}
+
+// readersOf are the containers that see a file of a volume: in the whole of it,
+// or that file or its folder by subPath.
+func readersOf(w *fleet.Workload, volume, file string) []fileReader {
+	var out []fileReader
+	for i := range w.Containers {
+		c := &w.Containers[i]
+		for _, m := range c.Mounts {
+			if m.Volume != volume {
+				continue
+			}
+			if at := m.Shows(file); at != "" {
+				out = append(out, fileReader{c, at})
+				break
+			}
 		}
 	}
 	return out
@@ -313,10 +339,4 @@ func readersOf(w *fleet.Workload, volume, key string) []string {
 func shellScript(name, text string) bool {
 	first, _, _ := strings.Cut(text, "\n")
 	return strings.HasSuffix(name, ".sh") || strings.HasPrefix(first, "#!") && strings.HasSuffix(strings.TrimSpace(first), "sh")
-}
-
-func mounted(w *fleet.Workload, volume string) bool {
-	return slices.ContainsFunc(w.Containers, func(c fleet.Container) bool {
-		return slices.ContainsFunc(c.Mounts, func(m fleet.Mount) bool { return m.Volume == volume })
-	})
 }

@@ -84,5 +84,7 @@ func exclusive(w fleet.Workload, c fleet.Container, s configuredSign, name strin
 			}
 		}
 	}
-	return uses == 1 && !slices.ContainsFunc(w.Volumes, func(v fleet.Volume) bool { return v.Kind == "configMap" && v.Ref == name })
+	return uses == 1 && !slices.ContainsFunc(w.Volumes, func(v fleet.Volume) bool {
+		return slices.ContainsFunc(v.Sources, func(s fleet.VolumeSource) bool { return s.Kind == "configMap" && s.Name == name })
+	})
 }
