@@ -223,8 +223,8 @@ func (b *Builder) labels(ctx context.Context, repo repository, m wire.Manifest) 
 	return doc.Config.Labels, err
 }
 
-// config reads the configuration of an image, or of an index's first image,
-// and which layers it has.
+// config reads the configuration of an image, or of an index's first image, as
+// a container sees it, and which layers it has.
 func (b *Builder) config(ctx context.Context, repo repository, m wire.Manifest) (configDoc, []descriptor, error) {
 	var doc configDoc
 	if isIndex(m.MediaType) {
@@ -247,6 +247,7 @@ func (b *Builder) config(ctx context.Context, repo repository, m wire.Manifest) 
 	if err := json.Unmarshal(body, &doc); err != nil {
 		return doc, nil, fmt.Errorf("reading an image configuration: %w", err)
 	}
+	doc.Config.Env = effective(doc.Config.Env)
 	return doc, manifest.Layers, nil
 }
 

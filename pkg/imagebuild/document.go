@@ -277,18 +277,20 @@ func (e configEdit) apply(body []byte) ([]byte, error) {
 		}
 		delete(config, "Cmd")
 	}
-	labels := map[string]string{}
-	for key, value := range doc.Config.Labels {
-		labels[key] = value
-	}
-	for key, value := range e.labels {
-		labels[key] = value
+	labels, err := config.inner("Labels")
+	if err != nil {
+		return nil, err
 	}
 	before, err := encode(said)
 	if err != nil {
 		return nil, err
 	}
-	labels[LabelOriginal], labels[LabelLayer] = string(before), e.diffID
+	e.labels[LabelOriginal], e.labels[LabelLayer] = string(before), e.diffID
+	for key, value := range e.labels {
+		if err := labels.set(key, value); err != nil {
+			return nil, err
+		}
+	}
 	if err := config.set("Labels", labels); err != nil {
 		return nil, err
 	}
@@ -345,7 +347,24 @@ func orDelete(config object, key string, value []string) error {
 	return config.set(key, value)
 }
 
-// editEnv replaces values by name; an empty one removes the variable.
+// effective leaves of each variable what a container gets: runtimes keep the
+// last of several (runc, libcontainer/env.go, prepareEnv).
+func effective(env []string) []string {
+	last := map[string]int{}
+	for i, entry := range env {
+		name, _, _ := strings.Cut(entry, "=")
+		last[name] = i
+	}
+	var kept []string
+	for i, entry := range env {
+		if name, _, _ := strings.Cut(entry, "="); last[name] == i {
+			kept = append(kept, entry)
+		}
+	}
+	return kept
+}
+
+// editEnv replaces values by name, wherever that stands; an empty one removes the variable.
 func editEnv(env []string, edits map[string]string) []string {
 	edited := []string{}
 	seen := map[string]bool{}

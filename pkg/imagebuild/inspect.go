@@ -101,7 +101,7 @@ func wasOriginally(base *fleet.ImageBase, doc configDoc) error {
 		said.Env = doc.Config.Env // not edited
 	}
 	base.Entrypoint, base.Cmd = javaagent.RedactWords(said.Entrypoint), javaagent.RedactWords(said.Cmd)
-	for _, entry := range said.Env {
+	for _, entry := range effective(said.Env) {
 		name, value, _ := strings.Cut(entry, "=")
 		base.Env = append(base.Env, redactEnv(name, value))
 	}
@@ -154,7 +154,7 @@ func commandLoads(entrypoint, cmd []string) []fleet.ImageLoad {
 	command := slices.Concat(entrypoint, cmd)
 	for i, arg := range command {
 		dialect := javaagent.DialectExec
-		if i >= 2 && strings.HasPrefix(command[i-1], "-") && strings.HasSuffix(command[i-1], "c") {
+		if isShellScript(command, i) {
 			dialect = javaagent.DialectShell
 		}
 		where := fmt.Sprintf("%s[%d]", fleet.ListEntrypoint, i)

@@ -18,7 +18,7 @@ import (
 )
 
 // contentsKind is the cache's name of contents; the number is the format's.
-const contentsKind = "contents-1"
+const contentsKind = "contents-2"
 
 // maxContents is how many layers' contents are kept in memory: base layers are
 // shared by many images.

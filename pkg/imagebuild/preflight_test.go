@@ -1,6 +1,7 @@
 package imagebuild_test
 
 import (
+	"archive/tar"
 	"archive/zip"
 	"bytes"
 	"encoding/json"
@@ -106,6 +107,37 @@ func TestAFullPreflightReadsWhatTheImageHolds(t *testing.T) {
 	}
 	if info, err := newBuilder(t).Inspect(t.Context(), r.Ref("shop/cart:1.4")); err != nil || info.Contents != nil {
 		t.Errorf("fast: %v, %v, want no contents", info.Contents, err)
+	}
+}
+
+// TestAFullPreflightSeesFilesUnderAllTheirNames: hard links are other names,
+// and of two entries with one name the last counts.
+func TestAFullPreflightSeesFilesUnderAllTheirNames(t *testing.T) {
+	t.Parallel()
+	agent := zipped(t, "META-INF/MANIFEST.MF", skyWalkingManifest)
+	r := start(t, registry.Options{})
+	seed(t, r, "shop/cart:1.4", registry.ImageSpec{Layers: []registry.Layer{
+		{
+			{Name: "store/agent.jar", Body: agent},
+			{Name: "store/release", Body: []byte("JAVA_VERSION=\"17.0.1\"\n")},
+			{Name: "twice/start.sh", Body: []byte("ls /skywalking\n")},
+			{Name: "twice/start.sh", Type: tar.TypeSymlink, Link: "/none"},
+		},
+		{hardLink("sw/agent.jar", "store/agent.jar"), {Name: "sw/config/agent.config", Body: []byte("agent.service_name=carts\n")}, hardLink("jdk/release", "/store/release")},
+		{{Name: "store/.wh.agent.jar"}, {Name: ".wh.twice"}, {Name: "twice/start.sh", Type: tar.TypeSymlink, Link: "/none"}, {Name: "twice/start.sh", Body: []byte("ls /skywalking\n")}, hardLink("twice/too.sh", "twice/start.sh")},
+	}})
+	info, err := newBuilder(t, full).Inspect(t.Context(), r.Ref("shop/cart:1.4"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := &fleet.ImageContents{
+		Agents:  []fleet.ImageAgent{{Directory: "/sw", Version: "8.16.0", Settings: []string{"agent.service_name=carts"}, Config: "agent.service_name=carts\n"}},
+		Toolkit: []fleet.ImageToolkit{},
+		Texts:   []fleet.ImageText{{Where: "/twice/start.sh:1", Text: "ls /skywalking"}, {Where: "/twice/too.sh:1", Text: "ls /skywalking"}},
+		Java:    []fleet.ImageJava{{Home: "/jdk", Version: "17.0.1"}, {Home: "/store", Version: "17.0.1"}},
+	}
+	if diff := cmp.Diff(want, info.Contents); diff != "" {
+		t.Errorf("contents (-want +got):\n%s", diff)
 	}
 }
 

@@ -306,7 +306,7 @@ func standsAlone(ref string, config []byte) error {
 	if err := json.Unmarshal(config, &doc); err != nil {
 		return fmt.Errorf("reading an image configuration: %w", err)
 	}
-	for _, l := range configLoads(doc.Config.Env, doc.Config.Entrypoint, doc.Config.Cmd) {
+	for _, l := range configLoads(effective(doc.Config.Env), doc.Config.Entrypoint, doc.Config.Cmd) {
 		if l.Agent == javaagent.SkyWalking {
 			return refuse(fleet.CodeMixedAgents, "image %s loads SkyWalking itself, in %s: its options depend on the manifest, so otelshift run migrates it, with image.inspect: all", ref, l.Where)
 		}

@@ -402,6 +402,47 @@ func TestEnvOfTheImageIsEdited(t *testing.T) {
 	}
 }
 
+// TestOfSeveralVariablesWithOneNameTheLastCounts, as in a container.
+func TestOfSeveralVariablesWithOneNameTheLastCounts(t *testing.T) {
+	t.Parallel()
+	const flag = "CATALINA_OPTS=-javaagent:/sw/skywalking-agent.jar"
+	for _, row := range []struct {
+		name       string
+		env        []string
+		loads      int
+		shown, now []string
+	}{
+		{
+			"a flag that is set anew",
+			[]string{flag, "A=1", "CATALINA_OPTS=-Xmx1g"},
+			0,
+			[]string{"A=1", "CATALINA_OPTS=-Xmx1g"},
+			[]string{"CATALINA_OPTS=new", "A=1", "CATALINA_OPTS=new"},
+		},
+		{
+			"a flag set twice",
+			[]string{flag + "=x=y", flag},
+			1,
+			[]string{flag},
+			[]string{"CATALINA_OPTS=new", "CATALINA_OPTS=new"},
+		},
+	} {
+		r := start(t, registry.Options{})
+		seed(t, r, "shop/cart:1.4", registry.ImageSpec{Env: row.env, Layers: []registry.Layer{{{Name: "etc/"}}}})
+		b := newBuilder(t)
+		info, err := b.Inspect(t.Context(), r.Ref("shop/cart:1.4"))
+		if err != nil || len(info.Loads) != row.loads || !cmp.Equal(info.Env, row.shown) {
+			t.Errorf("%s: loads %v of %q, %v, want %d of %q", row.name, info.Loads, info.Env, err, row.loads, row.shown)
+		}
+		request := rebuild(r, "shop/cart:1.4")
+		request.Env = map[string]string{"CATALINA_OPTS": "new"}
+		config, err := image(t, build(t, b, request).To).ConfigFile()
+		if err != nil || !cmp.Equal(config.Config.Env, row.now) {
+			t.Errorf("%s: env %q, %v, want %q", row.name, config.Config.Env, err, row.now)
+		}
+	}
+}
+
 func TestInspectFindsLoaders(t *testing.T) {
 	t.Parallel()
 	r := start(t, registry.Options{})

@@ -63,6 +63,108 @@ func TestInspectReadsStartScripts(t *testing.T) {
 			},
 			nil,
 		},
+		{
+			"a hard link to a script",
+			registry.ImageSpec{
+				Entrypoint: []string{"/start.sh"},
+				Layers:     []registry.Layer{{{Name: "opt/"}, {Name: "opt/real", Body: []byte(flag)}, hardLink("start.sh", "opt/real")}},
+			},
+			[]string{"/start.sh:3 skywalking"},
+		},
+		{
+			"a hard link to a lower layer's file, which an upper layer replaced under its other name",
+			registry.ImageSpec{
+				Entrypoint: []string{"/start.sh"},
+				Layers: []registry.Layer{
+					{{Name: "opt/real", Body: []byte(flag)}},
+					{hardLink("start.sh", "opt/real")},
+					{{Name: "opt/.wh.real"}, {Name: "opt/real", Body: []byte("exec java\n")}},
+				},
+			},
+			[]string{"/start.sh:3 skywalking"},
+		},
+		{
+			"a hard link that replaces a script that loads it",
+			registry.ImageSpec{
+				Entrypoint: []string{"/start.sh"},
+				Layers: []registry.Layer{
+					{{Name: "start.sh", Body: []byte(flag)}},
+					{{Name: "opt/real", Body: []byte("exec java\n")}, hardLink("start.sh", "/opt/real")},
+				},
+			},
+			nil,
+		},
+		{
+			"a link to another name, in an upper layer, over a directory that is a link",
+			registry.ImageSpec{
+				Entrypoint: []string{"/start.sh"},
+				Layers: []registry.Layer{
+					{{Name: "data/"}, {Name: "data/bin/"}, {Name: "data/bin/launch", Body: []byte(flag)}},
+					{{Name: "srv", Type: tar.TypeSymlink, Link: "data"}},
+					{{Name: "start.sh", Type: tar.TypeSymlink, Link: "srv/bin/launch"}},
+				},
+			},
+			[]string{"/start.sh:3 skywalking"},
+		},
+		{
+			"a link whose target a layer between removed",
+			registry.ImageSpec{
+				Entrypoint: []string{"/start.sh"},
+				Layers: []registry.Layer{
+					{{Name: "data/launch", Body: []byte(flag)}},
+					{{Name: ".wh.data"}},
+					{{Name: "start.sh", Type: tar.TypeSymlink, Link: "data/launch"}},
+				},
+			},
+			nil,
+		},
+		{
+			"links that go in circles",
+			registry.ImageSpec{
+				Entrypoint: []string{"/start.sh"},
+				Layers:     []registry.Layer{{{Name: "start.sh", Type: tar.TypeSymlink, Link: "a"}, {Name: "a", Type: tar.TypeSymlink, Link: "start.sh"}, hardLink("b", "b")}},
+			},
+			nil,
+		},
+		{
+			"of two entries with one name the last counts",
+			registry.ImageSpec{
+				Entrypoint: []string{"/start.sh", "/run.sh", "/link.sh"},
+				Layers: []registry.Layer{{
+					{Name: "start.sh", Body: []byte("exec java\n")},
+					{Name: "start.sh", Body: []byte(flag)},
+					{Name: "run.sh", Body: []byte(flag)},
+					{Name: "run.sh", Type: tar.TypeSymlink, Link: "/none"},
+					{Name: "link.sh", Type: tar.TypeSymlink, Link: "/none"},
+					{Name: "link.sh", Body: []byte(flag)},
+				}},
+			},
+			[]string{"/start.sh:3 skywalking", "/link.sh:3 skywalking"},
+		},
+		{
+			"a program without an ending, found by PATH, under another one",
+			registry.ImageSpec{
+				Entrypoint: []string{"tini", "--", "gosu", "admin", "run-app"}, Env: []string{"PATH=/usr/bin:/opt/app/bin"},
+				Layers: []registry.Layer{{{Name: "opt/app/bin/run-app", Body: []byte(flag)}}},
+			},
+			[]string{"/opt/app/bin/run-app:3 skywalking"},
+		},
+		{
+			"a shell's command that goes somewhere first",
+			registry.ImageSpec{
+				Cmd:    []string{"sh", "-c", "cd /opt/app && (exec bin/run $OPTS >/dev/null 2>&1)"},
+				Layers: []registry.Layer{{{Name: "opt/app/bin/run", Body: []byte(flag)}}},
+			},
+			[]string{"/opt/app/bin/run:3 skywalking"},
+		},
+		{
+			"an argument file of java",
+			registry.ImageSpec{
+				Entrypoint: []string{"java", "@conf/jvm.options", "-cp", "/app/classes", "com.example.Main"}, WorkingDir: "/app",
+				Layers: []registry.Layer{{{Name: "app/conf/jvm.options", Body: []byte("-Xmx1g\n-javaagent:/sw/skywalking-agent.jar\n")}, {Name: "app/classes/"}}},
+			},
+			[]string{"/app/conf/jvm.options:2 skywalking"},
+		},
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			t.Parallel()
@@ -80,6 +182,52 @@ func TestInspectReadsStartScripts(t *testing.T) {
 				t.Errorf("loads (-want +got):\n%s", diff)
 			}
 		})
+	}
+}
+
+func hardLink(name, target string) registry.File {
+	return registry.File{Name: name, Type: tar.TypeLink, Link: target}
+}
+
+// TestInspectReadsNoFurtherThanNeeded: what is known to be no script is not
+// looked for below.
+func TestInspectReadsNoFurtherThanNeeded(t *testing.T) {
+	t.Parallel()
+	for _, row := range []struct {
+		name    string
+		command []string
+		blobs   int // the configuration is one
+	}{
+		{"what java runs", []string{"java", "-cp", "/app/classes:/app/libs/*", "com.example.Main"}, 1},
+		{"a jar in a shell's command", []string{"sh", "-c", "exec java $JAVA_OPTS -jar /app/app.jar"}, 1},
+		{"a directory", []string{"/app"}, 2},
+		{"a program", []string{"/app/server", "--listen", "8080"}, 2},
+		{"an argument file", []string{"java", "-cp", "@/app/jib-classpath-file", "@/app/jib-main-class-file"}, 2},
+		{"a file that is not there", []string{"/none"}, 3},
+	} {
+		r := start(t, registry.Options{})
+		seed(t, r, "shop/cart:1.4", registry.ImageSpec{Entrypoint: row.command, Layers: []registry.Layer{
+			{{Name: "etc/"}, {Name: "etc/hosts"}},
+			{
+				{Name: "app/"},
+				{Name: "app/server", Body: append([]byte{0x7f, 'E', 'L', 'F', 0}, noise(2<<20)...)},
+				{Name: "app/jib-classpath-file", Body: []byte("/app/classes")},
+				{Name: "app/jib-main-class-file", Body: []byte("Main")},
+			},
+		}})
+		info, err := newBuilder(t).Inspect(t.Context(), r.Ref("shop/cart:1.4"))
+		if err != nil || len(info.Warnings) > 0 {
+			t.Errorf("%s: warnings %v, %v", row.name, info.Warnings, err)
+		}
+		read := map[string]bool{}
+		for _, q := range r.Requests() {
+			if q.Kind() == "GET blob" {
+				read[q.Path] = true
+			}
+		}
+		if len(read) != row.blobs {
+			t.Errorf("%s: %d blobs read, want %d", row.name, len(read), row.blobs)
+		}
 	}
 }
 

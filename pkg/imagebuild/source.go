@@ -12,6 +12,7 @@ import (
 	"io/fs"
 	"net/http"
 	"path"
+	"slices"
 	"strings"
 
 	"github.com/otelshift/otelshift/pkg/fleet"
@@ -244,12 +245,17 @@ func readImage(ctx context.Context, open opener, ref, want string) ([]layer.File
 		if err != nil || link == "" {
 			return files, err
 		}
-		if !strings.HasPrefix(link, "/") {
-			link = path.Join("/", path.Dir(want), link)
-		}
 		want = strings.TrimPrefix(path.Clean(link), "/")
 	}
 	return nil, fmt.Errorf("/%s: too many symbolic links", want)
+}
+
+// absolute is where a link at a place leads.
+func absolute(link, at string) string {
+	if strings.HasPrefix(link, "/") {
+		return link
+	}
+	return path.Join("/", path.Dir(at), link)
 }
 
 func takeFrom(ctx context.Context, repo repository, layers []descriptor, want string) (files []layer.File, link string, err error) {
@@ -257,8 +263,11 @@ func takeFrom(ctx context.Context, repo repository, layers []descriptor, want st
 	for i := len(layers) - 1; i >= 0; i-- {
 		listing := layer.NewListing()
 		taken, link, err := takeLayer(ctx, repo, layers[i], listing, want)
-		if err != nil || link != "" {
+		if err != nil || link != "" && len(files) == 0 {
 			return nil, link, err
+		}
+		if link != "" {
+			break // a directory took its place
 		}
 		for _, f := range taken {
 			if f.Name == "" { // the path itself
@@ -311,10 +320,28 @@ func takeLayer(ctx context.Context, repo repository, d descriptor, listing *laye
 		listing.Add(name, h)
 		inside, below := strings.CutPrefix(name, want+"/")
 		switch {
-		case name == want && h.Typeflag == tar.TypeSymlink:
-			link = h.Linkname
+		case h.Typeflag == tar.TypeSymlink && (name == want || strings.HasPrefix(want, name+"/")): // it, or a directory on the way
+			link = path.Join(absolute(h.Linkname, name), strings.TrimPrefix(want, name))
+			continue
+		case name == want && h.Typeflag == tar.TypeLink:
+			target, ok := layer.Clean(h.Linkname)
+			if !ok {
+				return nil, "", fmt.Errorf("/%s is a hard link out of the image: %w", name, layer.ErrHostile)
+			}
+			link = "/" + target
+			continue
 		case name == want && h.Typeflag == tar.TypeReg:
 			inside, below = "", true
+		}
+		if below && h.Typeflag == tar.TypeLink {
+			other, _ := layer.Clean(h.Linkname)
+			target, ok := strings.CutPrefix(other, want+"/")
+			at := slices.IndexFunc(files, func(f layer.File) bool { return ok && f.Name == target })
+			if at < 0 {
+				return nil, "", fmt.Errorf("/%s is a hard link to /%s, which lies elsewhere: %w", name, other, layer.ErrHostile)
+			}
+			files = append(files, layer.File{Name: inside, Mode: 0o644, Content: files[at].Content})
+			continue
 		}
 		if !below || h.Typeflag != tar.TypeReg || strings.HasPrefix(path.Base(name), ".wh.") {
 			continue
@@ -327,6 +354,8 @@ func takeLayer(ctx context.Context, repo repository, d descriptor, listing *laye
 			return nil, "", err
 		}
 		limit -= int64(len(content))
+		link = "" // of entries with one name the last counts
+		files = slices.DeleteFunc(files, func(f layer.File) bool { return f.Name == inside })
 		files = append(files, layer.File{Name: inside, Mode: 0o644, Content: content})
 	}
 	for _, rest := range []io.Reader{plain, blob} { // the digest is checked at the end

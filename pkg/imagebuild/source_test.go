@@ -73,6 +73,10 @@ func TestAgentSourcesGiveTheSameLayer(t *testing.T) {
 		Platforms: []string{"linux/arm64", "linux/amd64"},
 	}
 	seed(t, r, "otel/operator:2.20.0", operator)
+	seed(t, r, "otel/odd:2.20.0", registry.ImageSpec{Layers: []registry.Layer{
+		{{Name: "data/"}, {Name: "data/real.jar", Body: []byte("an older one")}, {Name: "data/real.jar", Body: agent}},
+		{{Name: "opt", Type: tar.TypeSymlink, Link: "/data"}, {Name: "linked.jar", Type: tar.TypeLink, Link: "data/real.jar"}},
+	}})
 	seed(t, r, "shop/cart:1.4", tomcat())
 	files := fstest.MapFS{
 		"a/agent-2.20.jar": {Data: agent}, "dir/opentelemetry-javaagent.jar": {Data: agent}, "a.tar.gz": {Data: packed},
@@ -85,6 +89,9 @@ func TestAgentSourcesGiveTheSameLayer(t *testing.T) {
 		{URL: web.URL + "/agent.jar", SHA256: hexSum(agent)},
 		{URL: web.URL + "/agent.tar.gz", SHA256: hexSum(packed), StripPrefix: "otel-2.20"},
 		{Image: r.Ref("otel/operator:2.20.0"), Path: "/javaagent.jar"},
+		{Image: r.Ref("otel/odd:2.20.0"), Path: "/opt/real.jar"},
+		{Image: r.Ref("otel/odd:2.20.0"), Path: "/linked.jar"},
+		{Image: r.Ref("otel/odd:2.20.0"), Path: "/opt"},
 	} {
 		b := newBuilder(t, withSource(source))
 		payload, err := b.Payload(t.Context())

@@ -2,6 +2,7 @@ package contents
 
 import (
 	"cmp"
+	"maps"
 	"path"
 	"slices"
 	"strings"
@@ -49,6 +50,7 @@ type Text struct {
 
 // Merge puts layers together, top first.
 func Merge(layers []*Layer) Image {
+	layers = linked(layers)
 	image := Image{layers: layers, view: &layer.View{Bottom: true}}
 	for _, l := range layers {
 		image.view.Listings = append(image.view.Listings, l.Listing)
@@ -109,6 +111,43 @@ func Merge(layers []*Layer) Image {
 	slices.SortFunc(image.Java, func(a, b Java) int { return cmp.Compare(a.Home, b.Home) })
 	slices.SortFunc(image.Texts, func(a, b Text) int { return cmp.Compare(a.Path, b.Path) })
 	return image
+}
+
+// linked gives hard links what the files of the layers below say that they are
+// other names of. The layers may be others' too, so copies are changed.
+func linked(layers []*Layer) []*Layer {
+	layers = slices.Clone(layers)
+	for i, l := range slices.Backward(layers) {
+		if len(l.Links) == 0 {
+			continue
+		}
+		l = l.clone()
+		for name, target := range l.Links {
+			for _, below := range layers[i+1:] {
+				if _, ok := below.Files[target]; ok {
+					l.same(name, below, target)
+					break
+				}
+				if below.Listing.Hides(target) {
+					break
+				}
+			}
+		}
+		layers[i] = l
+	}
+	return layers
+}
+
+// clone copies the parts that same writes to.
+func (l *Layer) clone() *Layer {
+	c := newLayer()
+	c.Listing, c.Files, c.Links = l.Listing, l.Files, l.Links
+	maps.Copy(c.Archives, l.Archives)
+	maps.Copy(c.Agents, l.Agents)
+	maps.Copy(c.Configs, l.Configs)
+	maps.Copy(c.Java, l.Java)
+	maps.Copy(c.Mentions, l.Mentions)
+	return c
 }
 
 // ofAgent reports a file of an agent's own. An application may lie beside the

@@ -19,6 +19,9 @@ type Layer struct {
 	// Files are the regular files that replace others below; hard links and
 	// special files too.
 	Files map[string]struct{} `json:"files"`
+	// Links are hard links -> files of layers below; those to files of the
+	// layer itself say what these say.
+	Links map[string]string `json:"links,omitempty"`
 
 	Archives map[string]jar.Report `json:"archives,omitempty"` // and loose classes, with something to tell
 	Agents   map[string]string     `json:"agents,omitempty"`   // SkyWalking's jar -> version
@@ -40,12 +43,17 @@ const (
 	maxConfig   = 1 << 20
 )
 
-// Read reads a layer's tar stream to its end.
-func Read(r io.Reader) (*Layer, error) {
-	l := &Layer{
-		Listing: layer.NewListing(), Files: map[string]struct{}{}, Archives: map[string]jar.Report{}, Agents: map[string]string{},
+func newLayer() *Layer {
+	return &Layer{
+		Listing: layer.NewListing(), Files: map[string]struct{}{}, Links: map[string]string{}, Archives: map[string]jar.Report{}, Agents: map[string]string{},
 		Configs: map[string]string{}, Java: map[string]Java{}, Mentions: map[string][]Mention{},
 	}
+}
+
+// Read reads a layer's tar stream to its end. Of several entries with one name
+// the last counts.
+func Read(r io.Reader) (*Layer, error) {
+	l := newLayer()
 	t := tar.NewReader(r)
 	for {
 		h, err := t.Next()
@@ -71,7 +79,16 @@ func Read(r io.Reader) (*Layer, error) {
 			if err := l.file(name, h.Size, t); err != nil {
 				return nil, fmt.Errorf("reading %s of a layer: %w", name, err)
 			}
-		case tar.TypeDir, tar.TypeSymlink, tar.TypeXGlobalHeader:
+		case tar.TypeXGlobalHeader:
+		case tar.TypeDir, tar.TypeSymlink:
+			l.forget(name)
+			delete(l.Files, name)
+		case tar.TypeLink:
+			l.forget(name)
+			l.Files[name] = struct{}{}
+			if target, ok := layer.Clean(h.Linkname); ok {
+				l.link(name, target)
+			}
 		default:
 			l.forget(name)
 			l.Files[name] = struct{}{}
@@ -84,11 +101,44 @@ func (l *Layer) forget(name string) {
 	if _, again := l.Files[name]; !again {
 		return
 	}
+	delete(l.Links, name)
 	delete(l.Archives, name)
 	delete(l.Agents, name)
 	delete(l.Configs, name)
 	delete(l.Java, name)
 	delete(l.Mentions, name)
+}
+
+// link makes name another name of target.
+func (l *Layer) link(name, target string) {
+	if _, here := l.Files[target]; !here {
+		l.Links[name] = target
+		return
+	}
+	if below, ok := l.Links[target]; ok {
+		l.Links[name] = below
+	}
+	l.same(name, l, target)
+}
+
+// same lets a name say what a file of a layer says.
+func (l *Layer) same(name string, from *Layer, target string) {
+	if report, ok := from.Archives[target]; ok {
+		l.Archives[name] = report
+	}
+	if version, ok := from.Agents[target]; ok {
+		l.Agents[name] = version
+	}
+	if config, ok := from.Configs[target]; ok {
+		l.Configs[name] = config
+	}
+	if java, ok := from.Java[target]; ok {
+		java.Home = "/" + path.Dir(name)
+		l.Java[name] = java
+	}
+	if found, ok := from.Mentions[target]; ok {
+		l.Mentions[name] = found
+	}
 }
 
 // file looks at one regular file.

@@ -96,7 +96,11 @@ func (l *Listing) Add(name string, h *tar.Header) bool {
 		l.Whiteouts[path.Join(dir, strings.TrimPrefix(base, whiteoutPrefix))] = struct{}{}
 		return true
 	}
-	if name == "" || h.Typeflag != tar.TypeDir && h.Typeflag != tar.TypeSymlink {
+	switch {
+	case name == "" || h.Typeflag == tar.TypeXGlobalHeader:
+		return false
+	case h.Typeflag != tar.TypeDir && h.Typeflag != tar.TypeSymlink:
+		delete(l.Nodes, name) // of entries with one name the last counts
 		return false
 	}
 	n := Node{Path: name, Type: h.Typeflag, Mode: h.Mode & 0o7777, UID: h.Uid, GID: h.Gid}

@@ -1,0 +1,251 @@
+package imagebuild
+
+import (
+	"archive/tar"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"path"
+	"slices"
+	"strings"
+
+	"github.com/otelshift/otelshift/pkg/imagebuild/layer"
+)
+
+const (
+	maxScript = 1 << 20
+	// maxLook is how much of an image is read for its scripts in the fast
+	// preflight.
+	maxLook = 64 << 20
+	// maxRounds is how often layers are read again for names that links lead to.
+	maxRounds = 4
+	// maxHops limits the links of one path.
+	maxHops = 16
+)
+
+// text is a file as it was found.
+type text struct {
+	path    string
+	content []byte
+}
+
+// shelf is what one layer has under the names that are looked for. Of several
+// entries with one name the last counts.
+type shelf struct {
+	files  map[string][]byte   // small regular files
+	links  map[string]string   // hard links -> what they are another name of
+	others map[string]struct{} // what is no small file: programs, devices
+}
+
+// shelves are layers, top first, as far as they have been read.
+type shelves struct {
+	view    layer.View
+	layers  []shelf
+	names   map[string]bool // base names that were looked for
+	missing map[string]bool // base names that links lead to and that were not
+}
+
+// readScripts reads the scripts that an image's command names, from the top
+// layer down to where it is known of each what it is. complete is false where
+// the limit ended that, or a layer that cannot be read.
+func (b *Builder) readScripts(ctx context.Context, repo repository, layers []descriptor, scripts []script) (found []text, complete bool, err error) {
+	if len(scripts) == 0 {
+		return nil, true, nil
+	}
+	s := &shelves{names: map[string]bool{}, missing: map[string]bool{}}
+	for _, script := range scripts {
+		for _, p := range script.paths {
+			s.names[path.Base(p)] = true
+		}
+	}
+	left := int64(maxLook)
+	for i := len(layers) - 1; i >= 0; i-- {
+		if b.options.Preflight != PreflightFull && layers[i].Size > left || unreadable(layers[i]) != "" {
+			return found, false, nil
+		}
+		left -= layers[i].Size
+		if err := s.read(ctx, repo, layers[i]); err != nil {
+			return nil, false, err
+		}
+		s.view.Bottom = i == 0
+		found, complete = s.pick(scripts)
+		for round := 0; len(s.missing) > 0 && round < maxRounds; round++ {
+			if err := s.again(ctx, repo, layers[i:]); err != nil {
+				return nil, false, err
+			}
+			found, complete = s.pick(scripts)
+		}
+		if complete {
+			break
+		}
+	}
+	return found, complete, nil
+}
+
+// read puts the next layer under those that were read.
+func (s *shelves) read(ctx context.Context, repo repository, d descriptor) error {
+	listing, taken := layer.NewListing(), newShelf()
+	if err := taken.fill(ctx, repo, d, listing, s.names); err != nil {
+		return err
+	}
+	s.view.Listings, s.layers = append(s.view.Listings, listing), append(s.layers, taken)
+	return nil
+}
+
+// again reads the layers, base first, once more for what links lead to.
+func (s *shelves) again(ctx context.Context, repo repository, layers []descriptor) error {
+	for i, d := range slices.Backward(layers) {
+		if err := s.layers[len(layers)-1-i].fill(ctx, repo, d, layer.NewListing(), s.missing); err != nil {
+			return err
+		}
+	}
+	maps.Copy(s.names, s.missing)
+	clear(s.missing)
+	return nil
+}
+
+func newShelf() shelf {
+	return shelf{files: map[string][]byte{}, links: map[string]string{}, others: map[string]struct{}{}}
+}
+
+// fill reads one layer: its directories, and what has one of the names.
+func (s shelf) fill(ctx context.Context, repo repository, d descriptor, listing *layer.Listing, names map[string]bool) error {
+	blob := repo.Ranges(ctx, d.wire())
+	defer blob.Close() //nolint:errcheck // reading only
+	plain, err := layer.Decompress(blob)
+	if err != nil {
+		return err
+	}
+	defer plain.Close() //nolint:errcheck // reading only
+	for t := tar.NewReader(plain); ; {
+		h, err := t.Next()
+		if errors.Is(err, io.EOF) {
+			listing.Complete = true
+			return nil
+		}
+		if err != nil {
+			return fmt.Errorf("reading layer %s: %w", d.Digest, err)
+		}
+		name, ok := layer.Clean(h.Name)
+		if !ok {
+			continue
+		}
+		listing.Add(name, h)
+		if names[path.Base(name)] {
+			if err := s.put(name, h, t); err != nil {
+				return fmt.Errorf("reading layer %s: %w", d.Digest, err)
+			}
+		}
+	}
+}
+
+// put takes an entry, and what was there under its name away.
+func (s shelf) put(name string, h *tar.Header, r io.Reader) (err error) {
+	delete(s.files, name)
+	delete(s.links, name)
+	delete(s.others, name)
+	switch {
+	case h.Typeflag == tar.TypeDir || h.Typeflag == tar.TypeSymlink || h.Typeflag == tar.TypeXGlobalHeader: // the listing has them
+	case h.Typeflag == tar.TypeLink:
+		if target, ok := layer.Clean(h.Linkname); ok {
+			s.links[name] = target
+		}
+	case h.Typeflag == tar.TypeReg && h.Size <= maxScript:
+		s.files[name], err = readAll(r, maxScript)
+	default:
+		s.others[name] = struct{}{}
+	}
+	return err
+}
+
+// sight is what is known of a file.
+type sight int
+
+const (
+	unseen  sight = iota // a layer that was not read may have it
+	nothing              // there is none that could be a script
+	seen
+)
+
+// pick finds each script where the container would. known says that no more
+// layers are needed for that.
+func (s *shelves) pick(scripts []script) (found []text, known bool) {
+	known = true
+	for _, script := range scripts {
+		sees := nothing
+		for _, p := range script.paths {
+			var content []byte
+			if content, sees = s.look(p); sees == seen {
+				found = append(found, text{path: p, content: content})
+			}
+			if sees != nothing {
+				break
+			}
+		}
+		known = known && (sees != unseen || script.optional)
+	}
+	return found, known
+}
+
+// look follows links on the way and at the end. A symbolic link is followed in
+// the image as it is, a hard link in the layer that made it and those below.
+func (s *shelves) look(p string) ([]byte, sight) {
+	from := 0
+	for range maxHops {
+		view := layer.View{Listings: s.view.Listings[from:], Bottom: s.view.Bottom}
+		parent, known, err := view.Resolve(path.Dir(p))
+		switch {
+		case err != nil || known && !parent.Exists:
+			return nil, nothing
+		case !known:
+			return nil, unseen
+		}
+		place := path.Join(parent.Path, path.Base(p))
+		if !s.names[path.Base(place)] {
+			s.missing[path.Base(place)] = true
+			return nil, unseen
+		}
+		content, sees, hard, soft := s.at(place, &from)
+		switch {
+		case hard != "":
+			p = hard
+		case strings.HasPrefix(soft, "/"):
+			p, from = strings.TrimPrefix(path.Clean(soft), "/"), 0
+		case soft != "":
+			p, from = strings.TrimPrefix(path.Join("/", path.Dir(place), soft), "/"), 0
+		default:
+			return content, sees
+		}
+	}
+	return nil, nothing
+}
+
+// at looks at one place, from the given layer down; a hard link leaves the
+// layer that it is in.
+func (s *shelves) at(place string, from *int) (content []byte, sees sight, hard, soft string) {
+	for i := *from; i < len(s.layers); i++ {
+		listing, taken := s.view.Listings[i], s.layers[i]
+		if content, ok := taken.files[place]; ok {
+			return content, seen, "", ""
+		}
+		if target, ok := taken.links[place]; ok {
+			*from = i
+			return nil, unseen, target, ""
+		}
+		if n, ok := listing.Nodes[place]; ok && n.Type == tar.TypeSymlink {
+			return nil, unseen, "", n.Link
+		}
+		_, other := taken.others[place]
+		_, directory := listing.Nodes[place]
+		_, implied := listing.Implied[place]
+		if other || directory || implied || listing.Hides(place) {
+			return nil, nothing, "", ""
+		}
+	}
+	if s.view.Bottom {
+		return nil, nothing, "", ""
+	}
+	return nil, unseen, "", ""
+}
