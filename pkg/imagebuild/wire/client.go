@@ -31,9 +31,9 @@ type Options struct {
 	// Rewrite sends what is meant for one host to another: host -> host.
 	// "docker.io" and "index.docker.io" are the same.
 	Rewrite map[string]string
-	// Concurrency is how many requests may run at once; default 32.
+	// Concurrency is how many requests may run at once; default 64.
 	Concurrency int
-	// PerRegistry is how many of them may run at one registry; default 16.
+	// PerRegistry is how many of them may run at one registry; default 32.
 	PerRegistry int
 	// Attempts for a request that a later try may help; default 5.
 	Attempts int
@@ -95,10 +95,10 @@ func New(o Options) *Client {
 		o.Transport = remote.DefaultTransport
 	}
 	if o.Concurrency <= 0 {
-		o.Concurrency = 32
+		o.Concurrency = 64
 	}
 	if o.PerRegistry <= 0 {
-		o.PerRegistry = 16
+		o.PerRegistry = 32
 	}
 	if o.Attempts <= 0 {
 		o.Attempts = 5

@@ -21,13 +21,19 @@ type patient struct {
 	lax     http.RoundTripper // for Options.Insecure; nil: there are none
 	slots   chan struct{}
 
-	mu       sync.Mutex
-	registry map[string]chan struct{}
+	mu    sync.Mutex
+	lanes map[string]*lane // by host
+}
+
+// lane is what may go to one host.
+type lane struct {
+	slots chan struct{}
+	held  chan struct{} // closed when what a 429 asked for has passed; nil: nothing did. patient.mu is held.
 }
 
 func newPatient(o Options) *patient {
 	p := &patient{
-		options: o, slots: make(chan struct{}, o.Concurrency), registry: map[string]chan struct{}{},
+		options: o, slots: make(chan struct{}, o.Concurrency), lanes: map[string]*lane{},
 	}
 	if t, ok := o.Transport.(*http.Transport); ok && len(o.Insecure) > 0 {
 		lax := t.Clone()
@@ -62,7 +68,8 @@ func (p *patient) RoundTrip(req *http.Request) (*http.Response, error) {
 	for attempt := 1; ; attempt++ {
 		resp, err := p.once(ctx, req)
 		wait, again := p.again(req, resp, err, attempt)
-		if !again || waited+wait > p.options.Budget || attempt >= p.options.Attempts {
+		busy := resp != nil && resp.StatusCode == http.StatusTooManyRequests // no failure: only the budget ends it
+		if !again || waited+wait > p.options.Budget || attempt >= p.options.Attempts && !busy {
 			return resp, err
 		}
 		next := req.Clone(ctx)
@@ -81,7 +88,7 @@ func (p *patient) RoundTrip(req *http.Request) (*http.Response, error) {
 		p.options.Log.LogAttrs(ctx, slog.LevelDebug, "asking the registry again",
 			slog.String("method", req.Method), slog.String("path", req.URL.Path),
 			slog.Int("status", status), slog.Duration("wait", wait))
-		if e := p.options.Sleep(ctx, wait); e != nil {
+		if e := p.rest(ctx, req.URL.Host, jitter(wait), busy); e != nil {
 			return nil, e
 		}
 		waited += wait
@@ -89,16 +96,57 @@ func (p *patient) RoundTrip(req *http.Request) (*http.Response, error) {
 	}
 }
 
+// jitter keeps requests that failed together apart. It only adds: what a server
+// asked for is the least.
+func jitter(wait time.Duration) time.Duration {
+	return wait + time.Duration(rand.Int64N(int64(min(wait/2, 2*time.Second))+1)) //nolint:gosec // nothing depends on it
+}
+
+// rest waits before a request is sent again. A host that is busy gets no other
+// request meanwhile.
+func (p *patient) rest(ctx context.Context, host string, wait time.Duration, busy bool) error {
+	if busy {
+		p.mu.Lock()
+		l := p.lane(host)
+		if l.held == nil {
+			held := make(chan struct{})
+			l.held = held
+			defer func() {
+				p.mu.Lock()
+				defer p.mu.Unlock()
+				l.held = nil
+				close(held)
+			}()
+		}
+		p.mu.Unlock()
+	}
+	return p.options.Sleep(ctx, wait)
+}
+
+// lane of a host; p.mu is held.
+func (p *patient) lane(host string) *lane {
+	l := p.lanes[host]
+	if l == nil {
+		l = &lane{slots: make(chan struct{}, p.options.PerRegistry)}
+		p.lanes[host] = l
+	}
+	return l
+}
+
 // once asks when there is room.
 func (p *patient) once(ctx context.Context, req *http.Request) (*http.Response, error) {
 	p.mu.Lock()
-	room := p.registry[req.URL.Host]
-	if room == nil {
-		room = make(chan struct{}, p.options.PerRegistry)
-		p.registry[req.URL.Host] = room
-	}
+	l := p.lane(req.URL.Host)
+	held := l.held
 	p.mu.Unlock()
-	for _, slots := range []chan struct{}{room, p.slots} {
+	if held != nil {
+		select {
+		case <-held:
+		case <-ctx.Done():
+			return nil, context.Cause(ctx)
+		}
+	}
+	for _, slots := range []chan struct{}{l.slots, p.slots} {
 		select {
 		case slots <- struct{}{}:
 			defer func() { <-slots }()
@@ -115,8 +163,7 @@ func (p *patient) again(req *http.Request, resp *http.Response, err error, attem
 	if req.Body != nil && req.Body != http.NoBody && req.GetBody == nil {
 		return 0, false
 	}
-	backoff := 250 * time.Millisecond << (attempt - 1)
-	backoff += time.Duration(rand.Int64N(int64(backoff) / 2)) //nolint:gosec // jitter keeps clients apart, nothing depends on it
+	backoff := 250 * time.Millisecond << min(attempt-1, 6)
 	if err != nil {
 		canceled := req.Context().Err() != nil || errors.Is(err, context.Canceled)
 		return backoff, repeatable(req) && !canceled && transient(err)
