@@ -28,6 +28,7 @@ func TestForms(t *testing.T) {
 		args   []string
 		set    []javaagent.Var
 		gone   []string
+		trim   []int
 		others []javaagent.Change
 		warn   []string // parts of messages
 		block  string
@@ -404,6 +405,28 @@ func TestForms(t *testing.T) {
 			want: flag + " -Dotel.service.name=cart " + tail, as: "cart", warn: []string{"-Dskywalking.agent.service_name=cart stands in the container's command"},
 		},
 		{
+			name: "options in the command go where they may",
+			in: javaagent.Input{
+				Variable: "AGENT", Text: swFlag, Trim: true,
+				Commands: []string{"java", "$(AGENT)", "-Dskywalking.agent.service_name=cart", "-Dskywalking.agent.service_name=cart2", "-Dx=1", "-jar", "a.jar", "-Dskywalking.x=y"},
+			},
+			want: flag, as: "cart2", trim: []int{2, 3},
+			set: []javaagent.Var{
+				{Name: "OTEL_SERVICE_NAME", Value: "cart2"},
+				{Name: "OTEL_EXPORTER_OTLP_ENDPOINT", Value: "http://collector:4318"},
+				{Name: "OTEL_EXPORTER_OTLP_PROTOCOL", Value: "http/protobuf"},
+				{Name: "OTEL_LOGS_EXPORTER", Value: "none"},
+				{Name: "OTEL_METRICS_EXPORTER", Value: "none"},
+			},
+		},
+		{
+			name: "an option in a script of the command stays",
+			in: javaagent.Input{
+				Variable: "JAVA_TOOL_OPTIONS", Text: swFlag, Trim: true, Commands: []string{"sh", "-c", "exec java -Dskywalking.agent.service_name=cart -jar a.jar"},
+			},
+			want: flag + " -Dotel.service.name=cart " + tail, as: "cart", warn: []string{"-Dskywalking.agent.service_name=cart stands in the container's command"},
+		},
+		{
 			name: "a second flag in the command", block: "unsupported-form",
 			in: javaagent.Input{Variable: "JAVA_TOOL_OPTIONS", Text: swFlag, Commands: []string{"java", swFlag, "-jar", "a.jar"}},
 		},
@@ -476,6 +499,9 @@ func TestForms(t *testing.T) {
 			}
 			if diff := cmp.Diff(test.gone, out.RemoveEnv); diff != "" {
 				t.Errorf("RemoveEnv (-want +got):\n%s", diff)
+			}
+			if diff := cmp.Diff(test.trim, out.Trimmed); diff != "" {
+				t.Errorf("Trimmed (-want +got):\n%s", diff)
 			}
 			if diff := cmp.Diff(test.others, out.Others); diff != "" {
 				t.Errorf("Others (-want +got):\n%s", diff)

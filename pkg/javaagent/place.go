@@ -165,6 +165,10 @@ func (t *translation) anchor() (place, bool) {
 // dropSkyWalking takes out what only SkyWalking's agent reads.
 func (t *translation) dropSkyWalking() {
 	drop := func(p place) {
+		if t.in.Trim && t.in.Args == nil && p.source.fixed && p.source.items != nil {
+			t.trimmed = append(t.trimmed, p.index)
+			return
+		}
 		if p.source.fixed {
 			t.warn(CodeLeftover, "%s stands in %s and stays; it has no effect any more", Redact(p.token().Text), p.source.fixedLabel())
 			return
@@ -395,6 +399,8 @@ func (t *translation) output() Output {
 		out.Block = t.block
 		return out
 	}
+	slices.Sort(t.trimmed)
+	out.Trimmed = slices.Compact(t.trimmed)
 	for i, s := range t.sources {
 		text, items, edits := s.result()
 		switch {

@@ -51,6 +51,7 @@ type translation struct {
 	name       string
 	setEnv     []Var
 	removeEnv  []string
+	trimmed    []int // items of Commands
 	written    []string
 }
 
@@ -221,7 +222,11 @@ func (t *translation) checkForm() {
 		case f.Kind == OpenTelemetry && t.flag != nil:
 			t.refuse(CodeMixed, "both agents are loaded: %s and %s", t.flag.Jar, f.Jar)
 		case f.Kind == SkyWalking && f.at.source.fixed:
-			t.refuse(CodeUnsupported, "%s loads the agent too, where nothing is edited: %s", f.at.source.fixedLabel(), f.Jar)
+			if t.flag == nil {
+				t.refuse(CodeUnsupported, "%s loads the agent, where nothing is edited: %s", f.at.source.fixedLabel(), f.Jar)
+			} else {
+				t.refuse(CodeUnsupported, "the agent is loaded twice, by %s and by %s (%s): take one of the two flags away", t.flag.at.source.label(), f.at.source.fixedLabel(), f.Jar)
+			}
 		case f.Kind == SkyWalking && f.Unresolved && !t.resolvable(f):
 			t.refuse(CodeUnsupported, "the agent's jar is behind a variable that is not known here: %s", f.Jar)
 		}

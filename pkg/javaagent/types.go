@@ -19,6 +19,9 @@ type Input struct {
 	// Commands are the container's command and args: a variable that they name
 	// by $(VAR) is not removed.
 	Commands []string
+	// Trim lets whole items of Commands go that only SkyWalking's agent reads:
+	// Output.Trimmed. Args is nil then.
+	Trim bool
 	// File is the path of the argument file that Text is, Dialect being
 	// DialectArgfile; empty: Text is none.
 	File string
@@ -128,6 +131,8 @@ type Output struct {
 	Text  string
 	Args  []string
 	Edits []Edit // of Text, or of Args
+	// Trimmed are the indexes of the items of Commands that go, in order.
+	Trimmed []int
 	// Others are other variables and argument files of the container that carried
 	// options too.
 	Others []Change
@@ -155,7 +160,7 @@ type Output struct {
 
 // Changed reports whether anything is to be edited.
 func (o Output) Changed() bool {
-	return len(o.Edits) > 0 || len(o.Others) > 0 || len(o.SetEnv) > 0 || len(o.RemoveEnv) > 0
+	return len(o.Edits) > 0 || len(o.Trimmed) > 0 || len(o.Others) > 0 || len(o.SetEnv) > 0 || len(o.RemoveEnv) > 0
 }
 
 // Change is the new value of a variable, or of the argument file File.

@@ -110,17 +110,29 @@ func (m *maker) blockShared(d *draft, byID map[fleet.ID]*draft) bool {
 			other, planned := byID[id]
 			switch {
 			case !planned || !other.plan.Action.Changes():
-				d.block(fleet.CodeShared, d.placeOf(p), fmt.Sprintf("%s of %s also decides %s, which is not changed%s: a patch in the overlay would part them "+
-					"(batch.allowShared takes it as it is)", p.field, p.file, id, why(other)))
+				d.block(fleet.CodeShared, d.placeOf(p), fmt.Sprintf("%s of %s also decides %s, which is not changed%s: %s would part them "+
+					"(batch.allowShared takes it as it is)", p.field, p.file, id, why(other), p.remedy()))
 				return true
 			case newAt(d, p) != newAt(other, p):
-				d.block(fleet.CodeShared, d.placeOf(p), fmt.Sprintf("%s of %s also decides %s, which needs another value there: a patch in the overlay would part them",
-					p.field, p.file, id))
+				d.block(fleet.CodeShared, d.placeOf(p), fmt.Sprintf("%s of %s also decides %s, which needs another value there: %s would part them",
+					p.field, p.file, id, p.remedy()))
 				return true
 			}
 		}
 	}
 	return false
+}
+
+// remedy is what would give a place to one workload alone.
+func (p place) remedy() string {
+	if p.inConfigMap() {
+		return "a ConfigMap of its own"
+	}
+	return "a patch in the overlay"
+}
+
+func (p place) inConfigMap() bool {
+	return strings.HasPrefix(p.field, "data.") || strings.HasPrefix(p.field, "data[")
 }
 
 func why(other *draft) string {
@@ -214,6 +226,7 @@ func (m *maker) unfit(u unit) (reason string, unfit bool) {
 		return "", false
 	}
 	var roots []string
+	remedy := "a ConfigMap of its own for each"
 	waves := map[string]bool{}
 	for _, d := range u.members {
 		waves[d.plan.Wave] = true
@@ -222,6 +235,9 @@ func (m *maker) unfit(u unit) (reason string, unfit bool) {
 				return "", false
 			}
 			roots = append(roots, p.file)
+			if !p.inConfigMap() {
+				remedy = "a patch of env and image in each overlay"
+			}
 		}
 	}
 	slices.Sort(roots)
@@ -229,11 +245,11 @@ func (m *maker) unfit(u unit) (reason string, unfit bool) {
 	files := strings.Join(roots, ", ")
 	switch limit := m.spec.Batch.MaxSize; {
 	case limit > 0 && len(u.members) > limit:
-		return fmt.Sprintf("%d workloads are decided together in %s, more than batch.maxSize (%d): a patch of env and image in each overlay would part them",
-			len(u.members), files, limit), true
+		return fmt.Sprintf("%d workloads are decided together in %s, more than batch.maxSize (%d): %s would part them",
+			len(u.members), files, limit, remedy), true
 	case len(waves) > 1:
-		return fmt.Sprintf("workloads of the waves %s are decided together in %s: a patch of env and image in each overlay would part them",
-			strings.Join(fleet.SortedKeys(waves), ", "), files), true
+		return fmt.Sprintf("workloads of the waves %s are decided together in %s: %s would part them",
+			strings.Join(fleet.SortedKeys(waves), ", "), files, remedy), true
 	}
 	return "", false
 }

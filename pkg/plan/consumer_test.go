@@ -57,7 +57,8 @@ spec:
 			switch {
 			case !tt.shared && w.Action != fleet.ActionMigrate:
 				t.Errorf("%s: %s", w.Action, message(w))
-			case tt.shared && (w.Action != fleet.ActionBlocked || w.Reason.Code != fleet.CodeShared || !strings.Contains(w.Reason.Message, "shop/")):
+			case tt.shared && (w.Action != fleet.ActionBlocked || w.Reason.Code != fleet.CodeShared || !strings.Contains(w.Reason.Message, "shop/") ||
+				!strings.Contains(w.Reason.Message, "a ConfigMap of its own would part them")):
 				t.Errorf("%s: %s", w.Action, message(w))
 			case tt.shared:
 				t.Log(message(w))

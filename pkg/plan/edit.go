@@ -305,6 +305,17 @@ func (d *draft) editWords(c fleet.Container, edits []javaagent.Edit) {
 	d.shiftWords(c, edits)
 }
 
+// trimWords removes items of command and args.
+func (d *draft) trimWords(c fleet.Container, items []int) {
+	var edits []javaagent.Edit
+	for _, i := range items {
+		edits = append(edits, javaagent.Edit{Start: i, End: i + 1})
+	}
+	if len(edits) > 0 {
+		d.editWords(c, edits)
+	}
+}
+
 // shiftWords mends the effects of arguments: items move when others are added
 // or removed before them, so the deployed list is compared item by item as it
 // will be.

@@ -195,6 +195,7 @@ func (m *maker) container(d *draft, c fleet.Container, s situation, jar string, 
 			takeScript(&in, l)
 		default:
 			in.Variable, in.Text = l.Name, l.Value.Text
+			in.Trim = m.spec.Options.Cleanup
 		}
 		config = m.fromFiles(c, &in, l.Jar, served)
 		out, err = translate(in, scripts(c, l))
@@ -209,6 +210,7 @@ func (m *maker) container(d *draft, c fleet.Container, s situation, jar string, 
 			} else if out.Text != l.Value.Text {
 				d.change(fleet.OpReplace, l.Value, out.Text)
 			}
+			d.trimWords(c, out.Trimmed)
 		}
 	} else if s.swck != nil {
 		at = s.injected.Place
