@@ -142,6 +142,19 @@ func (p *payload) files(ctx context.Context) (files []layer.File, version string
 	return p.content, p.version, err
 }
 
+// pack compresses what the layers of all images will share.
+func (p *payload) pack(ctx context.Context) {
+	files, _, err := p.files(ctx)
+	if err != nil {
+		return // files says so to whoever needs them
+	}
+	for _, f := range files {
+		if f.Packed != nil {
+			_, _ = f.Packed.Member() // kept, its error too
+		}
+	}
+}
+
 // load reads every source; p.mu is held.
 func (p *payload) load(ctx context.Context) error {
 	if p.readDone {
@@ -177,6 +190,7 @@ func (p *payload) load(ctx context.Context) error {
 			return fmt.Errorf("reading the agent and its extensions: %s comes from two of them", f.Name)
 		}
 		seen[f.Name] = true
+		content[i].Packed = layer.Pack(f.Content)
 	}
 	p.content, p.version, p.readDone, p.local = content, version, true, nil
 	return nil

@@ -222,13 +222,14 @@ func (b *Builder) image(ctx context.Context, j *job, found *base, m wire.Manifes
 	if t := types.MediaType(manifest.Config.MediaType); !t.IsConfig() {
 		return nil, refuse(fleet.CodeImageRefused, "image %s is no container image (configuration of media type %q)", j.rebuild.From, t)
 	}
-	// The first image waits for the agent's files too: they are read meanwhile.
-	read := make(chan struct{})
+	// The first image waits for the agent's files too: they are read and packed
+	// meanwhile.
+	packed := make(chan struct{})
 	go func() {
-		defer close(read)
-		_, _, _ = b.payload.files(ctx) // asked again below, where its error counts
+		defer close(packed)
+		b.payload.pack(ctx)
 	}()
-	defer func() { <-read }()
+	defer func() { <-packed }()
 	body, err := found.repo.Blob(ctx, manifest.Config.Digest)
 	if err != nil {
 		return nil, missing(j.rebuild.From, err)

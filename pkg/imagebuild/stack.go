@@ -1,7 +1,6 @@
 package imagebuild
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -250,7 +249,7 @@ type layers struct {
 
 type heldLayer struct {
 	key     string
-	content []byte
+	content layer.Content
 }
 
 const maxHeld = 2
@@ -273,18 +272,16 @@ func (l *layers) open(spec layer.Spec) (io.ReadCloser, error) {
 	defer l.mu.Unlock()
 	for _, h := range l.held {
 		if h.key == key {
-			return io.NopCloser(bytes.NewReader(h.content)), nil
+			return h.content.Open(), nil
 		}
 	}
 	_, content, err := l.make(key, spec)
-	return io.NopCloser(bytes.NewReader(content)), err
+	return content.Open(), err
 }
 
 // make writes a layer; l.mu is held: memory matters more than a second core.
-func (l *layers) make(key string, spec layer.Spec) (layer.Result, []byte, error) {
-	var buf bytes.Buffer
-	buf.Grow(spec.Size())
-	r, err := spec.Write(&buf)
+func (l *layers) make(key string, spec layer.Spec) (layer.Result, layer.Content, error) {
+	r, content, err := spec.Make()
 	if err != nil {
 		return layer.Result{}, nil, err
 	}
@@ -298,8 +295,8 @@ func (l *layers) make(key string, spec layer.Spec) (layer.Result, []byte, error)
 	if len(l.held) == maxHeld {
 		l.held = slices.Delete(l.held, 0, 1)
 	}
-	l.held = append(l.held, heldLayer{key: key, content: buf.Bytes()})
-	return r, buf.Bytes(), nil
+	l.held = append(l.held, heldLayer{key: key, content: content})
+	return r, content, nil
 }
 
 var errNotSame = errors.New("writing a layer: the same input made other bytes")

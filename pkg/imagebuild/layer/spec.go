@@ -5,15 +5,11 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
-	"hash"
-	"io"
 	"maps"
 	"path"
 	"slices"
 	"strings"
 	"time"
-
-	"github.com/klauspost/compress/gzip"
 )
 
 // File is a regular file that a layer adds.
@@ -24,6 +20,9 @@ type File struct {
 	// Sum is the SHA-256 of Content in hex, where it is known already: hashing
 	// an agent for every image takes longer than asking for one.
 	Sum string
+	// Packed is Content's, where several layers are to share it; nil: it is
+	// compressed anew.
+	Packed *Packed
 }
 
 // sum is Sum, or made now.
@@ -33,17 +32,6 @@ func (f File) sum() string {
 	}
 	digest := sha256.Sum256(f.Content)
 	return hex.EncodeToString(digest[:])
-}
-
-// Size is about how many bytes the layer has.
-func (s Spec) Size() int {
-	size := 64 << 10
-	for _, files := range [][]File{s.Files, s.Extra} {
-		for _, f := range files {
-			size += len(f.Content) + 1024
-		}
-	}
-	return size
 }
 
 // Spec is the layer of a rebuilt image. The same spec makes the same bytes.
@@ -85,34 +73,8 @@ func (s Spec) Key() string {
 	return hex.EncodeToString(digest[:])
 }
 
-// Write writes the compressed layer. Order: parents from the root down,
-// whiteouts, the own directory and its opaque marker, its files, other files.
-func (s Spec) Write(w io.Writer) (Result, error) {
-	packed := sha256.New()
-	compressed := &counter{w: beside{w: w, sum: packed}}
-	z, err := gzip.NewWriterLevel(compressed, gzip.DefaultCompression)
-	if err != nil {
-		return Result{}, fmt.Errorf("writing a layer: %w", err)
-	}
-	plain := sha256.New()
-	t := tar.NewWriter(beside{w: z, sum: plain})
-	if err := s.entries(t); err != nil {
-		return Result{}, fmt.Errorf("writing a layer: %w", err)
-	}
-	if err := t.Close(); err != nil {
-		return Result{}, fmt.Errorf("writing a layer: %w", err)
-	}
-	if err := z.Close(); err != nil {
-		return Result{}, fmt.Errorf("writing a layer: %w", err)
-	}
-	return Result{
-		Digest: "sha256:" + hex.EncodeToString(packed.Sum(nil)),
-		DiffID: "sha256:" + hex.EncodeToString(plain.Sum(nil)),
-		Size:   compressed.n,
-	}, nil
-}
-
-func (s Spec) entries(t *tar.Writer) error {
+func (s Spec) entries(m *maker) error {
+	t := m.t
 	made := map[string]bool{"": true}
 	for _, d := range s.sortedDirs() {
 		if d.Path == s.Own || made[d.Path] {
@@ -124,7 +86,7 @@ func (s Spec) entries(t *tar.Writer) error {
 		}
 	}
 	for _, p := range slices.Sorted(slices.Values(s.Whiteouts)) {
-		if err := regular(t, path.Join(parent(p), whiteoutPrefix+path.Base(p)), 0o644, nil); err != nil {
+		if err := m.regular(path.Join(parent(p), whiteoutPrefix+path.Base(p)), File{Mode: 0o644}); err != nil {
 			return err
 		}
 	}
@@ -133,7 +95,7 @@ func (s Spec) entries(t *tar.Writer) error {
 		if err := directory(t, Node{Path: s.Own, Mode: 0o755}); err != nil {
 			return err
 		}
-		if err := regular(t, path.Join(s.Own, opaqueMarker), 0o644, nil); err != nil {
+		if err := m.regular(path.Join(s.Own, opaqueMarker), File{Mode: 0o644}); err != nil {
 			return err
 		}
 	}
@@ -148,12 +110,12 @@ func (s Spec) entries(t *tar.Writer) error {
 				return err
 			}
 		}
-		if err := regular(t, name, f.Mode, f.Content); err != nil {
+		if err := m.regular(name, f); err != nil {
 			return err
 		}
 	}
 	for _, f := range sorted(s.Extra) {
-		if err := regular(t, f.Name, f.Mode, f.Content); err != nil {
+		if err := m.regular(f.Name, f); err != nil {
 			return err
 		}
 	}
@@ -194,48 +156,12 @@ func directory(t *tar.Writer, d Node) error {
 	return t.WriteHeader(h)
 }
 
-func regular(t *tar.Writer, name string, mode int64, content []byte) error {
-	err := t.WriteHeader(&tar.Header{
-		Name: name, Typeflag: tar.TypeReg, Mode: mode, Size: int64(len(content)), ModTime: mtime(),
+func (m *maker) regular(name string, f File) error {
+	err := m.t.WriteHeader(&tar.Header{
+		Name: name, Typeflag: tar.TypeReg, Mode: f.Mode, Size: int64(len(f.Content)), ModTime: mtime(),
 	})
 	if err != nil {
-		return err
+		return err //nolint:wrapcheck // Make's
 	}
-	_, err = t.Write(content)
-	return err
-}
-
-// beside hashes what it passes on, and for what is long enough at the same time:
-// compressing an agent and its two sums take about as long.
-type beside struct {
-	w   io.Writer
-	sum hash.Hash
-}
-
-// Write implements io.Writer. What was not taken is hashed all the same: no sum
-// of a broken layer is looked at.
-func (b beside) Write(p []byte) (int, error) {
-	const long = 64 << 10
-	if len(p) < long {
-		b.sum.Write(p)
-		return b.w.Write(p) //nolint:wrapcheck // a plain pass-through
-	}
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		b.sum.Write(p)
-	}()
-	defer func() { <-done }()
-	return b.w.Write(p) //nolint:wrapcheck // a plain pass-through
-}
-
-type counter struct {
-	w io.Writer
-	n int64
-}
-
-func (c *counter) Write(p []byte) (int, error) {
-	n, err := c.w.Write(p)
-	c.n += int64(n)
-	return n, err //nolint:wrapcheck // a plain pass-through
+	return m.file(f)
 }
