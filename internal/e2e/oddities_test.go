@@ -172,7 +172,7 @@ func oddRows() []lifeRow {
 			},
 		},
 		{
-			name: "retargeted by a person", want: ours, fails: "goes onto release",
+			name: "retargeted by a person", want: ours,
 			arrange: func(t *testing.T, l *life) {
 				t.Helper()
 				opened(t, l)
@@ -180,6 +180,29 @@ func oddRows() []lifeRow {
 				if _, _, err := l.client("ada").PullRequests.Edit(t.Context(), owner, repo, 1, &github.PullRequest{Base: &github.PullRequestBranch{Ref: github.String("release")}}); err != nil {
 					t.Fatal(err)
 				}
+			},
+			check: func(t *testing.T, l *life) {
+				t.Helper()
+				state, err := l.migration().Status(t.Context())
+				if err != nil {
+					t.Fatal(err)
+				}
+				if want := "pull request #1 goes onto release, not main: somebody changed its base; change it back, or close it"; state.Paused == nil || state.Paused.Reason != want {
+					t.Errorf("status says %+v, want that %s", state.Paused, want)
+				}
+			},
+		},
+		{
+			name: "retargeted by a person, and merged there", want: ours[:len(ours)-len("open ab")] + "merged ab, #3 batch open cd",
+			arrange: func(t *testing.T, l *life) {
+				t.Helper()
+				opened(t, l)
+				l.sh(l.dir, "push", "-q", "origin", "origin/main:refs/heads/release")
+				if _, _, err := l.client("ada").PullRequests.Edit(t.Context(), owner, repo, 1, &github.PullRequest{Base: &github.PullRequestBranch{Ref: github.String("release")}}); err != nil {
+					t.Fatal(err)
+				}
+				l.settled()
+				l.merge(1, "squash")
 			},
 		},
 		{

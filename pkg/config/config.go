@@ -299,7 +299,8 @@ type PullRequest struct {
 	// "otelshift-bot" or "otelshift[bot]". What they proposed and decided is
 	// believed like our own.
 	FormerIdentities []string `json:"formerIdentities"`
-	// BranchPrefix of every branch that is pushed.
+	// BranchPrefix of every branch that is pushed. Two migrations of one
+	// repository, onto different branches, need one each.
 	BranchPrefix string `json:"branchPrefix"`
 	// Assignees are logins.
 	Assignees []string `json:"assignees"`

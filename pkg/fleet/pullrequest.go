@@ -94,7 +94,8 @@ type Record struct {
 	Target    string           `json:"target"`           // target hash
 	Version   string           `json:"version"`          // of the agent
 	Attempt   int              `json:"attempt,omitempty"`
-	Base      string           `json:"base"` // revision the commit was made on
+	Base      string           `json:"base"`           // revision the commit was made on
+	Onto      string           `json:"onto,omitempty"` // branch that it was proposed for
 	Wave      string           `json:"wave,omitempty"`
 	Workloads []RecordWorkload `json:"workloads"`
 	// Answer is a person's word on a failure or a closed batch, kept when the

@@ -202,6 +202,9 @@ func (l Ledger) next(f fleet.Fleet, p fleet.Plan) string {
 			if !w.Newest || w.Answered {
 				continue
 			}
+			if r, ok := l.revertOf(w.PullRequest.Number, w.ID); ok && w.State == fleet.StateReverting && l.elsewhere(r.PullRequest) != "" {
+				return "a person decides: " + l.astray(r.PullRequest)
+			}
 			if w.State == fleet.StateReverting {
 				return fmt.Sprintf("a person reviews revert pull request #%d: merge it, or close it to accept the failure", w.Revert.Number)
 			}
@@ -213,6 +216,9 @@ func (l Ledger) next(f fleet.Fleet, p fleet.Plan) string {
 				return fmt.Sprintf("a person looks at %s, then sets the label %s on pull request #%d", w.ID, fleet.LabelAccept, w.PullRequest.Number)
 			}
 		}
+	}
+	if b := l.strayed(); b != nil {
+		return "a person decides: " + l.astray(b.PullRequest)
 	}
 	for _, b := range l.Batches {
 		if b.PullRequest.State == fleet.PullRequestOpen {

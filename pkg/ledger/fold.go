@@ -51,6 +51,7 @@ type Input struct {
 	Identity     string              // our login
 	Former       []string            // logins that we had before
 	BranchPrefix string
+	Base         string // branch that pull requests go onto; empty: any
 	TargetHash   string // of the present configuration
 	Now          time.Time
 	Wait         string // gate | soak | merged; empty: gate
@@ -214,12 +215,35 @@ func (l *Ledger) read() {
 			}
 			r = restored
 		}
+		if base := l.elsewhere(p); base != "" && p.State == fleet.PullRequestMerged {
+			// Nothing came onto our branch.
+			p.State, p.Closed = fleet.PullRequestClosed, p.Merged
+		}
 		if r.Kind == fleet.RecordRevert {
 			l.Reverts = append(l.Reverts, Revert{PullRequest: p, Record: r})
 		} else {
 			l.Batches = append(l.Batches, Batch{PullRequest: p, Record: r})
 		}
 	}
+}
+
+// Concerns reports whether a pull request is of a migration of the branch: it
+// goes onto it, or was proposed for it and somebody has retargeted it since.
+func Concerns(p fleet.PullRequest, branch string) bool {
+	if p.Base == branch || p.Base == "" || branch == "" {
+		return true
+	}
+	r, err := Decode(p.Body)
+	return err == nil && r.Onto == branch
+}
+
+// elsewhere is the branch that a pull request goes onto instead of ours; empty:
+// it is ours.
+func (l Ledger) elsewhere(p fleet.PullRequest) string {
+	if l.in.Base == "" || p.Base == l.in.Base {
+		return ""
+	}
+	return p.Base
 }
 
 func author(p fleet.PullRequest) string {
@@ -257,6 +281,9 @@ func (l Ledger) member(b Batch, rw fleet.RecordWorkload) Workload {
 	case fleet.PullRequestClosed:
 		w.State, w.Since = fleet.StateDeclined, b.PullRequest.Closed
 		w.Reason = fmt.Sprintf("pull request #%d was closed without merging", b.PullRequest.Number)
+		if base := l.elsewhere(b.PullRequest); base != "" && !b.PullRequest.Merged.IsZero() {
+			w.Reason = fmt.Sprintf("pull request #%d was merged into %s, not into %s", b.PullRequest.Number, base, l.in.Base)
+		}
 		if b.Record.Answer == AnswerWithdrawn {
 			w.State, w.Reason = fleet.StatePending, "the proposal was withdrawn"
 		}
@@ -298,6 +325,9 @@ func (l Ledger) merged(w *Workload, b Batch) {
 		case fleet.PullRequestOpen:
 			w.State, w.Since = fleet.StateReverting, r.PullRequest.Created
 			w.holds = fmt.Sprintf("%s and its revert #%d is not merged", w.why(), r.PullRequest.Number)
+			if l.elsewhere(r.PullRequest) != "" {
+				w.holds = w.why() + " and " + l.astray(r.PullRequest)
+			}
 			return
 		case fleet.PullRequestMerged:
 			w.State, w.Since = fleet.StateReverted, r.PullRequest.Merged

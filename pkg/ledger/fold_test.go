@@ -454,3 +454,80 @@ func TestWaveOpen(t *testing.T) {
 		t.Errorf("WaveOpen = %q after the soak", got)
 	}
 }
+
+func TestAPullRequestThatSomebodyRetargeted(t *testing.T) {
+	id := fleet.ID{Kind: "Deployment", Namespace: "shop", Name: "cart"}
+	onto := func(r *fleet.Record) { r.Onto = "main" }
+	astray := func(p fleet.PullRequest) fleet.PullRequest { p.Base = "release"; return p }
+	failed := pull(3, fleet.PullRequestMerged, batch(1, []string{cart}, onto, verdict(fleet.VerdictFailed, "CrashLoopBackOff")))
+	const back = "goes onto release, not main: somebody changed its base; change it back, or close it"
+	tests := []struct {
+		name               string
+		pulls              []fleet.PullRequest
+		state              fleet.State
+		hold, next, reason string
+	}{
+		{
+			"an open one is left alone, and takes its room",
+			[]fleet.PullRequest{astray(pull(3, fleet.PullRequestOpen, batch(1, []string{cart}, onto)))},
+			fleet.StateProposed,
+			"pull request #3 " + back, "a person decides: pull request #3 " + back, "",
+		},
+		{
+			"so is a later one",
+			[]fleet.PullRequest{
+				pull(2, fleet.PullRequestMerged, batch(1, []string{"shop/Deployment/pay"}, onto, verdict(fleet.VerdictVerified, ""), gated)),
+				astray(pull(3, fleet.PullRequestOpen, batch(2, []string{cart}, onto))),
+			},
+			fleet.StateProposed,
+			"pull request #3 " + back, "a person decides: pull request #3 " + back, "",
+		},
+		{
+			"one that was merged brought nothing here",
+			[]fleet.PullRequest{astray(pull(3, fleet.PullRequestMerged, batch(1, []string{cart}, onto)))},
+			fleet.StateDeclined,
+			"", "nothing is left to do", "pull request #3 was merged into release, not into main",
+		},
+		{
+			"a revert takes nothing back",
+			[]fleet.PullRequest{failed, astray(pull(4, fleet.PullRequestOpen, revert([]string{cart}, onto)))},
+			fleet.StateReverting,
+			"shop/Deployment/cart failed and pull request #4 " + back, "a person decides: pull request #4 " + back, "",
+		},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			in := input(tt.pulls...)
+			in.Base = "main"
+			for _, p := range in.PullRequests {
+				if !Concerns(p, "main") {
+					t.Fatalf("#%d does not concern us", p.Number)
+				}
+			}
+			l := Fold(in)
+			w, _ := l.Workload(id)
+			hold := ""
+			if h := l.Hold(); h != nil {
+				hold = h.Reason
+			}
+			if w.State != tt.state || hold != tt.hold || tt.reason != "" && w.Reason != tt.reason {
+				t.Errorf("state %s, hold %q, reason %q, want %s, %q, %q", w.State, hold, w.Reason, tt.state, tt.hold, tt.reason)
+			}
+			if tasks := len(l.Pending()) + len(l.ToRevert()); tasks > 0 {
+				t.Errorf("%d tasks about what is not here", tasks)
+			}
+			if next := l.Fleet(fleet.Plan{}, nil).Next; next != tt.next {
+				t.Errorf("next: %q, want %q", next, tt.next)
+			}
+		})
+	}
+	for name, p := range map[string]fleet.PullRequest{
+		"another migration's":       astray(pull(3, fleet.PullRequestOpen, batch(1, []string{cart}, func(r *fleet.Record) { r.Onto = "release" }))),
+		"one of nobody knows which": astray(pull(3, fleet.PullRequestOpen, batch(1, []string{cart}))),
+		"one without a record":      {Number: 3, Base: "release", Body: "x"},
+	} {
+		if Concerns(p, "main") {
+			t.Errorf("%s concerns us", name)
+		}
+	}
+}

@@ -221,6 +221,9 @@ func (l Ledger) canary() *fleet.Pause {
 	if open == nil || l.Forced() || slices.ContainsFunc(l.in.History, func(c Commit) bool { return c.Target == l.in.TargetHash }) {
 		return nil
 	}
+	if l.Astray(open.PullRequest) {
+		return &fleet.Pause{Since: open.PullRequest.Created, Batch: open.Record.Number, Reason: l.astray(open.PullRequest)}
+	}
 	return &fleet.Pause{Since: open.PullRequest.Created, Batch: open.Record.Number, Reason: fmt.Sprintf(
 		"the first batch of this target, pull request #%d, is not merged", open.PullRequest.Number,
 	)}
@@ -231,6 +234,9 @@ func (l Ledger) full() *fleet.Pause {
 	limit := max(l.in.MaxOpen, 1)
 	if l.Open() < limit || l.Forced() {
 		return nil
+	}
+	if b := l.strayed(); b != nil {
+		return &fleet.Pause{Since: b.PullRequest.Created, Batch: b.Record.Number, Reason: l.astray(b.PullRequest)}
 	}
 	var numbers []string
 	pause := &fleet.Pause{}
@@ -245,6 +251,24 @@ func (l Ledger) full() *fleet.Pause {
 	pause.Reason = fmt.Sprintf("%s waits to be merged or closed (batch.maxOpen is %d)", strings.Join(numbers, ", "), limit)
 	return pause
 }
+
+// strayed is an open batch that somebody has retargeted; nil: none.
+func (l Ledger) strayed() *Batch {
+	for i, b := range l.Batches {
+		if b.PullRequest.State == fleet.PullRequestOpen && l.elsewhere(b.PullRequest) != "" {
+			return &l.Batches[i]
+		}
+	}
+	return nil
+}
+
+// astray says what an open pull request that somebody has retargeted waits for.
+func (l Ledger) astray(p fleet.PullRequest) string {
+	return fmt.Sprintf("pull request #%d goes onto %s, not %s: somebody changed its base; change it back, or close it", p.Number, l.elsewhere(p), l.in.Base)
+}
+
+// Astray reports a pull request that somebody has retargeted: it is left alone.
+func (l Ledger) Astray(p fleet.PullRequest) bool { return l.elsewhere(p) != "" }
 
 // Task is work on some workloads of one pull request.
 type Task struct {

@@ -386,7 +386,7 @@ func short(revision string) string { return revision[:min(len(revision), 12)] }
 func (m *Migration) record(w *world, d *draft, batch fleet.BatchPlan, members []fleet.Planned) fleet.Record {
 	r := fleet.Record{
 		Schema: ledger.Schema, Kind: fleet.RecordBatch, Key: batch.Key, Number: batch.Number, Target: w.target,
-		Version: d.plan.Target.Version, Base: w.checkout.Revision, Wave: batch.Wave, Ungated: m.ports.Cluster == nil,
+		Version: d.plan.Target.Version, Base: w.checkout.Revision, Onto: m.spec.Repository.Branch, Wave: batch.Wave, Ungated: m.ports.Cluster == nil,
 		Attempt: w.ledger.Attempt(idsOf(members)),
 	}
 	for _, p := range members {

@@ -23,7 +23,7 @@ import (
 func (m *Migration) refresh(ctx context.Context, w *world) []Problem {
 	var problems []Problem
 	look := func(pull fleet.PullRequest, record fleet.Record) {
-		if pull.State != fleet.PullRequestOpen || record.Base == w.checkout.Revision || len(record.Workloads) == 0 {
+		if pull.State != fleet.PullRequestOpen || w.ledger.Astray(pull) || record.Base == w.checkout.Revision || len(record.Workloads) == 0 {
 			return
 		}
 		if err := m.refreshOne(ctx, w, pull.Number, record); err != nil {

@@ -172,7 +172,7 @@ func (m *Migration) untouched(ctx context.Context, w *world, task ledger.Task, r
 func revertRecord(w *world, t ledger.Task, applied manifest.Applied, groups []manifest.Group) fleet.Record {
 	record := fleet.Record{
 		Schema: ledger.Schema, Kind: fleet.RecordRevert, Of: t.PullRequest.Number, Number: t.Record.Number, Target: t.Record.Target,
-		Version: t.Record.Version, Base: w.checkout.Revision, Wave: t.Record.Wave, Attempt: t.Record.Attempt, Ungated: t.Record.Ungated,
+		Version: t.Record.Version, Base: w.checkout.Revision, Onto: t.Record.Onto, Wave: t.Record.Wave, Attempt: t.Record.Attempt, Ungated: t.Record.Ungated,
 	}
 	var ids []fleet.ID
 	for _, g := range groups {

@@ -146,7 +146,8 @@ func (m *Migration) list(ctx context.Context, w *world) error {
 	if err != nil {
 		return fmt.Errorf("listing pull requests: %w", err)
 	}
-	w.identity, w.pulls, w.older = identity, listing.PullRequests, listing.Older
+	w.identity, w.older = identity, listing.Older
+	w.pulls = slices.DeleteFunc(listing.PullRequests, func(p fleet.PullRequest) bool { return !ledger.Concerns(p, m.spec.Repository.Branch) })
 	if w.control == nil {
 		m.readControl(ctx, w)
 	}
@@ -162,7 +163,7 @@ func (m *Migration) fold(w *world) {
 	w.ledger = ledger.Fold(ledger.Input{
 		Control:      said,
 		PullRequests: w.pulls, Identity: w.identity, Former: m.spec.PullRequest.FormerIdentities, BranchPrefix: m.spec.PullRequest.BranchPrefix,
-		TargetHash: w.target, Now: m.now(), Wait: m.spec.Batch.Wait, Gate: m.spec.Verify.Gate.Std(), MaxOpen: m.spec.Batch.MaxOpen,
+		Base: m.spec.Repository.Branch, TargetHash: w.target, Now: m.now(), Wait: m.spec.Batch.Wait, Gate: m.spec.Verify.Gate.Std(), MaxOpen: m.spec.Batch.MaxOpen,
 		Restored: w.restored, History: w.history,
 	})
 }

@@ -100,7 +100,7 @@ func (f *Forge) queryPulls(c *call) reply {
 			ever++
 		}
 		switch {
-		case t.pull.base != text("base"):
+		case variables["base"] != nil && t.pull.base != text("base"):
 		case t.open:
 			open = append(open, t)
 		case labelled(t, list("lasting")):

@@ -17,11 +17,11 @@ import (
 //
 // Only GraphQL takes several labels as "any of them";
 // https://docs.github.com/graphql/reference/objects#repository, pullRequests.
-const olderQuery = `query($owner: String!, $repo: String!, $base: String!, $batch: [String!], $lasting: [String!], $openAfter: String, $lastingAfter: String) {
+const olderQuery = `query($owner: String!, $repo: String!, $batch: [String!], $lasting: [String!], $openAfter: String, $lastingAfter: String) {
   repository(owner: $owner, name: $repo) {
     ever: pullRequests(first: 1, labels: $batch) { totalCount }
-    open: pullRequests(first: 100, after: $openAfter, states: [OPEN], baseRefName: $base, orderBy: {field: UPDATED_AT, direction: ASC}) { ...page }
-    lasting: pullRequests(first: 100, after: $lastingAfter, states: [CLOSED, MERGED], labels: $lasting, baseRefName: $base, orderBy: {field: UPDATED_AT, direction: ASC}) { ...page }
+    open: pullRequests(first: 100, after: $openAfter, states: [OPEN], orderBy: {field: UPDATED_AT, direction: ASC}) { ...page }
+    lasting: pullRequests(first: 100, after: $lastingAfter, states: [CLOSED, MERGED], labels: $lasting, orderBy: {field: UPDATED_AT, direction: ASC}) { ...page }
   }
 }
 ` + pageFragment
@@ -128,7 +128,7 @@ func (c *Client) OfBranches(ctx context.Context, branches []string) ([]fleet.Pul
 
 func (c *Client) older(ctx context.Context, login string, since time.Time) (found []fleet.PullRequest, ever bool, err error) {
 	variables := map[string]any{
-		"owner": c.owner, "repo": c.repo, "base": c.options.Base, "batch": []string{fleet.LabelBatch}, "lasting": fleet.LastingLabels(),
+		"owner": c.owner, "repo": c.repo, "batch": []string{fleet.LabelBatch}, "lasting": fleet.LastingLabels(),
 	}
 	for {
 		var answer struct {

@@ -78,7 +78,7 @@ func (c *Client) find(ctx context.Context, branch string) (*github.PullRequest, 
 		case p.State == fleet.PullRequestOpen && !c.believed(p, login, ""):
 			return nil, fmt.Errorf("opening a pull request for %s: #%d of %s is open for that branch and is not ours: %w", branch, p.Number, p.Author, fleet.ErrStale)
 		case p.State == fleet.PullRequestOpen && p.Base != c.options.Base:
-			return nil, fmt.Errorf("opening a pull request for %s: #%d goes onto %s, not onto %s: somebody retargeted it: %w", branch, p.Number, p.Base, c.options.Base, fleet.ErrStale)
+			return nil, fmt.Errorf("opening a pull request for %s: #%d goes onto %s, not onto %s: somebody retargeted it, or another migration has the same pullRequest.branchPrefix: %w", branch, p.Number, p.Base, c.options.Base, fleet.ErrStale)
 		case p.State == fleet.PullRequestOpen:
 			return raw, nil
 		case c.believed(p, login, "") && ended == 0:

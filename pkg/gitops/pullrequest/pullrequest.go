@@ -141,10 +141,10 @@ func (c *Client) believed(p fleet.PullRequest, login, prefix string) bool {
 	return Believed(p, prefix, append([]string{login}, c.options.Former...)...)
 }
 
-// List returns our pull requests onto the base branch, in every state, that
-// were updated since, newest update first, and older ones that are open or
-// labelled as deciding something. It asks once per hundred. What imitates ours
-// is left out and logged.
+// List returns our pull requests, in every state, that were updated since, newest
+// update first, and older ones that are open or labelled as deciding something.
+// It asks once per hundred, whatever branch they go onto: people retarget. What
+// imitates ours is left out and logged.
 func (c *Client) List(ctx context.Context, since time.Time) (fleet.Listing, error) {
 	login, err := c.Identity(ctx)
 	if err != nil {
@@ -170,7 +170,7 @@ func (c *Client) recent(ctx context.Context, login string, since time.Time) (fou
 	warned := false
 	seen := map[int]bool{} // a list that changes while it is read repeats entries
 	o := &github.PullRequestListOptions{
-		State: "all", Base: c.options.Base, Sort: "updated", Direction: "desc", ListOptions: github.ListOptions{PerPage: 100},
+		State: "all", Sort: "updated", Direction: "desc", ListOptions: github.ListOptions{PerPage: 100},
 	}
 	for {
 		list, res, err := c.client.PullRequests.List(ctx, c.owner, c.repo, o)
