@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"strings"
@@ -14,6 +15,8 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"github.com/otelshift/otelshift/pkg/config"
+	"github.com/otelshift/otelshift/pkg/fleet"
+	"github.com/otelshift/otelshift/pkg/migrate"
 	"github.com/otelshift/otelshift/pkg/survey"
 )
 
@@ -71,20 +74,13 @@ func (e *env) initialise(ctx context.Context, dir string, mode writeMode) (err e
 	if err != nil {
 		return err
 	}
-	url, branch := survey.Remote(readOptional(root, ".git/config"), readOptional(root, ".git/HEAD"))
-	name := defaultConfigFile
-	files := []starterFile{
-		{name, survey.Configuration(found, url, branch)},
-		{workflowFile, []byte(workflowFor(found))},
-	}
-	if _, err := config.Decode(name, files[0].content); err != nil {
-		return fmt.Errorf("making %s: %w", name, err)
-	}
-	if err := e.printSurvey(found); err != nil {
+	text, err := e.starter(ctx, &found, root, dir)
+	if err != nil {
 		return err
 	}
-	if found.Files == 0 {
-		e.log.WarnContext(ctx, "there is no YAML file in this folder; --dir names the one that holds the manifests", "dir", dir)
+	files := []starterFile{{defaultConfigFile, text}, {workflowFile, []byte(workflowFor(found))}}
+	if err := e.printSurvey(found); err != nil {
+		return err
 	}
 	if mode == writeNothing {
 		for _, f := range files {
@@ -92,7 +88,7 @@ func (e *env) initialise(ctx context.Context, dir string, mode writeMode) (err e
 				return err
 			}
 		}
-		return nil
+		return e.printf("\n%s", nextSteps(found, dir))
 	}
 	if mode == writeNew {
 		for _, f := range files {
@@ -101,18 +97,106 @@ func (e *env) initialise(ctx context.Context, dir string, mode writeMode) (err e
 			}
 		}
 	}
+	if err := writeTogether(root, files); err != nil {
+		return withHint(err, "nothing was written; look at the rights of the folder and at what is in the way")
+	}
 	for _, f := range files {
-		if err := root.MkdirAll(filepath.Dir(f.name), 0o755); err != nil {
-			return fmt.Errorf("writing %s: %w", f.name, err)
-		}
-		if err := root.WriteFile(f.name, f.content, 0o644); err != nil {
-			return fmt.Errorf("writing %s: %w", f.name, err)
-		}
 		if err := e.printf("wrote %s\n", f.name); err != nil {
 			return err
 		}
 	}
-	return e.printf("\nNext: read otelshift.yaml, then run \"otelshift plan --dir %s\".\n", dir)
+	return e.printf("\n%s", nextSteps(found, dir))
+}
+
+// starter makes the first configuration. Waves that would block what shares a
+// place are found by planning with them and without.
+func (e *env) starter(ctx context.Context, found *survey.Survey, root *os.Root, dir string) ([]byte, error) {
+	url, branch := survey.Remote(readOptional(root, ".git/config"), readOptional(root, ".git/HEAD"))
+	configure := func() ([]byte, config.Config, error) {
+		text := survey.Configuration(*found, url, branch)
+		cfg, err := config.Decode(defaultConfigFile, text)
+		if err != nil {
+			return nil, cfg, fmt.Errorf("making %s: %w", defaultConfigFile, err)
+		}
+		return text, cfg, nil
+	}
+	text, cfg, err := configure()
+	if err != nil || len(cfg.Spec.Batch.Waves) == 0 {
+		return text, err
+	}
+	apart, err := e.shared(ctx, cfg, dir)
+	if err != nil {
+		return nil, err
+	}
+	cfg.Spec.Batch.Waves = nil
+	together, err := e.shared(ctx, cfg, dir)
+	if err != nil {
+		return nil, err
+	}
+	found.Split = max(0, apart-together)
+	text, _, err = configure()
+	return text, err
+}
+
+// shared counts the workloads that a plan of the folder blocks because they
+// share a place with others.
+func (e *env) shared(ctx context.Context, cfg config.Config, dir string) (n int, err error) {
+	ports, err := e.ports(cfg, wiring{dir: e.path(dir)})
+	if err != nil {
+		return 0, err
+	}
+	result, err := migrate.New(ports, migrate.Options{Config: cfg, Forgiving: true, Log: slog.New(slog.DiscardHandler)}).Plan(ctx, migrate.Filter{})
+	if err != nil {
+		return 0, err
+	}
+	for _, w := range result.Plan.Workloads {
+		if w.Reason != nil && w.Reason.Code == fleet.CodeShared {
+			n++
+		}
+	}
+	return n, nil
+}
+
+// nextSteps says what was found in one line, where that was little, and what to
+// do next.
+func nextSteps(found survey.Survey, dir string) string {
+	switch {
+	case found.Files == 0:
+		return fmt.Sprintf("There is no YAML file in %s, so no workload.\nNext: run \"otelshift init --dir DIR\" with the folder that holds the manifests.\n", dir)
+	case found.Workloads == 0 && found.SkyWalking+found.Signs == 0:
+		return fmt.Sprintf("There is no Kubernetes workload in %s: no object with a pod template, and no values that load an agent.\n"+
+			"Next: run \"otelshift init --dir DIR\" with the folder that holds the manifests.\n", dir)
+	case found.SkyWalking+found.Signs == 0:
+		return fmt.Sprintf("No manifest loads SkyWalking; only the images can say whether they do.\n"+
+			"Next: read otelshift.yaml, then run \"otelshift plan --dir %s\", which asks the registry about every image.\n", dir)
+	}
+	return fmt.Sprintf("Next: read otelshift.yaml, then run \"otelshift plan --dir %s\".\n", dir)
+}
+
+// writeTogether writes all of the files or none: each beside its place first.
+func writeTogether(root *os.Root, files []starterFile) (err error) {
+	const beside = ".otelshift-new"
+	defer func() {
+		for _, f := range files {
+			if err != nil {
+				_ = root.Remove(f.name + beside)
+			}
+		}
+	}()
+	for _, f := range files {
+		if err := root.MkdirAll(filepath.Dir(f.name), 0o755); err != nil {
+			return fmt.Errorf("writing %s: %w", f.name, err)
+		}
+		if err := root.WriteFile(f.name+beside, f.content, 0o644); err != nil {
+			return fmt.Errorf("writing %s: %w", f.name, err)
+		}
+	}
+	for _, f := range files {
+		if err := root.Rename(f.name+beside, f.name); err != nil {
+			return fmt.Errorf("writing %s: %w", f.name, err)
+		}
+	}
+	return nil
 }
 
 type starterFile struct {
@@ -164,11 +248,19 @@ registries    %s
 sidecars      %s
 name labels   %s
 Argo CD       %d Applications
-environments  %s
+environments  %s%s
 CODEOWNERS    %s
 
 `, s.Files, len(s.Unreadable), s.Workloads, s.SkyWalking, s.InitContainer, s.Signs, s.OpenTelemetry, list(s.Registries), list(s.Sidecars),
-		list(s.NameLabels), len(s.Applications), strings.Join(environments, ", "), owners)
+		list(s.NameLabels), len(s.Applications), strings.Join(environments, ", "), splits(s), owners)
+}
+
+// splits says that waves would part what goes together.
+func splits(s survey.Survey) string {
+	if s.Split == 0 {
+		return ""
+	}
+	return "; no waves: " + s.SplitBy()
 }
 
 // workflowFor logs the workflow in to the registry that most images are in.

@@ -125,8 +125,17 @@ func (s Survey) waves(line func(string, ...any)) {
 		}
 		return
 	}
-	line("    # Environments in order: each waits until the one before has soaked.")
-	line("    waves:")
+	off := ""
+	if s.Split > 0 {
+		off = "# "
+		line("    # Waves would have each environment wait until the one before has soaked. They are off, because")
+		line("    # %s.", s.SplitBy())
+		line("    # As it is, all environments of one base move in one pull request. With waves these workloads are blocked (reason")
+		line("    # shared) until each overlay says for itself what the base says now; the plan prints the patch.")
+	} else {
+		line("    # Environments in order: each waits until the one before has soaked.")
+	}
+	line("    %swaves:", off)
 	seen := map[string]bool{}
 	for _, e := range staged {
 		if seen[e.Name] {
@@ -139,8 +148,16 @@ func (s Survey) waves(line func(string, ...any)) {
 				includes = append(includes, quote(other.Include))
 			}
 		}
-		line("      - {name: %s, include: [%s]}", quote(e.Name), strings.Join(includes, ", "))
+		line("    %s  - {name: %s, include: [%s]}", off, quote(e.Name), strings.Join(includes, ", "))
 	}
+}
+
+// SplitBy says which workloads waves would part.
+func (s Survey) SplitBy() string {
+	if s.Split == 1 {
+		return "they would part 1 workload from another environment's, with which it shares a base or values"
+	}
+	return fmt.Sprintf("they would part %d workloads from another environment's, with which they share a base or values", s.Split)
 }
 
 func signs(s Survey) string {

@@ -42,6 +42,9 @@ type Survey struct {
 	Applications  []string // Argo CD Applications, "namespace/name"
 	CodeOwners    string   // path of the CODEOWNERS file
 	Environments  []Environment
+	// Split counts the workloads that waves by Environments would block, because
+	// they share a place with those of another. Look does not know it.
+	Split int
 }
 
 // Count is a name and how often it was seen.
