@@ -107,6 +107,7 @@ func (r *releaser) rendered(rel release, w fleet.Workload) []fleet.Workload {
 	for i := range m.made {
 		inner.variables(&m.made[i], nil)
 	}
+	m.values = m.imaged(rel.merged())
 	out := m.workloads()
 	t := chartTree{release: rel, files: slices.Concat(files, rel.files)}
 	for _, w := range out {
@@ -204,7 +205,7 @@ func (m match) pair(c fleet.Container) []at {
 				continue
 			}
 			all = append(all, at{i, j})
-			if c.Image.Set() && other.Image.Text == c.Image.Text {
+			if c.Image.Set() && decides(c, other.Image.Text) {
 				sure = append(sure, at{i, j})
 			}
 		}

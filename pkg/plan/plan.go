@@ -254,6 +254,13 @@ func (d *draft) change(op fleet.Op, v fleet.Value, to string) {
 		d.effect(fleet.Effect{Field: v.Field, Old: v.Text, New: to, OldAbsent: op == fleet.OpAdd, NewAbsent: op == fleet.OpRemove})
 		return
 	}
+	if op == fleet.OpReplace && slices.ContainsFunc(d.plan.Changes, func(o fleet.Change) bool {
+		return o.File == c.File && o.Document == c.Document && o.Item == c.Item && o.Field == c.Field && o.Op == c.Op
+	}) {
+		d.block(fleet.CodeShared, c.Place, fmt.Sprintf("%s decides several containers, which need different values there (their service names, say): "+
+			"give each container its own, or name the service in each", c.Field))
+		return
+	}
 	d.plan.Changes = append(d.plan.Changes, c)
 	if op == fleet.OpRemove {
 		d.removed[c.Field+"\x00"+c.File] = true

@@ -440,7 +440,7 @@ func (m *maker) subject(w fleet.Workload, c fleet.Container, flag fleet.Value) j
 	if release(w) && len(w.Containers) > 1 {
 		s.Name = c.Name // several components of one set of values
 	}
-	if flag.At != nil && len(flag.At.Users) > 1 {
+	if flag.At != nil && len(flag.At.Users) > 1 || sharesFlag(w, c, flag) {
 		return s
 	}
 	if ref, err := fleet.ParseImageRef(c.Image.Text); err == nil {
@@ -452,6 +452,16 @@ func (m *maker) subject(w fleet.Workload, c fleet.Container, flag fleet.Value) j
 		}
 	}
 	return s
+}
+
+// sharesFlag reports that another container of the workload, with another image,
+// loads the agent from the same place.
+func sharesFlag(w fleet.Workload, c fleet.Container, flag fleet.Value) bool {
+	return flag.Set() && slices.ContainsFunc(w.Loads, func(l fleet.Load) bool {
+		return l.Container != c.Name && l.Value.Place == flag.Place && slices.ContainsFunc(w.Containers, func(o fleet.Container) bool {
+			return o.Name == l.Container && o.Image.Text != c.Image.Text
+		})
+	})
 }
 
 // imageJar is where rebuilt images have the agent.
