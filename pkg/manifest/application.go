@@ -7,6 +7,7 @@ import (
 
 	"sigs.k8s.io/kustomize/kyaml/yaml"
 
+	"github.com/otelshift/otelshift/pkg/appset"
 	"github.com/otelshift/otelshift/pkg/fleet"
 	"github.com/otelshift/otelshift/pkg/yamledit"
 )
@@ -23,7 +24,9 @@ type application struct {
 
 	file           string
 	document, item int
-	kustomize      string // path of the mapping with the overrides
+	kustomize      string  // path of the mapping with the overrides
+	by             *madeBy // nil: it stands in the file itself
+	pattern        bool    // path is a glob: a part of it is not known
 	// laid says that the overrides are laid over the kustomization at the path,
 	// so that they are known.
 	laid bool
@@ -31,30 +34,69 @@ type application struct {
 	components, files []entry
 }
 
-// readApplications reads the sources of an Application, one or several.
-func readApplications(file *yamledit.File, object *yaml.Node, document, item int) []application {
-	spec := child(object, "spec")
-	var out []application
-	add := func(source *yaml.Node, at string) {
-		if field(source, "path") == "" {
-			return
-		}
-		a := application{
-			name: field(child(object, "metadata"), "name"), namespace: field(child(spec, "destination"), "namespace"),
-			path: path.Clean(strings.Trim(field(source, "path"), "/")),
-			file: file.Name(), document: document, item: item, kustomize: at + ".kustomize",
-		}
-		a.override(file, child(source, "kustomize"))
-		out = append(out, a)
+// applicationObject is an Application, of a file or as an ApplicationSet
+// generates it.
+type applicationObject struct {
+	file   document
+	object *yaml.Node
+	objectIn
+	home fleet.Place // what stands for the Application
+
+	// Of a generated one:
+	prefix  string // of its fields
+	by      *madeBy
+	open    bool // it stands for several, whose names are not known
+	problem *appset.Problem
+}
+
+func (a applicationObject) name() string {
+	if a.open {
+		return a.by.name
 	}
+	return field(child(a.object, "metadata"), "name")
+}
+
+// each visits the sources of an Application, one or several.
+func (a applicationObject) each(visit func(source *yaml.Node, at string)) {
+	spec := child(a.object, "spec")
 	if n := child(spec, "source"); n != nil {
-		add(n, "spec.source")
+		visit(n, a.prefix+"spec.source")
 	}
 	if n := child(spec, "sources"); n != nil && n.Kind == yaml.SequenceNode {
 		for i, source := range n.Content {
-			add(resolve(source), fmt.Sprintf("spec.sources[%d]", i))
+			visit(resolve(source), fmt.Sprintf("%sspec.sources[%d]", a.prefix, i))
 		}
 	}
+}
+
+// sources reads what an Application deploys from the repository.
+func (a applicationObject) sources() []application {
+	spec := child(a.object, "spec")
+	var out []application
+	add := func(source *yaml.Node, at string) {
+		folder := field(source, "path")
+		if folder == "" {
+			return
+		}
+		one := application{
+			name: a.name(), namespace: known(field(child(spec, "destination"), "namespace")), by: a.by,
+			file: a.file.Name(), document: a.document, item: a.item, kustomize: at + ".kustomize",
+		}
+		if appset.Unknown(folder) {
+			folder, one.pattern = appset.Pattern(folder), true
+			if strings.Trim(folder, "*/.") == "" { // any folder, of any repository
+				return
+			}
+		}
+		one.path = path.Clean(strings.Trim(folder, "/"))
+		one.override(a.file, child(source, "kustomize"))
+		if p := a.problem; p != nil && (p.Source || one.overrides != nil) {
+			at := place(a.file, first(p.Node))
+			one.overrides, one.laid, one.what = &at, false, "ApplicationSet: "+p.Message
+		}
+		out = append(out, one)
+	}
+	a.each(add)
 	return out
 }
 
@@ -63,7 +105,7 @@ func readApplications(file *yamledit.File, object *yaml.Node, document, item int
 func (x *index) deployedFrom(folder string, exact bool) []application {
 	var out []application
 	for _, a := range x.applications {
-		if a.path == folder || !exact && (a.path == "." || strings.HasPrefix(folder+"/", a.path+"/")) {
+		if a.deploys(folder) || !exact && a.holds(folder) {
 			out = append(out, a)
 		}
 	}
@@ -95,9 +137,9 @@ func destination(w *fleet.Workload, applications []application) {
 	}
 }
 
-// applicationSources are the Helm sources of an Application.
-func applicationSources(file *yamledit.File, object *yaml.Node, document, item int) []helmSource {
-	spec, metadata := child(object, "spec"), child(object, "metadata")
+// helm are the Helm sources of an Application.
+func (a applicationObject) helm() []helmSource {
+	spec, metadata := child(a.object, "spec"), child(a.object, "metadata")
 	namespace := field(child(spec, "destination"), "namespace")
 	if namespace == "" {
 		namespace = field(metadata, "namespace")
@@ -109,25 +151,28 @@ func applicationSources(file *yamledit.File, object *yaml.Node, document, item i
 			return
 		}
 		s := helmSource{
-			kind: "Application", name: field(metadata, "name"), namespace: namespace, file: file.Name(), document: document, item: item,
-			object: object + ".helm", flagged: marked(helm), place: place(file, first(metadata)),
+			kind: "Application", name: a.name(), namespace: known(namespace), file: a.file.Name(), document: a.document, item: a.item,
+			object: object + ".helm", flagged: marked(helm), place: a.home, by: a.by, prefix: a.prefix, open: a.open,
 		}
-		if folder := field(source, "path"); folder != "" {
-			s.chart = path.Clean(strings.Trim(folder, "/"))
+		if a.open {
+			s.kind = "ApplicationSet"
+		}
+		folder := child(source, "path")
+		switch {
+		case a.problem != nil:
+			s.reason = a.reason("what is generated by the template", a.problem)
+		case folder != nil && appset.Unknown(folder.Value):
+			s.reason = a.reason("the chart", &appset.Problem{Node: folder, Message: "its path depends on what only the generator knows"})
+		}
+		if folder != nil && folder.Value != "" && !appset.Unknown(folder.Value) {
+			s.chart = path.Clean(strings.Trim(folder.Value, "/"))
 		}
 		out = append(out, s)
 	}
 	if metadata == nil {
 		return nil
 	}
-	if source := child(spec, "source"); source != nil {
-		add(source, "spec.source")
-	}
-	if sources := child(spec, "sources"); sources != nil && sources.Kind == yaml.SequenceNode {
-		for i, source := range sources.Content {
-			add(resolve(source), fmt.Sprintf("spec.sources[%d]", i))
-		}
-	}
+	a.each(add)
 	return out
 }
 

@@ -12,6 +12,7 @@ import (
 
 	"sigs.k8s.io/kustomize/kyaml/yaml"
 
+	"github.com/otelshift/otelshift/pkg/appset"
 	"github.com/otelshift/otelshift/pkg/fleet"
 	"github.com/otelshift/otelshift/pkg/helmchart"
 	"github.com/otelshift/otelshift/pkg/javaagent"
@@ -92,6 +93,9 @@ func (r *releaser) rendered(rel release, w fleet.Workload) []fleet.Workload {
 		w.Warnings = append(w.Warnings, fleet.Warning(reason))
 		return []fleet.Workload{w}
 	}
+	if w.Blocked == nil {
+		w.Blocked = rel.decides(r.files.files, files)
+	}
 	m := match{release: rel, values: w}
 	inner := newIndex()
 	for _, o := range objects {
@@ -157,7 +161,7 @@ func (m match) workloads() []fleet.Workload {
 		}
 	}
 	w.Containers = slices.Clone(w.Containers)
-	unique := m.release.named
+	unique := m.release.named && !slices.ContainsFunc(m.made, func(w fleet.Workload) bool { return appset.Unknown(w.ID.Namespace + w.ID.Name) })
 	kept := 0
 	for i := range w.Containers {
 		if len(pairs[i]) == 0 {
@@ -370,7 +374,7 @@ func (p *prover) chart(t chartTree, files fs.FS) error {
 		return err
 	}
 	changed := overlaid{files, p.applied.Files}
-	fresh := &releaser{index: t.release.index, files: newFinder(changed), folders: map[string][]string{}}
+	fresh := newReleaser(t.release.index, changed, p.after)
 	after, _, err := t.release.again(fresh).render(changed)
 	if err != nil {
 		p.refuseChart(t, "the chart "+t.release.chart+" cannot be rendered after the changes: "+err.Error())
@@ -398,7 +402,7 @@ func (p *prover) compare(t chartTree, before, again, after []*yaml.RNode) {
 	}
 	var changes []fleet.Change
 	for _, id := range t.ids {
-		changes = append(changes, p.applied.Changes[id]...)
+		changes = append(changes, p.unfolded(t.release.by, p.applied.Changes[id])...)
 	}
 	differs := false
 	for i, o := range before {

@@ -120,7 +120,8 @@ func removable(path yamledit.Path) bool {
 // it may go.
 func valuesKey(f document, document int, path yamledit.Path) bool {
 	root, err := lookup(f, document, yamledit.Path{})
-	return err == nil && len(path) == 1 && path[0].Kind == yamledit.StepKey && child(root, "apiVersion") == nil && child(root, "kind") == nil && isYAML(f.Name()) && !isKustomization(f.Name())
+	name, _, _, _ := outerOf(f.Name())
+	return err == nil && len(path) == 1 && path[0].Kind == yamledit.StepKey && child(root, "apiVersion") == nil && child(root, "kind") == nil && isYAML(name) && !isKustomization(name)
 }
 
 // trimItem takes "items[n]" off the path of an object in a kind: List.

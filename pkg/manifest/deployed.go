@@ -35,7 +35,7 @@ type root struct {
 }
 
 // deploy replaces the workloads of kustomize trees by what their roots render.
-func (x *index) deploy(ctx context.Context, files fs.FS) error {
+func (x *index) deploy(ctx context.Context, files fs.FS, expanded *expansions) error {
 	if len(x.kustomizations) == 0 {
 		return nil
 	}
@@ -58,7 +58,7 @@ func (x *index) deploy(ctx context.Context, files fs.FS) error {
 			}
 		}
 		if r.problem == nil {
-			x.probe(files, p, texts, r)
+			x.probe(files, p, texts, r, expanded)
 		}
 		roots = append(roots, r)
 	}
@@ -124,7 +124,7 @@ func (x *index) resourceFiles(c closure) map[string]bool {
 }
 
 // probe reads and probes the files of a root.
-func (x *index) probe(files fs.FS, p *prober, texts map[string][]generated, r *root) {
+func (x *index) probe(files fs.FS, p *prober, texts map[string][]generated, r *root, expanded *expansions) {
 	for _, name := range r.files {
 		data, known := p.files[name]
 		if !known {
@@ -152,7 +152,7 @@ func (x *index) probe(files fs.FS, p *prober, texts map[string][]generated, r *r
 	}
 	f, err := parseFile(files, r.laid.file)
 	if err == nil {
-		r.over, r.tokens, err = p.overrides(f, *r.laid)
+		r.over, r.tokens, err = p.overrides(f, *r.laid, expanded)
 	}
 	r.failed = err
 }

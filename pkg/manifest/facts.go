@@ -36,6 +36,8 @@ type facts struct {
 	seed         bool                         // a needle stands somewhere
 	loads        bool                         // Helm values that load an agent
 	helm         []helmSource
+	sets         []objectIn // ApplicationSets
+	carried      []carried
 	// kustomization is set for a kustomization's file.
 	kustomization *kustomization
 }
@@ -257,8 +259,14 @@ func (f *facts) object(file *yamledit.File, d yamledit.Document, object *yaml.No
 	case kind == "Rollout":
 		f.rollout(object, metadata)
 	case kind == "Application":
-		f.applications = append(f.applications, readApplications(file, object, d.Index, item)...)
-		f.helm = append(f.helm, applicationSources(file, object, d.Index, item)...)
+		a := applicationObject{file: file, object: object, objectIn: objectIn{f.file, d.Index, item}}
+		if metadata != nil {
+			a.home = place(file, first(metadata))
+		}
+		f.applications = append(f.applications, a.sources()...)
+		f.helm = append(f.helm, a.helm()...)
+	case kind == "ApplicationSet" && strings.HasPrefix(version, "argoproj.io/"):
+		f.sets = append(f.sets, objectIn{f.file, d.Index, item})
 	case kind == "HelmRelease":
 		f.helm = append(f.helm, helmRelease(file, object, d.Index, item))
 	}
@@ -459,10 +467,10 @@ func (f *facts) carrier(file *yamledit.File, object *yaml.Node, kind string) {
 			return true
 		}
 		at := place(file, n)
-		f.reasons = append(f.reasons, fleet.FileReason{File: f.file, Line: at.Line, Reason: fleet.Reason{
+		f.carried = append(f.carried, carried{field: p.String(), FileReason: fleet.FileReason{File: f.file, Line: at.Line, Reason: fleet.Reason{
 			Code: fleet.CodeUnsupportedForm, Place: at,
 			Message: kind + " " + field(metadata, "name") + " loads SkyWalking at " + p.String() + "; values in it are not edited",
-		}})
+		}}})
 		return true
 	})
 }

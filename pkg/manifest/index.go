@@ -37,6 +37,8 @@ type index struct {
 	seeds        map[string]bool // files that hold a needle
 	values       map[string]bool // Helm values files that load an agent
 	helm         []helmSource
+	sets         []objectIn // ApplicationSets
+	carried      []carried
 
 	kustomizations map[string]*kustomization // by folder
 }
@@ -75,6 +77,8 @@ func (x *index) add(f facts) {
 		x.values[f.file] = true
 	}
 	x.helm = append(x.helm, f.helm...)
+	x.sets = append(x.sets, f.sets...)
+	x.carried = append(x.carried, f.carried...)
 	if f.kustomization != nil {
 		x.kustomizations[path.Dir(f.file)] = f.kustomization
 	}
@@ -101,18 +105,22 @@ func (x *index) result(ctx context.Context, files fs.FS) (Result, error) {
 		return cmp.Or(cmp.Compare(a.origin.File, b.origin.File), cmp.Compare(a.origin.Document, b.origin.Document), cmp.Compare(a.origin.Item, b.origin.Item))
 	})
 	slices.SortFunc(x.secrets, func(a, b secret) int { return cmp.Or(cmp.Compare(a.file, b.file), cmp.Compare(a.name, b.name)) })
+	expanded := newExpansions(newFinder(files))
+	for _, set := range x.sets {
+		x.expand(expanded, set)
+	}
 	slices.SortFunc(x.applications, func(a, b application) int {
 		return cmp.Or(cmp.Compare(a.name, b.name), cmp.Compare(a.path, b.path), cmp.Compare(a.namespace, b.namespace), cmp.Compare(a.file, b.file),
-			cmp.Compare(a.document, b.document), cmp.Compare(a.item, b.item), cmp.Compare(a.kustomize, b.kustomize))
+			cmp.Compare(a.document, b.document), cmp.Compare(a.item, b.item), cmp.Compare(a.kustomize, b.kustomize), cmp.Compare(a.by.at(), b.by.at()))
 	})
 	slices.SortFunc(x.helm, func(a, b helmSource) int {
-		return cmp.Or(cmp.Compare(a.file, b.file), cmp.Compare(a.document, b.document), cmp.Compare(a.item, b.item), cmp.Compare(a.object, b.object))
+		return cmp.Or(cmp.Compare(a.file, b.file), cmp.Compare(a.document, b.document), cmp.Compare(a.item, b.item), cmp.Compare(a.by.at(), b.by.at()), cmp.Compare(a.object, b.object))
 	})
 	for i := range x.workloads {
 		w := &x.workloads[i]
 		applications := x.deployedFrom(path.Dir(w.Place.File), false)
 		for i, a := range applications {
-			if a.laid && x.kustomizations[a.path] != nil { // deploy lays it, or says why not
+			if a.laid && (x.kustomizations[a.path] != nil || a.pattern) { // deploy lays it, or says why not
 				applications[i].overrides = nil
 			}
 		}
@@ -128,10 +136,11 @@ func (x *index) result(ctx context.Context, files fs.FS) (Result, error) {
 			w.NamespaceLabels, w.NamespaceAnnotations = labels, x.annotations[w.ID.Namespace]
 		}
 	}
-	if err := x.deploy(ctx, files); err != nil {
+	if err := x.deploy(ctx, files, expanded); err != nil {
 		return Result{}, err
 	}
-	x.releases(files)
+	x.releases(files, expanded)
+	x.files = append(x.files, uncarried(x.carried, x.workloads)...)
 	x.passOver()
 	slices.SortFunc(x.resources, func(a, b Resource) int {
 		return cmp.Or(cmp.Compare(a.Place.File, b.Place.File), cmp.Compare(a.Place.Line, b.Place.Line))

@@ -218,7 +218,15 @@ func (x *index) roots() []*root {
 		}
 	}
 	for _, a := range x.applications {
-		delete(used, a.path)
+		if !a.pattern {
+			delete(used, a.path)
+			continue
+		}
+		for dir := range x.kustomizations {
+			if a.deploys(dir) {
+				delete(used, dir)
+			}
+		}
 	}
 	var out []*root
 	for _, dir := range fleet.SortedKeys(x.kustomizations) {

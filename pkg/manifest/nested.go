@@ -7,6 +7,7 @@ import (
 
 	"sigs.k8s.io/kustomize/kyaml/yaml"
 
+	"github.com/otelshift/otelshift/pkg/appset"
 	"github.com/otelshift/otelshift/pkg/fleet"
 	"github.com/otelshift/otelshift/pkg/yamledit"
 )
@@ -70,7 +71,22 @@ func (a *applier) innerText(file string, document int, path yamledit.Path) (stri
 	if n.Kind != yaml.ScalarNode {
 		return "", fmt.Errorf("finding %s in %s: %w", path, file, yamledit.ErrNoField)
 	}
+	if a.fillsIn(f, document, path) {
+		masked, _ := appset.Mask(n.Value)
+		return masked, nil
+	}
 	return n.Value, nil
+}
+
+// fillsIn reports a path of an ApplicationSet's template, whose strings are
+// masked while they are edited.
+func (a *applier) fillsIn(f document, document int, path yamledit.Path) bool {
+	item := -1
+	if len(path) > 1 && path[0].Key == "items" && path[1].Kind == yamledit.StepIndex {
+		item, path = path[1].Index, path[2:]
+	}
+	object, err := lookup(f, document, prefixed(nil, item))
+	return err == nil && field(resolve(object), "kind") == "ApplicationSet" && strings.HasPrefix(path.String(), templateField)
 }
 
 // inward applies the edits inside strings and returns them as one edit of each
@@ -95,9 +111,19 @@ func (a *applier) inward(byFile map[string][]yamledit.Edit) (map[string][]yamled
 		if !strings.HasSuffix(string(f.Bytes()), "\n") { // "|-" stays
 			text = strings.TrimSuffix(text, "\n")
 		}
-		out[file] = append(out[file], yamledit.Edit{
-			Document: document, Path: path, Op: yamledit.Replace, Old: string(f.Bytes()), New: text,
-		})
+		old := string(f.Bytes())
+		if appset.Masked(old) {
+			outer, err := a.file(file)
+			if err != nil {
+				return nil, err
+			}
+			n, err := lookup(outer, document, path)
+			if err != nil {
+				return nil, err
+			}
+			old, text = n.Value, appset.Unmask(text, n.Value)
+		}
+		out[file] = append(out[file], yamledit.Edit{Document: document, Path: path, Op: yamledit.Replace, Old: old, New: text})
 	}
 	return out, nil
 }

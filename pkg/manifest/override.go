@@ -11,6 +11,7 @@ import (
 	"sigs.k8s.io/kustomize/api/types"
 	"sigs.k8s.io/kustomize/kyaml/yaml"
 
+	"github.com/otelshift/otelshift/pkg/appset"
 	"github.com/otelshift/otelshift/pkg/fleet"
 	"github.com/otelshift/otelshift/pkg/yamledit"
 )
@@ -32,7 +33,7 @@ type overrides struct {
 
 // override notes what an Application's source changes, and whether all of it
 // can be laid over the kustomization here.
-func (a *application) override(file *yamledit.File, kustomize *yaml.Node) {
+func (a *application) override(file document, kustomize *yaml.Node) {
 	note := func(n *yaml.Node, what string) {
 		at := place(file, first(n))
 		a.overrides, a.what = &at, "kustomize."+what
@@ -81,16 +82,27 @@ func (a *application) override(file *yamledit.File, kustomize *yaml.Node) {
 }
 
 // mapping is the mapping with the overrides in the Application's file.
-func (a *application) mapping(f document) (*yaml.Node, error) {
-	at, err := yamledit.ParsePath(a.kustomize)
+func (a *application) mapping(f document, e *expansions) (*yaml.Node, *appset.Application, error) {
+	at, err := yamledit.ParsePath(strings.TrimPrefix(a.kustomize, templateField))
 	if err != nil {
-		return nil, fmt.Errorf("reading field %q: %w", a.kustomize, err)
+		return nil, nil, fmt.Errorf("reading field %q: %w", a.kustomize, err)
+	}
+	if a.by != nil {
+		app, err := e.application(a.by)
+		if err != nil {
+			return nil, nil, err
+		}
+		n, err := at.Lookup(app.Object)
+		if err != nil {
+			return nil, nil, fmt.Errorf("finding %s of ApplicationSet %s in %s: %w", a.kustomize, a.by.name, a.file, err)
+		}
+		return resolve(n), app, nil
 	}
 	n, err := lookup(f, a.document, prefixed(at, a.item))
 	if err != nil {
-		return nil, fmt.Errorf("finding %s of Application %s in %s: %w", a.kustomize, a.name, a.file, err)
+		return nil, nil, fmt.Errorf("finding %s of Application %s in %s: %w", a.kustomize, a.name, a.file, err)
 	}
-	return resolve(n), nil
+	return resolve(n), nil, nil
 }
 
 // readOverrides reads overrides from the mapping that holds it.
@@ -219,8 +231,8 @@ func (o overrides) over(files map[string][]byte, name string) error {
 
 // overrides reads what an Application lays over its kustomization, as it is and
 // with tokens.
-func (p *prober) overrides(f document, a application) (plain, tokens overrides, err error) {
-	n, err := a.mapping(f)
+func (p *prober) overrides(f document, a application, e *expansions) (plain, tokens overrides, err error) {
+	n, app, err := a.mapping(f, e)
 	if err != nil {
 		return plain, tokens, err
 	}
@@ -236,8 +248,8 @@ func (p *prober) overrides(f document, a application) (plain, tokens overrides, 
 	s := source{file: f.Name(), document: a.document, item: a.item, patch: true, position: func(n *yaml.Node) fleet.Place { return place(f, n) }}
 	if images := child(copied, "images"); images != nil {
 		for i, item := range images.Content {
-			if item.Kind != yaml.ScalarNode || item.Anchor != "" {
-				continue // shared: never traced, so never edited
+			if item.Kind != yaml.ScalarNode || item.Anchor != "" || fillsIn(app, child(n, "images").Content[i]) {
+				continue // shared or filled in: never traced, so never edited
 			}
 			field := slices.Concat(at, yamledit.Path{}.Child("images").Item(i)).String()
 			p.add(probed{text: item.Value, image: "argument", entry: field}, s, field, item)
@@ -246,7 +258,8 @@ func (p *prober) overrides(f document, a application) (plain, tokens overrides, 
 	}
 	if patches := child(copied, "patches"); patches != nil {
 		for i, item := range patches.Content {
-			if patch := child(item, "patch"); patch != nil && item.Kind == yaml.MappingNode && item.Anchor == "" && patch.Anchor == "" {
+			if patch := child(item, "patch"); patch != nil && item.Kind == yaml.MappingNode && item.Anchor == "" && patch.Anchor == "" &&
+				!fillsIn(app, child(resolve(child(n, "patches").Content[i]), "patch")) {
 				p.inline(s, slices.Concat(at, yamledit.Path{}.Child("patches").Item(i).Child("patch")), patch)
 			}
 		}
@@ -256,7 +269,7 @@ func (p *prober) overrides(f document, a application) (plain, tokens overrides, 
 }
 
 // lay lays what the tree's Application says over its kustomization.
-func (t tree) lay(files map[string][]byte) error {
+func (t tree) lay(files map[string][]byte, e *expansions) error {
 	if t.laid == nil {
 		return nil
 	}
@@ -265,7 +278,7 @@ func (t tree) lay(files map[string][]byte) error {
 	if err != nil {
 		return err
 	}
-	n, err := t.laid.mapping(f)
+	n, _, err := t.laid.mapping(f, e)
 	if err != nil {
 		return err
 	}

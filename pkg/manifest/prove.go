@@ -29,7 +29,10 @@ type tree struct {
 // written. Files is the tree that was scanned and that the changes were
 // applied to. Plain manifests need no proof beyond yamledit's.
 func (r Result) Prove(ctx context.Context, files fs.FS, applied Applied) (map[fleet.ID]fleet.Reason, error) {
-	p := &prover{result: r, applied: applied, refused: map[fleet.ID]fleet.Reason{}}
+	p := &prover{
+		result: r, applied: applied, refused: map[fleet.ID]fleet.Reason{}, before: newExpansions(newFinder(files)),
+		after: newExpansions(newFinder(overlaid{files, applied.Files})),
+	}
 	for _, t := range r.trees {
 		if err := ctx.Err(); err != nil {
 			return nil, err
@@ -48,10 +51,10 @@ func (r Result) Prove(ctx context.Context, files fs.FS, applied Applied) (map[fl
 				after[name] = changed
 			}
 		}
-		if err := t.lay(before); err != nil {
+		if err := t.lay(before, p.before); err != nil {
 			return nil, err
 		}
-		if err := t.lay(after); err != nil {
+		if err := t.lay(after, p.after); err != nil {
 			p.refuse(t, nil, "the Application "+t.laid.name+" cannot be read after the changes: "+err.Error())
 			continue
 		}
@@ -113,6 +116,8 @@ type prover struct {
 	result  Result
 	applied Applied
 	refused map[fleet.ID]fleet.Reason
+	// What ApplicationSets generate before and after the changes.
+	before, after *expansions
 }
 
 // refuse refuses one workload, or all that change a file of the tree.

@@ -2,6 +2,7 @@ package manifest
 
 import (
 	"cmp"
+	"fmt"
 	"io/fs"
 	"path"
 	"slices"
@@ -10,6 +11,7 @@ import (
 
 	"sigs.k8s.io/kustomize/kyaml/yaml"
 
+	"github.com/otelshift/otelshift/pkg/appset"
 	"github.com/otelshift/otelshift/pkg/fleet"
 	"github.com/otelshift/otelshift/pkg/yamledit"
 )
@@ -23,6 +25,11 @@ type helmSource struct {
 	chart                 string // folder of the chart in the repository; empty: elsewhere
 	flagged               bool   // it holds a flag itself
 	place                 fleet.Place
+	reason                *fleet.Reason // why its values are not edited
+
+	by     *madeBy // nil: it stands in the file itself
+	prefix string  // of its fields
+	open   bool    // it stands for several, whose names are not known
 }
 
 // release is one set of values that is deployed.
@@ -42,12 +49,14 @@ type release struct {
 	files   []string                // that hold its values
 	again   func(*releaser) release // reads it once more, from other files
 	index   *index
+	by      *madeBy
+	app     string // the Application's name, where one deploys it
 }
 
 // releases turns values files and inline values that load an agent into
 // workloads.
-func (x *index) releases(files fs.FS) {
-	r := &releaser{index: x, files: newFinder(files), folders: map[string][]string{}}
+func (x *index) releases(files fs.FS, expanded *expansions) {
+	r := newReleaser(x, files, expanded)
 	named := map[string]bool{} // values files that some source names
 	var all []release
 	for _, s := range x.helm {
@@ -76,9 +85,15 @@ func (x *index) releases(files fs.FS) {
 	}
 	users := map[string][]fleet.ID{}
 	var workloads []fleet.Workload
+	var made []deployedBy
 	for _, rel := range all {
-		workloads = append(workloads, r.workloads(rel)...)
+		trees := len(x.rendered)
+		for _, w := range r.workloads(rel) {
+			workloads = append(workloads, w)
+			made = append(made, deployedBy{rel.app, trees})
+		}
 	}
+	x.releaseClusters(workloads, made)
 	for i := range workloads {
 		eachOrigin(&workloads[i], func(o *fleet.Origin) {
 			key := keyOf(*o)
@@ -102,6 +117,39 @@ func (x *index) releases(files fs.FS) {
 	x.workloads = slices.DeleteFunc(x.workloads, func(w fleet.Workload) bool { return inTemplates(w.Place.File) && rendered[w.Place.File] })
 	x.workloads = append(x.workloads, workloads...)
 	slices.SortStableFunc(x.workloads, compareWorkloads)
+}
+
+// deployedBy is the Application that deploys a workload, and the number of the
+// chart that renders it, if one does.
+type deployedBy struct {
+	app  string
+	tree int
+}
+
+// releaseClusters tells workloads of one id apart by the Applications that
+// deploy them, to several clusters.
+func (x *index) releaseClusters(workloads []fleet.Workload, made []deployedBy) {
+	apps := map[fleet.ID]map[string]bool{}
+	for i, w := range workloads {
+		if apps[w.ID] == nil {
+			apps[w.ID] = map[string]bool{}
+		}
+		apps[w.ID][made[i].app] = true
+	}
+	for i := range workloads {
+		w := &workloads[i]
+		if made[i].app == "" || len(apps[w.ID]) < 2 {
+			continue
+		}
+		if n := made[i].tree; n < len(x.rendered) {
+			for j, id := range x.rendered[n].ids {
+				if id == w.ID {
+					x.rendered[n].ids[j].Cluster = made[i].app
+				}
+			}
+		}
+		w.ID.Cluster = made[i].app
+	}
 }
 
 // eachOrigin visits the origins of a release's values.
@@ -136,9 +184,14 @@ func keyOf(o fleet.Origin) string {
 }
 
 type releaser struct {
-	index   *index
-	files   *finder
-	folders map[string][]string
+	index    *index
+	files    *finder
+	folders  map[string][]string
+	expanded *expansions
+}
+
+func newReleaser(x *index, files fs.FS, expanded *expansions) *releaser {
+	return &releaser{index: x, files: newFinder(files), folders: map[string][]string{}, expanded: expanded}
 }
 
 // siblings are the values files of a folder.
@@ -249,7 +302,7 @@ func (rel *release) add(r *releaser, name string) bool {
 func (r *releaser) source(s helmSource) (out release, names []string) {
 	out = release{
 		id: fleet.ID{Kind: s.kind, Namespace: s.namespace, Name: s.name}, place: s.place, document: s.document, item: s.item, name: s.name,
-		release: s.name, named: true, files: []string{s.file}, index: r.index,
+		release: s.name, named: !s.open, by: s.by, files: []string{s.file}, index: r.index, reason: s.reason,
 	}
 	if s.chart != "" && r.index.charts[s.chart] {
 		out.chart = s.chart
@@ -260,20 +313,25 @@ func (r *releaser) source(s helmSource) (out release, names []string) {
 			}
 		}
 	}
+	if s.kind == "Application" {
+		out.app = s.name
+	}
 	f := r.files.file(s.file)
 	if f == nil {
 		return out, names
 	}
-	path, err := yamledit.ParsePath(s.full())
+	node, app, err := r.helm(f, s)
 	if err != nil {
 		return out, names
 	}
-	node, err := lookup(f, s.document, path)
-	if err != nil {
-		return out, names
+	var decided func(*yaml.Node) *fleet.Origin
+	if app != nil {
+		out.files = append(out.files, app.Files()...)
+		parts := func(n *yaml.Node) (appset.Part, bool) { part, ok := app.Parts[n]; return part, ok }
+		decided = r.expanded.locate(parts, func(n *yaml.Node) fleet.Place { return place(f, n) })
 	}
 	if name := field(node, "releaseName"); name != "" {
-		out.release = name
+		out.release, out.named = name, !appset.Unknown(name)
 	}
 	origin := fleet.Origin{Document: s.document, Item: s.item}
 	at := func(n *yaml.Node) fleet.Place { return place(f, n) }
@@ -292,17 +350,20 @@ func (r *releaser) source(s helmSource) (out release, names []string) {
 		}
 	}
 	if n := child(node, "values"); n != nil {
-		if n.Kind == yaml.ScalarNode {
+		switch {
+		case n.Kind == yaml.ScalarNode && app != nil && app.Parts[n].Raw != "":
+			out.filled(r.expanded, app, f, n, origin, s.object+".values")
+		case n.Kind == yaml.ScalarNode:
 			out.inline(f, n, origin, s.object+".values")
-		} else {
-			out.layers = append(out.layers, layer{root: n, origin: with(origin, s.object+".values"), place: at})
+		default:
+			out.layers = append(out.layers, layer{root: n, origin: with(origin, s.object+".values"), place: at, decided: decided})
 		}
 	}
 	if n := child(node, "valuesObject"); n != nil && n.Kind == yaml.MappingNode {
-		out.layers = append(out.layers, layer{root: n, origin: with(origin, s.object+".valuesObject"), place: at})
+		out.layers = append(out.layers, layer{root: n, origin: with(origin, s.object+".valuesObject"), place: at, decided: decided})
 	}
 	if n := child(node, "parameters"); n != nil && n.Kind == yaml.SequenceNode {
-		out.parameters(n, with(origin, s.object+".parameters"), at)
+		out.parameters(layer{root: n, origin: with(origin, s.object+".parameters"), place: at, decided: decided})
 	}
 	return out, names
 }
@@ -312,12 +373,23 @@ func with(o fleet.Origin, field string) fleet.Origin {
 	return o
 }
 
-// full is the path in the document, a List's item included.
-func (s helmSource) full() string {
-	if s.item < 0 {
-		return s.object
+// helm is the mapping of a source, and the Application that an ApplicationSet
+// generates for it.
+func (r *releaser) helm(f document, s helmSource) (*yaml.Node, *appset.Application, error) {
+	path, err := yamledit.ParsePath(strings.TrimPrefix(s.object, s.prefix))
+	if err != nil {
+		return nil, nil, fmt.Errorf("reading field %q: %w", s.object, err)
 	}
-	return "items[" + strconv.Itoa(s.item) + "]." + s.object
+	if s.by == nil {
+		node, err := lookup(f, s.document, prefixed(path, s.item))
+		return node, nil, err
+	}
+	app, err := r.expanded.application(s.by)
+	if err != nil {
+		return nil, nil, err
+	}
+	node, err := path.Lookup(app.Object)
+	return node, app, err
 }
 
 // valueFile is the path in the repository of a values file that an Application
@@ -371,14 +443,13 @@ func indentBelow(data []byte, line int) int {
 }
 
 // parameters lays "--set" values over the others: names are paths.
-func (rel *release) parameters(list *yaml.Node, origin fleet.Origin, at func(*yaml.Node) fleet.Place) {
-	l := layer{root: list, origin: origin, place: at}
+func (rel *release) parameters(l layer) {
 	for _, item := range l.read().items {
 		name, v := item.get("name").string(), item.get("value")
 		if name == "" || v == nil || strings.ContainsAny(name, `[\{`) {
 			continue
 		}
-		rel.layers = append(rel.layers, layer{origin: origin, parameter: &parameter{strings.Split(name, "."), v}})
+		rel.layers = append(rel.layers, layer{origin: l.origin, parameter: &parameter{strings.Split(name, "."), v}})
 	}
 }
 

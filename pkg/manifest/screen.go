@@ -131,7 +131,7 @@ func kinds(data []byte) (workloads int, other bool) {
 			if !ownedBy(data, start) {
 				workloads++
 			}
-		case "Namespace", "Application", "Instrumentation", "SwAgent":
+		case "Namespace", "Application", "ApplicationSet", "Instrumentation", "SwAgent":
 			other = true
 		}
 	}

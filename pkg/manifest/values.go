@@ -23,8 +23,9 @@ type value struct {
 	items  []*value
 	names  []yamledit.Step // of items
 	origin fleet.Origin
-	shadow bool // a list or scalar that hides one of an earlier layer
-	plain  bool // a scalar without quotes
+	from   *fleet.Origin // what decides it when that is something else
+	shadow bool          // a list or scalar that hides one of an earlier layer
+	plain  bool          // a scalar without quotes
 }
 
 // get walks down keys; nil where there is none.
@@ -53,6 +54,9 @@ type layer struct {
 	place  func(*yaml.Node) fleet.Place
 
 	parameter *parameter // instead of a root
+	// decided is where a scalar is decided that does not stand there; nil:
+	// nowhere else.
+	decided func(*yaml.Node) *fleet.Origin
 }
 
 // read turns a layer into values.
@@ -81,6 +85,11 @@ func (l layer) node(n *yaml.Node, p yamledit.Path, depth int) *value {
 	n = resolve(n)
 	out := &value{kind: n.Kind, tag: n.ShortTag(), text: n.Value, origin: l.origin, plain: n.Style == 0}
 	out.origin.Place, out.origin.Field = l.place(first(n)), l.field(p)
+	if l.decided != nil && n.Kind == yaml.ScalarNode {
+		if out.from = l.decided(n); out.from != nil && out.from.Document < 0 {
+			out.from.Field = out.origin.Field
+		}
+	}
 	if depth > maxDepth {
 		return out
 	}
@@ -269,6 +278,9 @@ func envList(v *value) bool {
 
 func valueOf(v *value, p yamledit.Path) fleet.Value {
 	origin := v.origin
+	if v.from != nil {
+		origin = *v.from
+	}
 	return fleet.Value{Text: v.text, Field: valuesField(p), Place: origin.Place, At: &origin}
 }
 
@@ -293,7 +305,8 @@ func (r *releaseReader) envMap(parent *value, p yamledit.Path, c component) {
 		val := valueOf(v, p.Child(key))
 		// Without it the earlier layer's would come alive, so it stays.
 		fixed := v.shadow && javaagent.IsSkyWalkingVariable(key)
-		container.Env = append(container.Env, fleet.Env{Name: key, Field: val.Field, Place: val.Place, Value: val, At: val.At, Key: true, Fixed: fixed})
+		own := v.origin // the entry, wherever its value comes from
+		container.Env = append(container.Env, fleet.Env{Name: key, Field: val.Field, Place: own.Place, Value: val, At: &own, Key: true, Fixed: fixed})
 	}
 	r.env(container, valuesField(p)+".")
 }
@@ -383,6 +396,8 @@ func (r *releaseReader) note(container string, v fleet.Value, name string, via f
 // judge blocks a value that something fills in later.
 func (r *releaseReader) judge(v fleet.Value, dollar string) {
 	switch {
+	case v.At != nil && v.At.Document < 0:
+		r.block(fleet.CodeHelmTemplate, v.Place, v.Field+" holds an expression, {{ … }}, which the ApplicationSet fills in")
 	case strings.Contains(v.Text, "{{"):
 		r.block(fleet.CodeHelmTemplate, v.Place, v.Field+" holds a template, {{ … }}, which the chart fills in")
 	case dollar != "" && strings.Contains(v.Text, dollar):
@@ -436,7 +451,9 @@ func (r *releaseReader) image(c *fleet.Container, of component) {
 			return fleet.Value{}
 		}
 		out := valueOf(v, p)
-		r.judge(out, "${")
+		if out.At.Document >= 0 || p[len(p)-1].Key != "registry" && p[len(p)-1].Key != "repository" && p[len(p)-1].Key != "name" {
+			r.judge(out, "${") // a name may be filled in: it stays
+		}
 		return out
 	}
 	base := image

@@ -32,7 +32,9 @@ func (m *maker) skipped(w fleet.Workload) *fleet.Reason {
 
 // release reports Helm values whose chart was not rendered: which kinds it
 // makes is not known, so kinds do not select it.
-func release(w fleet.Workload) bool { return w.ID.Kind == "HelmRelease" || w.ID.Kind == "Application" }
+func release(w fleet.Workload) bool {
+	return w.ID.Kind == "HelmRelease" || w.ID.Kind == "Application" || w.ID.Kind == "ApplicationSet"
+}
 
 func namespaceWord(namespace string) string {
 	if namespace == "" {

@@ -1,0 +1,256 @@
+package appset
+
+import (
+	"fmt"
+	"io/fs"
+	"slices"
+	"strings"
+
+	"sigs.k8s.io/kustomize/kyaml/yaml"
+
+	"github.com/otelshift/otelshift/pkg/yamledit"
+)
+
+// Source is where an ApplicationSet stands: what a file calls itself, and the
+// object in it as in fleet.Change.
+type Source struct {
+	File           string
+	Document, Item int
+}
+
+// Origin is the scalar that decides a parameter.
+type Origin struct {
+	Source
+	Path yamledit.Path // in the object
+	Node *yaml.Node
+}
+
+// Part is what is known of a scalar that the ApplicationSet fills in.
+type Part struct {
+	Raw string // the template's text
+	// From decides the whole of it; nil: several things do, or nothing of the
+	// repository.
+	From *Origin
+}
+
+// Problem is why what an ApplicationSet generates is not known.
+type Problem struct {
+	Node    *yaml.Node // of the ApplicationSet
+	Message string
+	// Source says that it may change where from an Application deploys, or what
+	// it lays over that.
+	Source bool
+}
+
+// Application is one that is generated.
+type Application struct {
+	// Object is the Application: a copy of the template, with the nodes' places.
+	Object *yaml.Node
+	// Parts are the scalars of Object that hold expressions in the template.
+	Parts map[*yaml.Node]Part
+	// Open says that it stands for any number of Applications: some of its
+	// parameters are known by a cluster or server alone.
+	Open    bool
+	Problem *Problem
+
+	set  set
+	tmpl templater
+}
+
+// Expand makes the Applications of an ApplicationSet, in the order of its
+// generators.
+func Expand(files fs.FS, at Source, object *yaml.Node) []Application {
+	spec := child(object, "spec")
+	template := child(spec, "template")
+	if template == nil || template.Kind != yaml.MappingNode {
+		return nil
+	}
+	e := &expander{files: files, at: at, templater: newTemplater(spec)}
+	var out []Application
+	list := child(spec, "generators")
+	if list == nil || list.Kind != yaml.SequenceNode {
+		return nil
+	}
+	for i, item := range list.Content {
+		path := yamledit.Path{}.Child("spec").Child("generators").Item(i)
+		sets, problem := e.generator(resolve(item), path, nil)
+		if problem != nil {
+			sets = []set{{open: true, values: map[string]any{}}}
+		}
+		for _, s := range sets {
+			app := e.application(template, s)
+			if app.Problem == nil {
+				app.Problem = problem
+			}
+			if app.Problem == nil {
+				app.Problem = e.patched(child(spec, "templatePatch"), s)
+			}
+			out = append(out, app)
+		}
+	}
+	return out
+}
+
+type expander struct {
+	templater
+	files   fs.FS
+	at      Source
+	folders []string // of the repository, when they are read
+	names   []string // of its files
+}
+
+// application fills the template in.
+func (e *expander) application(template *yaml.Node, s set) Application {
+	app := Application{Parts: map[*yaml.Node]Part{}, Open: s.open, set: s, tmpl: e.templater}
+	app.Object = app.fill(template, false)
+	return app
+}
+
+// fill copies a tree and renders its strings. Below a key that is rendered no
+// scalar has a place of its own.
+func (a *Application) fill(n *yaml.Node, lost bool) *yaml.Node {
+	n = resolve(n)
+	out := *n
+	out.Content = make([]*yaml.Node, len(n.Content))
+	for i, c := range n.Content {
+		below := lost
+		if n.Kind == yaml.MappingNode && i%2 == 1 {
+			below = lost || a.Parts[out.Content[i-1]].Raw != ""
+		}
+		out.Content[i] = a.fill(c, below)
+	}
+	if n.Kind != yaml.ScalarNode || !templated(n.Value) && !lost {
+		return &out
+	}
+	text, err := a.tmpl.render(n.Value, a.set)
+	if err != nil {
+		if a.Problem == nil {
+			a.Problem = &Problem{Node: n, Message: err.Error()}
+		}
+		text = StandIn(n.Value)
+	}
+	part := Part{Raw: n.Value}
+	if !lost {
+		part = a.Part(n.Value, text)
+	}
+	if templated(n.Value) {
+		out.Value, out.Tag = text, yaml.NodeTagString
+		if out.Style&(yaml.LiteralStyle|yaml.FoldedStyle) == 0 {
+			out.Style = yaml.DoubleQuotedStyle
+		}
+	}
+	a.Parts[&out] = part
+	return &out
+}
+
+// Part is what is known of a string that became text.
+func (a *Application) Part(raw, text string) Part {
+	out := Part{Raw: raw}
+	if key, ok := a.tmpl.whole(raw); ok {
+		if from, known := a.set.origins[key]; known && from.Node.Value == text {
+			out.From = &from
+		}
+	}
+	return out
+}
+
+// Files are the files besides the ApplicationSet's that decide parameters.
+func (a *Application) Files() []string {
+	var out []string
+	for _, o := range a.set.origins {
+		if !slices.Contains(out, o.File) {
+			out = append(out, o.File)
+		}
+	}
+	slices.Sort(out)
+	return out
+}
+
+// Render renders another text as the Application's strings are.
+func (a *Application) Render(text string) (string, error) { return a.tmpl.render(text, a.set) }
+
+// patched is the problem of a templatePatch that says where from or where to
+// an Application deploys. Argo CD docs, "Template Patch".
+func (e *expander) patched(patch *yaml.Node, s set) *Problem {
+	if patch == nil || strings.TrimSpace(patch.Value) == "" {
+		return nil
+	}
+	text, err := e.render(patch.Value, s)
+	if err != nil {
+		return &Problem{Node: patch, Message: "templatePatch: " + err.Error(), Source: true}
+	}
+	var n yaml.Node
+	if err := yaml.Unmarshal([]byte(text), &n); err != nil || len(n.Content) == 1 && n.Content[0].Kind != yaml.MappingNode {
+		return &Problem{Node: patch, Message: "templatePatch: what it says is not known here", Source: true}
+	}
+	if len(n.Content) == 0 {
+		return nil
+	}
+	for _, key := range []string{"source", "sources", "sourceHydrator", "destination"} {
+		if child(child(n.Content[0], "spec"), key) != nil {
+			return &Problem{Node: patch, Message: "templatePatch changes spec." + key + " of what it generates", Source: key != "destination"}
+		}
+	}
+	if field(child(n.Content[0], "metadata"), "name") != "" {
+		return &Problem{Node: patch, Message: "templatePatch changes the name of what it generates"}
+	}
+	return nil
+}
+
+// standIn starts every text that stands for what is not known.
+const standIn = "otelshift-unknown-"
+
+// StandIn is a text for what an expression gives, which is not known. It is a
+// DNS label.
+func StandIn(expression string) string {
+	out := normalize(strings.Trim(expression, "{}- ."))
+	out = strings.ReplaceAll(out, ".", "-")
+	if len(out) > 20 {
+		out = strings.Trim(out[:20], "-")
+	}
+	return strings.Trim(standIn+out, "-")
+}
+
+// Unknown reports a text that holds a stand-in.
+func Unknown(text string) bool { return strings.Contains(text, standIn) }
+
+// Pattern is a path with stand-ins as a glob.
+func Pattern(text string) string {
+	parts := strings.Split(text, "/")
+	for i, part := range parts {
+		if at := strings.Index(part, standIn); at >= 0 {
+			parts[i] = part[:at] + "*"
+		}
+	}
+	return strings.Join(parts, "/")
+}
+
+func child(n *yaml.Node, key string) *yaml.Node {
+	if n == nil || n.Kind != yaml.MappingNode {
+		return nil
+	}
+	for i := 0; i+1 < len(n.Content); i += 2 {
+		if n.Content[i].Value == key {
+			return resolve(n.Content[i+1])
+		}
+	}
+	return nil
+}
+
+func resolve(n *yaml.Node) *yaml.Node {
+	if n.Kind == yaml.AliasNode {
+		return n.Alias
+	}
+	return n
+}
+
+func field(n *yaml.Node, key string) string {
+	if c := child(n, key); c != nil && c.Kind == yaml.ScalarNode && c.Tag != yaml.NodeTagNull {
+		return c.Value
+	}
+	return ""
+}
+
+func problem(n *yaml.Node, format string, args ...any) *Problem {
+	return &Problem{Node: n, Message: fmt.Sprintf(format, args...)}
+}

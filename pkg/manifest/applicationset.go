@@ -1,0 +1,290 @@
+package manifest
+
+import (
+	"fmt"
+	"path"
+	"slices"
+	"strings"
+
+	"sigs.k8s.io/kustomize/kyaml/yaml"
+
+	"github.com/otelshift/otelshift/pkg/appset"
+	"github.com/otelshift/otelshift/pkg/fleet"
+	"github.com/otelshift/otelshift/pkg/yamledit"
+)
+
+// objectIn names an object of a file.
+type objectIn struct {
+	file           string
+	document, item int
+}
+
+// madeBy is the ApplicationSet that generates an Application.
+type madeBy struct {
+	set    objectIn
+	name   string // of the set
+	number int    // of what it generates
+}
+
+// at is the number, with 0 for an Application that nothing generates.
+func (m *madeBy) at() int {
+	if m == nil {
+		return 0
+	}
+	return 1 + m.number
+}
+
+// templateField is where an ApplicationSet has its Applications' template.
+const templateField = "spec.template."
+
+// expansions are what the ApplicationSets of a tree of files generate.
+type expansions struct {
+	files *finder
+	done  map[objectIn][]appset.Application
+}
+
+func newExpansions(files *finder) *expansions {
+	return &expansions{files: files, done: map[objectIn][]appset.Application{}}
+}
+
+// of lists what a set generates; nothing where it is not there any more.
+func (e *expansions) of(set objectIn) []appset.Application {
+	if done, known := e.done[set]; known {
+		return done
+	}
+	var out []appset.Application
+	if f := e.files.file(set.file); f != nil {
+		if object, err := lookup(f, set.document, prefixed(nil, set.item)); err == nil {
+			out = appset.Expand(e.files.files, appset.Source{File: set.file, Document: set.document, Item: set.item}, resolve(object))
+		}
+	}
+	e.done[set] = out
+	return out
+}
+
+// application is one that a set generates.
+func (e *expansions) application(by *madeBy) (*appset.Application, error) {
+	all := e.of(by.set)
+	if by.number >= len(all) {
+		return nil, fmt.Errorf("finding what ApplicationSet %s of %s generates: %w", by.name, by.set.file, yamledit.ErrNoField)
+	}
+	return &all[by.number], nil
+}
+
+// expand reads the Applications that a set generates.
+func (x *index) expand(e *expansions, set objectIn) {
+	f := e.files.file(set.file)
+	if f == nil {
+		return
+	}
+	object, err := lookup(f, set.document, prefixed(nil, set.item))
+	if err != nil {
+		return
+	}
+	name := field(child(resolve(object), "metadata"), "name")
+	for i, app := range e.of(set) {
+		read := applicationObject{
+			file: f, object: app.Object, objectIn: set, prefix: templateField, home: place(f, first(child(resolve(object), "metadata"))),
+			by: &madeBy{set: set, name: name, number: i}, problem: app.Problem,
+		}
+		if metadata := child(app.Object, "metadata"); metadata == nil || appset.Unknown(field(metadata, "name")) {
+			read.open = true
+		}
+		x.applications = append(x.applications, read.sources()...)
+		x.helm = append(x.helm, read.helm()...)
+	}
+}
+
+// reason is why what is generated is not known.
+func (a applicationObject) reason(what string, problem *appset.Problem) *fleet.Reason {
+	return &fleet.Reason{
+		Code: fleet.CodeUnsupportedForm, Place: place(a.file, first(problem.Node)),
+		Message: fmt.Sprintf("%s of ApplicationSet %s: %s", what, a.by.name, problem.Message),
+	}
+}
+
+// fillsIn reports a scalar of a generated Application that the set fills in.
+func fillsIn(app *appset.Application, n *yaml.Node) bool {
+	return app != nil && app.Parts[n].Raw != ""
+}
+
+// known is a text of an Application, empty where it is not known.
+func known(text string) string {
+	if appset.Unknown(text) {
+		return ""
+	}
+	return text
+}
+
+// deploys reports that an Application deploys a folder itself.
+func (a application) deploys(folder string) bool {
+	if !a.pattern {
+		return a.path == folder
+	}
+	ok, err := path.Match(a.path, folder)
+	return err == nil && ok
+}
+
+// holds reports that an Application deploys a folder or one above it.
+func (a application) holds(folder string) bool {
+	if !a.pattern {
+		return a.path == folder || a.path == "." || strings.HasPrefix(folder+"/", a.path+"/")
+	}
+	for ; ; folder = path.Dir(folder) {
+		if a.deploys(folder) {
+			return true
+		}
+		if folder == "." || folder == "/" {
+			return false
+		}
+	}
+}
+
+// locate makes the lookup of where the scalars that a set fills in are decided,
+// for the layer of values at a field.
+func (e *expansions) locate(parts func(*yaml.Node) (appset.Part, bool), own func(*yaml.Node) fleet.Place) func(*yaml.Node) *fleet.Origin {
+	return func(n *yaml.Node) *fleet.Origin {
+		part, filled := parts(n)
+		if !filled {
+			return nil
+		}
+		if from := part.From; from != nil {
+			if f := e.files.file(from.File); f != nil {
+				return &fleet.Origin{Place: place(f, from.Node), Document: from.Document, Item: from.Item, Field: from.Path.String()}
+			}
+		}
+		return template("", own(n))
+	}
+}
+
+// filled reads the values inside a string that a set fills in: as YAML with
+// what is filled in masked, as far as that says the same as the string in the
+// end.
+func (rel *release) filled(e *expansions, app *appset.Application, f document, n *yaml.Node, origin fleet.Origin, field string) {
+	raw := app.Parts[n].Raw
+	root := innerRoot(f.Name(), n.Value)
+	if root == nil {
+		if rel.reason == nil && marked(&yaml.Node{Kind: yaml.ScalarNode, Value: raw}) {
+			rel.reason = &fleet.Reason{Code: fleet.CodeHelmTemplate, Place: place(f, n), Message: "what the ApplicationSet makes of " + field + " cannot be read as YAML here"}
+		}
+		return
+	}
+	outer := place(f, n)
+	literal := n.Style&yaml.LiteralStyle != 0
+	pairs := map[*yaml.Node]*yaml.Node{}
+	masked, ok := appset.Mask(raw)
+	inner, err := yamledit.Parse(f.Name(), []byte(masked), yamledit.Limits{})
+	if ok = ok && err == nil && len(inner.Documents()) == 1 && inner.Documents()[0].Node != nil; ok {
+		ok = alike(app, raw, root, inner.Documents()[0].Node, pairs)
+	}
+	at := func(m *yaml.Node) fleet.Place {
+		if other := pairs[m]; literal && ok && other != nil {
+			line, column := inner.Position(other)
+			return fleet.Place{File: outer.File, Line: outer.Line + line, Column: indentBelow(f.Bytes(), outer.Line) + column}
+		}
+		return outer
+	}
+	parts := func(m *yaml.Node) (appset.Part, bool) {
+		other := pairs[m]
+		if !ok || other == nil {
+			return appset.Part{Raw: raw}, m.Kind == yaml.ScalarNode
+		}
+		if m.Kind != yaml.ScalarNode || !appset.Masked(other.Value) {
+			return appset.Part{}, false
+		}
+		return app.Part(appset.Unmask(other.Value, raw), m.Value), true
+	}
+	rel.layers = append(rel.layers, layer{root: root, origin: with(origin, field+inside), place: at, decided: e.locate(parts, at)})
+}
+
+func innerRoot(name, text string) *yaml.Node {
+	inner, err := yamledit.Parse(name, []byte(text), yamledit.Limits{})
+	if err != nil || len(inner.Documents()) == 0 {
+		return nil
+	}
+	d := inner.Documents()[0]
+	if d.Node == nil || d.Node.Kind != yaml.MappingNode || d.Err != nil {
+		return nil
+	}
+	return d.Node
+}
+
+// alike pairs the nodes of a tree with those of the masked text that it was
+// filled in from. It is false where what is filled in changes the tree.
+func alike(app *appset.Application, raw string, n, masked *yaml.Node, pairs map[*yaml.Node]*yaml.Node) bool {
+	if n.Kind != masked.Kind || len(n.Content) != len(masked.Content) || (n.Alias == nil) != (masked.Alias == nil) {
+		return false
+	}
+	pairs[n] = masked
+	if n.Kind == yaml.ScalarNode {
+		text, err := app.Render(appset.Unmask(masked.Value, raw))
+		return err == nil && text == n.Value
+	}
+	for i := range n.Content {
+		if n.Kind == yaml.MappingNode && i%2 == 0 && appset.Masked(masked.Content[i].Value) || !alike(app, raw, n.Content[i], masked.Content[i], pairs) {
+			return false
+		}
+	}
+	return true
+}
+
+// unfolded are the changes of a release, with those inside a string that is
+// replaced as a whole, a revert's say, and with what an ApplicationSet fills in.
+func (p *prover) unfolded(by *madeBy, changes []fleet.Change) []fleet.Change {
+	var app *appset.Application
+	if by != nil {
+		app, _ = p.after.application(by) // without it nothing is filled in
+	}
+	fill := func(text, original string) string {
+		text = appset.Unmask(text, original)
+		if app != nil {
+			if filled, err := app.Render(text); err == nil {
+				return filled
+			}
+		}
+		return text
+	}
+	var out []fleet.Change
+	for _, c := range changes {
+		old, okOld := appset.Mask(c.Old)
+		now, okNow := appset.Mask(c.New)
+		before, after := innerRoot(c.File, old), innerRoot(c.File, now)
+		if c.Op != fleet.OpReplace || !okOld || !okNow || before == nil || after == nil {
+			c.Old, c.New = fill(c.Old, c.Old), fill(c.New, c.New)
+			out = append(out, c)
+			continue
+		}
+		edits, err := diffNodes(nil, before, after)
+		if err != nil {
+			out = append(out, c)
+			continue
+		}
+		for _, e := range edits {
+			part := c
+			part.Field, part.Op = c.Field+inside+e.Path.String(), fleet.Op(e.Op)
+			part.Old, part.New = fill(e.Old, c.Old), fill(e.New, c.New)
+			out = append(out, part)
+		}
+	}
+	return out
+}
+
+// carried is an agent in an ApplicationSet that nothing may deploy.
+type carried struct {
+	fleet.FileReason
+	field string
+}
+
+// uncarried are those that no workload's load stands for.
+func uncarried(all []carried, workloads []fleet.Workload) []fleet.FileReason {
+	var out []fleet.FileReason
+	for _, c := range all {
+		stands := func(l fleet.Load) bool {
+			return l.Place == c.Reason.Place || l.Value.At != nil && l.Value.At.File == c.File && strings.HasPrefix(l.Value.At.Field, c.field+inside)
+		}
+		if !slices.ContainsFunc(workloads, func(w fleet.Workload) bool { return slices.ContainsFunc(w.Loads, stands) }) {
+			out = append(out, c.FileReason)
+		}
+	}
+	return out
+}
