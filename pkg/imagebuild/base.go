@@ -219,23 +219,23 @@ func (b *Builder) recorded(ctx context.Context, j *job, found *base) error {
 
 // labels reads the labels of an image, or of an index's first image.
 func (b *Builder) labels(ctx context.Context, repo repository, m wire.Manifest) (map[string]string, error) {
-	doc, _, err := b.config(ctx, repo, m)
+	doc, _, err := config(ctx, repo, m)
 	return doc.Config.Labels, err
 }
 
-// config reads the configuration of an image, or of an index's first image, as
-// a container sees it, and which layers it has.
-func (b *Builder) config(ctx context.Context, repo repository, m wire.Manifest) (configDoc, []descriptor, error) {
-	var doc configDoc
-	if isIndex(m.MediaType) {
-		child, err := anyLinux(m.Body)
-		if err != nil {
-			return doc, nil, err
-		}
-		if m, err = repo.Manifest(ctx, child); err != nil {
-			return doc, nil, err
-		}
+// config reads the configuration of an image, or of an index's image that
+// stands for all, as a container sees it, and which layers it has.
+func config(ctx context.Context, repo repository, m wire.Manifest) (configDoc, []descriptor, error) {
+	m, err := anyImage(ctx, repo, m)
+	if err != nil {
+		return configDoc{}, nil, err
 	}
+	return configOf(ctx, repo, m)
+}
+
+// configOf is config of what is no index.
+func configOf(ctx context.Context, repo repository, m wire.Manifest) (configDoc, []descriptor, error) {
+	var doc configDoc
 	manifest, err := parseManifest(m.Body)
 	if err != nil {
 		return doc, nil, err

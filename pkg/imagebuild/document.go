@@ -91,6 +91,8 @@ type descriptor struct {
 	URLs        []string          `json:"urls,omitempty"`
 	Annotations map[string]string `json:"annotations,omitempty"`
 	Platform    *platform         `json:"platform,omitempty"`
+
+	ArtifactType string `json:"artifactType,omitempty"`
 }
 
 func (d descriptor) wire() wire.Descriptor {
@@ -112,13 +114,15 @@ func (p platform) String() string {
 }
 
 type manifestDoc struct {
-	Config descriptor   `json:"config"`
-	Layers []descriptor `json:"layers"`
+	Config       descriptor   `json:"config"`
+	Layers       []descriptor `json:"layers"`
+	ArtifactType string       `json:"artifactType"`
+	Subject      *descriptor  `json:"subject"` // what an artifact is about
 }
 
-type indexDoc struct {
-	Manifests []descriptor `json:"manifests"`
-}
+// isImage reports a manifest of a container image; others carry Helm charts,
+// signatures and whatever people put into registries.
+func (m manifestDoc) isImage() bool { return types.MediaType(m.Config.MediaType).IsConfig() }
 
 type configDoc struct {
 	platform
@@ -136,6 +140,15 @@ type configDoc struct {
 	} `json:"rootfs"`
 }
 
+// kind is what an artifact says that it is. OCI image-spec v1.1, manifest.md,
+// "Guidelines for Artifact Usage".
+func (m manifestDoc) kind() string {
+	if m.ArtifactType != "" {
+		return m.ArtifactType
+	}
+	return m.Config.MediaType
+}
+
 func parseManifest(body []byte) (manifestDoc, error) {
 	var m manifestDoc
 	if err := json.Unmarshal(body, &m); err != nil {
@@ -145,35 +158,6 @@ func parseManifest(body []byte) (manifestDoc, error) {
 }
 
 func isIndex(mediaType string) bool { return types.MediaType(mediaType).IsIndex() }
-
-// isAttestation finds what BuildKit puts beside the images of an index.
-func (d descriptor) isAttestation() bool {
-	return d.Annotations["vnd.docker.reference.type"] == "attestation-manifest" ||
-		d.Platform != nil && d.Platform.OS == "unknown"
-}
-
-// anyLinux is the digest of an index's child for linux/amd64, or for another
-// architecture: jars are the same on all.
-func anyLinux(body []byte) (string, error) {
-	var index indexDoc
-	if err := json.Unmarshal(body, &index); err != nil {
-		return "", fmt.Errorf("reading an index: %w", err)
-	}
-	digest := ""
-	for _, d := range index.Manifests {
-		// What names no platform is rebuilt too.
-		if d.isAttestation() || d.Platform != nil && d.Platform.OS != "" && d.Platform.OS != "linux" {
-			continue
-		}
-		if digest == "" || d.Platform != nil && d.Platform.Architecture == "amd64" {
-			digest = d.Digest
-		}
-	}
-	if digest == "" {
-		return "", fmt.Errorf("reading an index: no image for linux in it: %w", fleet.ErrNotFound)
-	}
-	return digest, nil
-}
 
 // editManifest puts another configuration and one more layer into a manifest;
 // layers keeps that many of its own.
@@ -362,6 +346,25 @@ func effective(env []string) []string {
 		}
 	}
 	return kept
+}
+
+// before is what the edited variables were.
+func (e configEdit) before(env []string) map[string]string {
+	if e.restore != nil && e.restore.Env != nil {
+		env = e.restore.Env
+	}
+	was := map[string]string{}
+	for _, entry := range env { // the last of several counts
+		if name, value, _ := strings.Cut(entry, "="); has(e.env, name) {
+			was[name] = value
+		}
+	}
+	return was
+}
+
+func has[V any](m map[string]V, key string) bool {
+	_, ok := m[key]
+	return ok
 }
 
 // editEnv replaces values by name, wherever that stands; an empty one removes the variable.

@@ -29,7 +29,7 @@ func (b *Builder) Files(ctx context.Context, ref string, paths []string) (map[st
 	if err := schema(ref, m.MediaType); err != nil {
 		return nil, err
 	}
-	_, layers, err := b.config(ctx, repo, m)
+	_, layers, err := config(ctx, repo, m)
 	if err != nil {
 		return nil, missing(ref, err)
 	}

@@ -31,7 +31,11 @@ func (b *Builder) Inspect(ctx context.Context, ref string) (fleet.ImageInfo, err
 	if err := schema(ref, m.MediaType); err != nil {
 		return fleet.ImageInfo{}, err
 	}
-	doc, layers, err := b.config(ctx, repo, m)
+	one, err := anyImage(ctx, repo, m)
+	if err != nil {
+		return fleet.ImageInfo{}, missing(ref, err)
+	}
+	doc, layers, err := configOf(ctx, repo, one)
 	if err != nil {
 		return fleet.ImageInfo{}, missing(ref, err)
 	}
@@ -49,7 +53,7 @@ func (b *Builder) Inspect(ctx context.Context, ref string) (fleet.ImageInfo, err
 			return fleet.ImageInfo{}, fmt.Errorf("reading image %s: %w", ref, err)
 		}
 		for _, d := range index.Manifests {
-			if d.Platform != nil && !d.isAttestation() {
+			if part := d.part(); d.Platform != nil && (part == anImage || part == anotherOS) {
 				info.Platforms = append(info.Platforms, d.Platform.String())
 			}
 		}
@@ -61,14 +65,10 @@ func (b *Builder) Inspect(ctx context.Context, ref string) (fleet.ImageInfo, err
 		info.Env = append(info.Env, redactEnv(name, value))
 	}
 	info.Loads = append(info.Loads, configLoads(doc.Config.Env, doc.Config.Entrypoint, doc.Config.Cmd)...)
-	if b.options.Preflight == PreflightFull && len(layers) == len(doc.RootFS.DiffIDs) {
-		image, unread, err := b.preflight.look(ctx, repo, layers, doc.RootFS.DiffIDs)
-		if err != nil {
+	if b.options.Preflight == PreflightFull {
+		known := map[string]platformImage{one.Digest: {doc: doc, layers: layers}}
+		if err := b.inspectContents(ctx, repo, m, known, &info); err != nil {
 			return fleet.ImageInfo{}, missing(ref, err)
-		}
-		info.Contents = contentsOf(image)
-		for _, what := range append(unread, unreadArchives(image)...) {
-			info.Warnings = append(info.Warnings, fleet.Warning{Code: fleet.CodePreflight, Message: what + " was not read"})
 		}
 	}
 	if err := b.inspectScripts(ctx, repo, doc, layers, &info); err != nil {
@@ -84,6 +84,45 @@ func (b *Builder) Inspect(ctx context.Context, ref string) (fleet.ImageInfo, err
 		}
 	}
 	return info, nil
+}
+
+// platformImage is one platform's image.
+type platformImage struct {
+	doc    configDoc
+	layers []descriptor
+}
+
+// inspectContents reads the layers of every platform; what is known of some,
+// by digest, is not asked again.
+func (b *Builder) inspectContents(ctx context.Context, repo repository, m wire.Manifest, known map[string]platformImage, info *fleet.ImageInfo) error {
+	images, err := allImages(ctx, repo, m)
+	if err != nil {
+		return err
+	}
+	for _, m := range images {
+		p, ok := known[m.Digest]
+		if !ok {
+			if p.doc, p.layers, err = configOf(ctx, repo, m); err != nil {
+				return err
+			}
+		}
+		doc, layers := p.doc, p.layers
+		if len(layers) != len(doc.RootFS.DiffIDs) {
+			continue // it will be refused
+		}
+		image, unread, err := b.preflight.look(ctx, repo, layers, doc.RootFS.DiffIDs)
+		if err != nil {
+			return err
+		}
+		info.Contents = unite(info.Contents, contentsOf(image))
+		for _, what := range append(unread, unreadArchives(image)...) {
+			w := fleet.Warning{Code: fleet.CodePreflight, Message: what + " was not read"}
+			if !slices.Contains(info.Warnings, w) {
+				info.Warnings = append(info.Warnings, w)
+			}
+		}
+	}
+	return nil
 }
 
 // wasOriginally adds what the base of an image of ours said, as its label

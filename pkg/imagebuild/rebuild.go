@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 
-	"github.com/google/go-containerregistry/pkg/v1/types"
 	"golang.org/x/sync/errgroup"
 
 	"github.com/otelshift/otelshift/pkg/fleet"
@@ -104,7 +103,14 @@ func (b *Builder) kept(j *job, there wire.Manifest) (fleet.Built, error) {
 // push makes and writes the image or the index, manifest last.
 func (b *Builder) push(ctx context.Context, j *job, found *base) (digest string, platforms []string, err error) {
 	if isIndex(found.manifest.MediaType) {
-		return b.pushIndex(ctx, j, found)
+		body, platforms, err := b.index(ctx, j, found)
+		if err != nil {
+			return "", nil, err
+		}
+		if err := j.target.PutManifest(ctx, j.to.Tag, found.manifest.MediaType, body); err != nil {
+			return "", nil, err
+		}
+		return digestOf(body), platforms, nil
 	}
 	made, err := b.image(ctx, j, found, found.manifest)
 	if err != nil {
@@ -116,101 +122,12 @@ func (b *Builder) push(ctx context.Context, j *job, found *base) (digest string,
 	return digestOf(made.body), []string{made.platform.String()}, nil
 }
 
-// pushIndex rebuilds each linux image of an index. Attestations are dropped:
-// what they attest is not what is in the new image. Everything else stays
-// byte for byte, in its place.
-func (b *Builder) pushIndex(ctx context.Context, j *job, found *base) (digest string, platforms []string, err error) {
-	top := object{}
-	if err := json.Unmarshal(found.manifest.Body, &top); err != nil {
-		return "", nil, fmt.Errorf("reading an index: %w", err)
-	}
-	entries, err := top.list("manifests")
-	if err != nil {
-		return "", nil, err
-	}
-	var kept []json.RawMessage
-	dropped := 0
-	for _, raw := range entries {
-		var d descriptor
-		if err := json.Unmarshal(raw, &d); err != nil {
-			return "", nil, fmt.Errorf("reading an index: %w", err)
-		}
-		switch {
-		case d.isAttestation():
-			dropped++
-			continue
-		case isIndex(d.MediaType):
-			return "", nil, refuse(fleet.CodeImageRefused, "image %s is an index of indexes", j.rebuild.From)
-		case d.Platform != nil && d.Platform.OS != "" && d.Platform.OS != "linux":
-			if found.repo.Name() != j.target.Name() {
-				j.warn(fleet.CodePlatform, "platform %s of %s was left out: it is not rebuilt, and is not in %s", d.Platform, j.rebuild.From, j.place)
-				continue
-			}
-			j.warn(fleet.CodePlatform, "platform %s of %s stays without the agent", d.Platform, j.rebuild.From)
-			kept = append(kept, raw)
-			platforms = append(platforms, d.Platform.String())
-			continue
-		}
-		raw, made, err := b.child(ctx, j, found, d, raw)
-		if err != nil {
-			return "", nil, err
-		}
-		kept = append(kept, raw)
-		platforms = append(platforms, made.platform.String())
-	}
-	if len(platforms) == 0 {
-		return "", nil, refuse(fleet.CodeImageRefused, "image %s has no platform that could be rebuilt", j.rebuild.From)
-	}
-	if dropped > 0 {
-		j.warn(fleet.CodeAttestation, "%d attestations (provenance, SBOM) of %s were not taken over: they describe the base", dropped, j.rebuild.From)
-	}
-	delete(top, "subject")
-	if err := top.set("manifests", kept); err != nil {
-		return "", nil, err
-	}
-	body, err := encode(top)
-	if err != nil {
-		return "", nil, err
-	}
-	if err := j.target.PutManifest(ctx, j.to.Tag, found.manifest.MediaType, body); err != nil {
-		return "", nil, err
-	}
-	return digestOf(body), platforms, nil
-}
-
-func (b *Builder) child(ctx context.Context, j *job, found *base, d descriptor, raw json.RawMessage) (json.RawMessage, *made, error) {
-	m, err := found.repo.Manifest(ctx, d.Digest)
-	if err != nil {
-		return nil, nil, missing(j.rebuild.From, err)
-	}
-	made, err := b.image(ctx, j, found, m)
-	if err != nil {
-		return nil, nil, err
-	}
-	digest := digestOf(made.body)
-	if err := j.target.PutManifest(ctx, digest, made.mediaType, made.body); err != nil {
-		return nil, nil, err
-	}
-	entry := object{}
-	if err := json.Unmarshal(raw, &entry); err != nil {
-		return nil, nil, fmt.Errorf("reading an index: %w", err)
-	}
-	delete(entry, "data")
-	if err := entry.set("digest", digest); err != nil {
-		return nil, nil, err
-	}
-	if err := entry.set("size", len(made.body)); err != nil {
-		return nil, nil, err
-	}
-	edited, err := encode(entry)
-	return edited, made, err
-}
-
 // made is one platform's new manifest; its blobs are in the registry.
 type made struct {
 	body      []byte
 	mediaType string
 	platform  platform
+	env       map[string]string // what Rebuild.Env changes, as the base has it
 }
 
 // image makes one platform's image and writes its blobs.
@@ -219,8 +136,8 @@ func (b *Builder) image(ctx context.Context, j *job, found *base, m wire.Manifes
 	if err != nil {
 		return nil, err
 	}
-	if t := types.MediaType(manifest.Config.MediaType); !t.IsConfig() {
-		return nil, refuse(fleet.CodeImageRefused, "image %s is no container image (configuration of media type %q)", j.rebuild.From, t)
+	if !manifest.isImage() {
+		return nil, refuse(fleet.CodeImageRefused, "image %s is no container image (configuration of media type %q)", j.rebuild.From, manifest.Config.MediaType)
 	}
 	// The first image waits for the agent's files too: they are read and packed
 	// meanwhile.
@@ -298,7 +215,7 @@ func (b *Builder) image(ctx context.Context, j *job, found *base, m wire.Manifes
 		return nil, err
 	}
 	edited, err := editManifest(m.Body, c, len(s.layers), own)
-	return &made{body: edited, mediaType: m.MediaType, platform: s.config.platform}, err
+	return &made{body: edited, mediaType: m.MediaType, platform: s.config.platform, env: edit.before(s.config.Config.Env)}, err
 }
 
 // standsAlone refuses a configuration that still loads SkyWalking.

@@ -10,7 +10,6 @@ import (
 	"github.com/google/go-containerregistry/pkg/name"
 	"github.com/google/go-containerregistry/pkg/v1/remote"
 	"github.com/google/go-containerregistry/pkg/v1/types"
-	"github.com/google/go-containerregistry/pkg/v1/validate"
 
 	"github.com/otelshift/otelshift/internal/sandbox/registry"
 	"github.com/otelshift/otelshift/pkg/fleet"
@@ -213,56 +212,6 @@ func TestMediaTypesFollowTheBase(t *testing.T) {
 		}
 		if tag == "oci" && manifest.Annotations["org.example.team"] != "shop" {
 			t.Errorf("annotations %v", manifest.Annotations)
-		}
-	}
-}
-
-func TestAnIndexIsRebuiltChildByChild(t *testing.T) {
-	t.Parallel()
-	r := start(t, registry.Options{})
-	for _, docker := range []bool{false, true} {
-		spec := tomcat()
-		spec.Platforms, spec.Attestations = []string{"linux/amd64", "linux/arm64/v8", "linux/arm/v7"}, true
-		spec.Docker = docker
-		base := seed(t, r, "shop/cart:1.4", spec)
-		built := build(t, newBuilder(t), rebuild(r, "shop/cart:1.4"))
-		if diff := cmp.Diff(spec.Platforms, built.Platforms); diff != "" {
-			t.Errorf("platforms (-want +got):\n%s", diff)
-		}
-		ref, err := name.ParseReference(built.To)
-		if err != nil {
-			t.Fatal(err)
-		}
-		index, err := remote.Index(ref)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := validate.Index(index); err != nil {
-			t.Error(err)
-		}
-		manifest, err := index.IndexManifest()
-		if err != nil {
-			t.Fatal(err)
-		}
-		for i, d := range manifest.Manifests {
-			img, err := index.Image(d.Digest)
-			if err != nil {
-				t.Fatal(err)
-			}
-			config, err := img.ConfigFile()
-			if err != nil {
-				t.Fatal(err)
-			}
-			if d.Platform.String() != spec.Platforms[i] || config.Config.Labels[imagebuild.LabelBaseIndex] != base {
-				t.Errorf("child %d: platform %s, labels %v", i, d.Platform, config.Config.Labels)
-			}
-		}
-		if len(built.Warnings) == 0 || built.Warnings[0].Code != fleet.CodeRemoval && !hasCode(built.Warnings, fleet.CodeAttestation) {
-			t.Errorf("warnings %v, want one of the attestations", built.Warnings)
-		}
-		again := build(t, newBuilder(t), rebuild(r, "shop/cart:1.4"))
-		if !again.Reused || again.Digest != built.Digest {
-			t.Errorf("second run: %+v", again)
 		}
 	}
 }

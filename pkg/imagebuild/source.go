@@ -227,14 +227,8 @@ func readImage(ctx context.Context, open opener, ref, want string) ([]layer.File
 	if err != nil {
 		return nil, missing(ref, err)
 	}
-	if isIndex(m.MediaType) {
-		child, err := anyLinux(m.Body)
-		if err != nil {
-			return nil, err
-		}
-		if m, err = repo.Manifest(ctx, child); err != nil {
-			return nil, missing(ref, err)
-		}
+	if m, err = anyImage(ctx, repo, m); err != nil {
+		return nil, missing(ref, err)
 	}
 	manifest, err := parseManifest(m.Body)
 	if err != nil {

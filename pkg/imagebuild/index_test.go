@@ -1,0 +1,288 @@
+package imagebuild_test
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-containerregistry/pkg/name"
+	"github.com/google/go-containerregistry/pkg/v1/remote"
+	"github.com/google/go-containerregistry/pkg/v1/types"
+	"github.com/google/go-containerregistry/pkg/v1/validate"
+
+	"github.com/otelshift/otelshift/internal/sandbox/registry"
+	"github.com/otelshift/otelshift/pkg/fleet"
+	"github.com/otelshift/otelshift/pkg/imagebuild"
+)
+
+func TestAnIndexIsRebuiltChildByChild(t *testing.T) {
+	t.Parallel()
+	r := start(t, registry.Options{})
+	for _, docker := range []bool{false, true} {
+		spec := tomcat()
+		spec.Platforms, spec.Attestations = []string{"linux/amd64", "linux/arm64/v8", "linux/arm/v7"}, true
+		spec.Docker = docker
+		base := seed(t, r, "shop/cart:1.4", spec)
+		built := build(t, newBuilder(t), rebuild(r, "shop/cart:1.4"))
+		if diff := cmp.Diff(spec.Platforms, built.Platforms); diff != "" {
+			t.Errorf("platforms (-want +got):\n%s", diff)
+		}
+		ref, err := name.ParseReference(built.To)
+		if err != nil {
+			t.Fatal(err)
+		}
+		index, err := remote.Index(ref)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := validate.Index(index); err != nil {
+			t.Error(err)
+		}
+		manifest, err := index.IndexManifest()
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i, d := range manifest.Manifests {
+			img, err := index.Image(d.Digest)
+			if err != nil {
+				t.Fatal(err)
+			}
+			config, err := img.ConfigFile()
+			if err != nil {
+				t.Fatal(err)
+			}
+			if d.Platform.String() != spec.Platforms[i] || config.Config.Labels[imagebuild.LabelBaseIndex] != base {
+				t.Errorf("child %d: platform %s, labels %v", i, d.Platform, config.Config.Labels)
+			}
+		}
+		if len(built.Warnings) == 0 || built.Warnings[0].Code != fleet.CodeRemoval && !hasCode(built.Warnings, fleet.CodeAttestation) {
+			t.Errorf("warnings %v, want one of the attestations", built.Warnings)
+		}
+		again := build(t, newBuilder(t), rebuild(r, "shop/cart:1.4"))
+		if !again.Reused || again.Digest != built.Digest {
+			t.Errorf("second run: %+v", again)
+		}
+	}
+}
+
+// oddities is a repository whose index has everything in it but plain images.
+type oddities struct {
+	*registry.Registry
+	t *testing.T
+}
+
+// image is an entry for an image, extra fields in it.
+func (o oddities) image(tag, extra string, spec registry.ImageSpec) string {
+	o.t.Helper()
+	digest := seed(o.t, o.Registry, "shop/odd:"+tag, spec)
+	body, err := image(o.t, o.Ref("shop/odd:"+tag)).RawManifest()
+	if err != nil {
+		o.t.Fatal(err)
+	}
+	return o.entry(string(types.OCIManifestSchema1), digest, len(body), extra)
+}
+
+func (o oddities) entry(mediaType, digest string, size int, extra string) string {
+	return fmt.Sprintf(`{"mediaType":%q,"digest":%q,"size":%d%s}`, mediaType, digest, size, extra)
+}
+
+// manifest is an entry for a manifest as it is.
+func (o oddities) manifest(mediaType, body, extra string) string {
+	o.t.Helper()
+	digest, err := o.SeedManifest(o.t.Context(), "shop/odd", "", mediaType, []byte(body))
+	if err != nil {
+		o.t.Fatal(err)
+	}
+	return o.entry(mediaType, digest, len(body), extra)
+}
+
+func (o oddities) blob(text string) string {
+	o.t.Helper()
+	digest, err := o.SeedBlob(o.t.Context(), "shop/odd", []byte(text))
+	if err != nil {
+		o.t.Fatal(err)
+	}
+	return digest
+}
+
+func (o oddities) index(tag string, entries ...string) string {
+	o.t.Helper()
+	body := fmt.Sprintf(`{"schemaVersion":2,"mediaType":%q,"manifests":[%s],"annotations":{"a":"b && c"},"x-unknown":{"z":1.0}}`, types.OCIImageIndex, strings.Join(entries, ","))
+	digest, err := o.SeedManifest(o.t.Context(), "shop/odd", tag, string(types.OCIImageIndex), []byte(body))
+	if err != nil {
+		o.t.Fatal(err)
+	}
+	return o.entry(string(types.OCIImageIndex), digest, len(body), "")
+}
+
+// entries reads an index of the repository.
+func (o oddities) entries(ref string) []map[string]json.RawMessage {
+	o.t.Helper()
+	parsed, err := name.ParseReference(ref)
+	if err != nil {
+		o.t.Fatal(err)
+	}
+	got, err := remote.Get(parsed)
+	if err != nil {
+		o.t.Fatal(err)
+	}
+	var index struct{ Manifests []map[string]json.RawMessage }
+	if err := json.Unmarshal(got.Manifest, &index); err != nil {
+		o.t.Fatal(err)
+	}
+	if !strings.Contains(string(got.Manifest), `"a":"b && c"`) || !strings.Contains(string(got.Manifest), `"x-unknown":{"z":1.0}`) {
+		o.t.Errorf("%s lost something: %s", ref, got.Manifest)
+	}
+	return index.Manifests
+}
+
+func TestAnIndexMayHoldIndexesAndWhatIsNoImage(t *testing.T) {
+	t.Parallel()
+	o := oddities{start(t, registry.Options{}), t}
+	const chart = "application/vnd.cncf.helm.config.v1+json"
+	config := o.blob("{}")
+	artifact := func(subject string) string {
+		return fmt.Sprintf(`{"schemaVersion":2,"mediaType":%q,"config":{"mediaType":%q,"digest":%q,"size":2},"layers":[]%s}`, types.OCIManifestSchema1, chart, config, subject)
+	}
+	amd64 := o.image("amd64", `,"platform":{"architecture":"amd64","os":"linux"},"artifactType":"application/vnd.oci.image.config.v1+json"`, tomcat())
+	var d struct{ Digest, MediaType string }
+	if err := json.Unmarshal([]byte(amd64), &d); err != nil {
+		t.Fatal(err)
+	}
+	helm := o.manifest(string(types.OCIManifestSchema1), artifact(""), "")
+	about := o.manifest(string(types.OCIManifestSchema1), artifact(fmt.Sprintf(`,"subject":{"mediaType":%q,"digest":%q,"size":1}`, d.MediaType, d.Digest)), `,"artifactType":"application/vnd.example.scan"`)
+	odd := tomcat()
+	odd.Platforms = []string{"linux/arm/v7"}
+	arm := o.image("arm", `,"platform":{"architecture":"arm","os":"linux","variant":"v7","os.version":"6.1","os.features":["x"]},"annotations":{"who":"<us>"},"x-own":[1,2.50]`, odd)
+	inner := o.index("inner", arm)
+	o.index("1", helm, about, inner, amd64)
+	for _, push := range []string{imagebuild.PushAuto, imagebuild.PushCrane} {
+		b := newBuilder(t, func(o *imagebuild.Options) { o.Push = push })
+		info, err := b.Inspect(t.Context(), o.Ref("shop/odd:1"))
+		if err != nil || len(info.Loads) == 0 {
+			t.Errorf("%s: loads %v, %v", push, info.Loads, err)
+		}
+		built := build(t, b, rebuild(o.Registry, "shop/odd:1"))
+		if diff := cmp.Diff([]string{"linux/arm/v7", "linux/amd64"}, built.Platforms); push == imagebuild.PushAuto && diff != "" {
+			t.Errorf("platforms (-want +got):\n%s", diff)
+		}
+		if push == imagebuild.PushAuto && (!hasCode(built.Warnings, fleet.CodeAttestation) || !hasCode(built.Warnings, fleet.CodePlatform)) {
+			t.Errorf("warnings %v, want of the scan and the chart", built.Warnings)
+		}
+		got := o.entries(built.To)
+		if len(got) != 3 {
+			t.Fatalf("entries %s, want chart, index and image", got)
+		}
+		if raw := string(got[0]["digest"]); !strings.Contains(helm, raw) {
+			t.Errorf("the chart is %s now, want %s", raw, helm)
+		}
+		nested := o.entries(o.Ref("shop/odd@" + strings.Trim(string(got[1]["digest"]), `"`)))
+		if len(nested) != 1 || string(nested[0]["platform"]) != `{"architecture":"arm","os":"linux","variant":"v7","os.version":"6.1","os.features":["x"]}` ||
+			string(nested[0]["annotations"]) != `{"who":"<us>"}` || string(nested[0]["x-own"]) != `[1,2.50]` || strings.Contains(arm, string(nested[0]["digest"])) {
+			t.Errorf("nested entries %s", nested)
+		}
+		parsed, err := name.ParseReference(built.To)
+		if err != nil {
+			t.Fatal(err)
+		}
+		child, err := remote.Image(parsed.Context().Digest(strings.Trim(string(nested[0]["digest"]), `"`)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := validate.Image(child); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+func TestAnIndexWithNothingToRebuildIsRefused(t *testing.T) {
+	t.Parallel()
+	o := oddities{start(t, registry.Options{}), t}
+	windows := o.image("windows", `,"platform":{"architecture":"amd64","os":"windows"}`, tomcat())
+	o.index("1", windows)
+	deep := windows
+	for range 5 {
+		deep = o.index("deep", deep)
+	}
+	for tag, want := range map[string]string{"1": "no platform", "deep": "in each other"} {
+		if _, err := newBuilder(t).Build(t.Context(), rebuild(o.Registry, "shop/odd:"+tag)); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v, want %q", tag, err, want)
+		}
+	}
+}
+
+// TestPlatformsThatSetAVariableOtherwiseAreNotSetAlike: the new value was made
+// of one of them.
+func TestPlatformsThatSetAVariableOtherwiseAreNotSetAlike(t *testing.T) {
+	t.Parallel()
+	o := oddities{start(t, registry.Options{}), t}
+	arm := tomcat()
+	arm.Platforms = []string{"linux/arm64"}
+	arm.Env = append(arm.Env, "CATALINA_OPTS=-javaagent:/home/admin/skywalking-agent/skywalking-agent.jar -XX:UseSVE=0")
+	o.index("1", o.image("amd64", `,"platform":{"architecture":"amd64","os":"linux"}`, tomcat()), o.image("arm64", `,"platform":{"architecture":"arm64","os":"linux"}`, arm))
+	request := rebuild(o.Registry, "shop/odd:1")
+	request.Env = map[string]string{"CATALINA_OPTS": "-javaagent:/otel/opentelemetry-javaagent.jar"}
+	var refused *fleet.RefusedError
+	if _, err := newBuilder(t).Build(t.Context(), request); !errors.As(err, &refused) || !strings.Contains(err.Error(), "sets CATALINA_OPTS for linux/arm64 otherwise than for linux/amd64") {
+		t.Errorf("error %v, want a refusal that names variable and platform", err)
+	}
+	request.Env = map[string]string{"OTHER": "1"}
+	build(t, newBuilder(t), request)
+}
+
+// TestAFullPreflightReadsEveryPlatform, and what they share once.
+func TestAFullPreflightReadsEveryPlatform(t *testing.T) {
+	t.Parallel()
+	java := func(version string) registry.File {
+		return registry.File{Name: "usr/lib/jvm/java/release", Body: []byte("JAVA_VERSION=\"" + version + "\"\n")}
+	}
+	shared := tomcat().Layers[1:]
+	shared[1] = append(shared[1], registry.File{Name: "home/admin/all.sh", Body: []byte("ls /home/admin/skywalking-agent\n")})
+	spec := func(platform string, files ...registry.File) registry.ImageSpec {
+		s := tomcat()
+		s.Platforms, s.Layers = []string{platform}, append([]registry.Layer{append(tomcat().Layers[0], files...)}, shared...)
+		return s
+	}
+	o := oddities{start(t, registry.Options{}), t}
+	amd64 := o.image("amd64", `,"platform":{"architecture":"amd64","os":"linux"}`, spec("linux/amd64", java("17.0.1")))
+	own := registry.File{Name: "home/admin/arm.sh", Body: []byte("ls /home/admin/skywalking-agent\n")}
+	o.index("fine", amd64, o.index("inner", o.image("arm64", `,"platform":{"architecture":"arm64","os":"linux"}`, spec("linux/arm64", java("21.0.1"), own))))
+	o.index("old", amd64, o.image("arm64-old", `,"platform":{"architecture":"arm64","os":"linux"}`, spec("linux/arm64", java("1.7.0_80"))))
+
+	b := newBuilder(t, full)
+	o.Reset()
+	built := build(t, b, rebuild(o.Registry, "shop/odd:fine"))
+	reads := map[string]int{}
+	for _, q := range o.Requests() {
+		if q.Kind() == "GET blob" && q.Range == "" {
+			reads[q.Path]++
+		}
+	}
+	for path, n := range reads {
+		if n > 2 { // a configuration is read to look and to build
+			t.Errorf("%s was read %d times", path, n)
+		}
+	}
+	var scripts []string
+	for _, w := range built.Warnings {
+		if w.Code == fleet.CodeScript {
+			scripts = append(scripts, w.Message)
+		}
+	}
+	if len(scripts) != 2 || !strings.HasPrefix(scripts[0], "/home/admin/all.sh:1") || strings.Contains(scripts[0], "(linux/") ||
+		!strings.HasPrefix(scripts[1], "/home/admin/arm.sh:1") || !strings.HasSuffix(scripts[1], "(linux/arm64)") {
+		t.Errorf("warnings %q, want one of both platforms and one of linux/arm64", scripts)
+	}
+	info, err := b.Inspect(t.Context(), o.Ref("shop/odd:fine"))
+	if err != nil || len(info.Contents.Java) != 2 || len(info.Contents.Texts) != 2 {
+		t.Errorf("contents %+v, %v, want those of both platforms", info.Contents, err)
+	}
+	_, err = b.Build(t.Context(), rebuild(o.Registry, "shop/odd:old"))
+	var refused *fleet.RefusedError
+	if !errors.As(err, &refused) || refused.Reason.Code != fleet.CodeJavaVersion || !strings.HasSuffix(refused.Reason.Message, "(linux/arm64)") {
+		t.Errorf("error %v, want a refusal of linux/arm64", err)
+	}
+}
