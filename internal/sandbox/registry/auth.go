@@ -73,10 +73,13 @@ func (d *door) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		d.issue(w, r)
 		return
 	default:
-		if scope := d.missing(r); scope != nil {
+		if scope, why := d.missing(r); scope != nil {
 			challenge := fmt.Sprintf(`Bearer realm="http://%s%s",service="sandbox"`, d.tokenHost(r), tokenPath)
 			if *scope != "" {
 				challenge += fmt.Sprintf(`,scope="%s"`, *scope)
+			}
+			if why != "" { // RFC 6750, section 3.1
+				challenge += fmt.Sprintf(`,error="%s"`, why)
 			}
 			w.Header().Set("WWW-Authenticate", challenge)
 			deny(w, "authentication required")
@@ -155,9 +158,10 @@ func (d *door) issue(w http.ResponseWriter, r *http.Request) {
 	_ = json.NewEncoder(w).Encode(answer)
 }
 
-// missing returns the scope that the request's token lacks, or nil. A mount
-// needs to read the repository that it mounts from.
-func (d *door) missing(r *http.Request) *string {
+// missing returns the scope that the request's token lacks, or nil, and what is
+// wrong with the token. A mount needs to read the repository that it mounts
+// from.
+func (d *door) missing(r *http.Request) (scope *string, why string) {
 	var wanted []string
 	if repository, ok := repositoryOf(r.URL.Path); ok {
 		actions := "pull"
@@ -172,23 +176,23 @@ func (d *door) missing(r *http.Request) *string {
 	all := strings.Join(wanted, " ")
 	name, ok := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
 	if !ok {
-		return &all
+		return &all, ""
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	t := d.tokens[name]
 	if t == nil || t.left == 0 {
-		return &all
+		return &all, "invalid_token"
 	}
 	for _, scope := range wanted {
 		if !covered(t.scopes, scope) {
-			return &all
+			return &all, "insufficient_scope"
 		}
 	}
 	if t.left > 0 {
 		t.left--
 	}
-	return nil
+	return nil, ""
 }
 
 func covered(have []string, want string) bool {

@@ -257,43 +257,21 @@ func (c *Client) session(ctx context.Context, repo *Repo, from string) (http.Rou
 		return s.rt, nil
 	}
 	token, err := c.token(ctx, r, s.auth, expected)
-	if err != nil && len(expected) > 1 && errors.Is(classify(ctx, err), fleet.ErrDenied) {
+	if err != nil && len(expected) > 1 && errors.Is(err, fleet.ErrDenied) {
 		// Some servers refuse everything when one repository may not be read.
 		// Without it the mount is declined, and the blob is sent.
 		token, err = c.token(ctx, r, s.auth, wanted[:1])
 	}
 	if err != nil {
-		return nil, fmt.Errorf("asking for a token for %s/%s: %w", r.name, repo.path, classify(ctx, err))
-	}
-	rt, err := transport.FromToken(r.name, s.auth, c.base, r.challenge, token)
-	if err != nil {
 		return nil, fmt.Errorf("asking for a token for %s/%s: %w", r.name, repo.path, err)
 	}
-	s.scopes, s.rt = expected, rt
-	return rt, nil
+	s.scopes, s.rt = expected, &bearer{client: c, registry: r, auth: s.auth, scopes: expected, token: token}
+	return s.rt, nil
 }
 
 // covers also accepts a token to push where one to pull is wanted.
 func (s *session) covers(scope string) bool {
 	return slices.Contains(s.scopes, scope) || slices.Contains(s.scopes, scope+",push")
-}
-
-func (c *Client) token(ctx context.Context, r *registry, auth authn.Authenticator, scopes []string) (*transport.Token, error) {
-	config, err := authn.Authorization(ctx, auth)
-	if err != nil {
-		return nil, err
-	}
-	if config.RegistryToken != "" {
-		return &transport.Token{Token: config.RegistryToken}, nil
-	}
-	token, err := transport.Exchange(ctx, r.name, auth, c.base, scopes, r.challenge)
-	if err != nil {
-		return nil, err
-	}
-	if token.AccessToken != "" { // some registries set this one only
-		token.Token = token.AccessToken
-	}
-	return token, nil
 }
 
 // Knows tells the client that a repository holds a blob, without asking.
