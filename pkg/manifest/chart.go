@@ -118,6 +118,7 @@ func (r *releaser) rendered(rel release, w fleet.Workload) []fleet.Workload {
 		t.ids = append(t.ids, w.ID)
 	}
 	r.index.rendered = append(r.index.rendered, t)
+	r.recount(files, len(m.made), len(out), len(out) == 1 && out[0].ID == rel.id)
 	return out
 }
 

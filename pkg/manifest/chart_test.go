@@ -83,3 +83,26 @@ func TestAChartThatLoadsSkyWalkingItself(t *testing.T) {
 		t.Errorf("blocked = %v, want %s", r, fleet.CodeHelmTemplate)
 	}
 }
+
+// TestTemplatesOfARenderedChartCountOnce: a release stands for what its chart
+// renders.
+func TestTemplatesOfARenderedChartCountOnce(t *testing.T) {
+	const template = "apiVersion: apps/v1\nkind: Deployment\nmetadata:\n  name: NAME\nspec:\n  template:\n    spec:\n      containers:\n      - name: NAME\n        image: reg.example/NAME:1\n"
+	app := strings.ReplaceAll(template, "NAME", "app") + "        env:\n        - name: JAVA_OPTS\n          value: {{ .Values.opts | quote }}\n"
+	side := strings.ReplaceAll(template, "NAME", "side")
+	argo := "apiVersion: argoproj.io/v1alpha1\nkind: Application\nmetadata: {name: app, namespace: argocd}\nspec:\n  destination: {namespace: shop}\n  source: {path: chart, helm: {valuesObject: {opts: \"-javaagent:/sky/skywalking-agent.jar\"}}}\n"
+	files := fstest.MapFS{
+		"chart/Chart.yaml":          {Data: []byte("apiVersion: v2\nname: app\nversion: 1.0.0\n")},
+		"chart/values.yaml":         {Data: []byte("opts: -javaagent:/sky/skywalking-agent.jar\n")},
+		"chart/templates/app.yaml":  {Data: []byte(app)},
+		"chart/templates/side.yaml": {Data: []byte(side)},
+		"plain.yaml":                {Data: []byte(strings.ReplaceAll(template, "NAME", "plain"))},
+	}
+	if r := scan(t, files); len(r.Workloads) != 1 || r.Others != 1 {
+		t.Errorf("a release of values: %d workloads and %d others, want the release and plain", len(r.Workloads), r.Others)
+	}
+	files["argo.yaml"] = &fstest.MapFile{Data: []byte(argo)}
+	if r := scan(t, files); len(r.Workloads) != 1 || r.Others != 2 {
+		t.Errorf("a release of an Application: %d workloads and %d others, want app, and side and plain", len(r.Workloads), r.Others)
+	}
+}

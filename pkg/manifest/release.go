@@ -116,6 +116,10 @@ func (x *index) releases(files fs.FS, expanded *expansions) {
 	}
 	x.workloads = slices.DeleteFunc(x.workloads, func(w fleet.Workload) bool { return inTemplates(w.Place.File) && rendered[w.Place.File] })
 	x.workloads = append(x.workloads, workloads...)
+	if x.every {
+		made := r.images(all, named)
+		x.workloads = append(x.workloads, made...)
+	}
 	slices.SortStableFunc(x.workloads, compareWorkloads)
 }
 
@@ -187,11 +191,12 @@ type releaser struct {
 	index    *index
 	files    *finder
 	folders  map[string][]string
+	counted  map[string]bool // templates
 	expanded *expansions
 }
 
 func newReleaser(x *index, files fs.FS, expanded *expansions) *releaser {
-	return &releaser{index: x, files: newFinder(files), folders: map[string][]string{}, expanded: expanded}
+	return &releaser{index: x, files: newFinder(files), folders: map[string][]string{}, counted: map[string]bool{}, expanded: expanded}
 }
 
 // siblings are the values files of a folder.

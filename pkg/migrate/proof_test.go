@@ -61,6 +61,27 @@ data:
 			},
 			want: []string{},
 		},
+		"images that only a chart's templates name": {
+			files: map[string]string{
+				"apps/a.yaml":                       bare("a", ""),
+				"chart/Chart.yaml":                  "apiVersion: v2\nname: pay\nversion: 1.0.0\n",
+				"chart/values.yaml":                 "image: {repository: registry.example/shop/pay, tag: '1.0'}\n",
+				"chart/templates/pay.yaml":          strings.ReplaceAll(bare("pay", ""), "registry.example/shop/pay:1.0", "{{ .Values.image.repository }}:{{ .Values.image.tag }}"),
+				"chart/charts/sub/Chart.yaml":       "apiVersion: v2\nname: sub\nversion: 1.0.0\n",
+				"chart/charts/sub/templates/s.yaml": strings.ReplaceAll(bare("sub", ""), "name: sub", "name: {{ .Release.Name }}-sub"),
+				"flagged/Chart.yaml":                "apiVersion: v2\nname: flagged\nversion: 1.0.0\n",
+				"flagged/values.yaml":               "opts: -javaagent:/otel/opentelemetry-javaagent.jar\n",
+				"flagged/templates/x.yaml":          strings.ReplaceAll(bare("x", "          env: [{name: JAVA_OPTS, value: \"OPTS\"}]\n"), "OPTS\"", "{{ .Values.opts }}\"") + "---\n" + bare("side", ""),
+			},
+			infos: map[string]fleet.ImageInfo{
+				"registry.example/shop/pay:1.0": loading("Env JAVA_TOOL_OPTIONS"), "registry.example/shop/sub:1.0": loading("Entrypoint"), "registry.example/shop/side:1.0": loading("Entrypoint"),
+			},
+			want: []string{
+				"chart/Chart.yaml:1 shop/Deployment/pay-sub: the image of container pay-sub loads SkyWalking by its Entrypoint",
+				"chart/Chart.yaml:1 shop/Deployment/pay: the image of container pay loads SkyWalking by its Env JAVA_TOOL_OPTIONS",
+				"flagged/Chart.yaml:1 shop/Deployment/side: the image of container side loads SkyWalking by its Entrypoint",
+			},
+		},
 		"an image that loads it under a manifest that says nothing": {
 			files: map[string]string{"apps/a.yaml": bare("a", "")},
 			infos: map[string]fleet.ImageInfo{"registry.example/shop/a:1.0": loading("Env JAVA_TOOL_OPTIONS")},
@@ -179,5 +200,40 @@ func TestInspectAllAsksAboutImagesWithoutAnySign(t *testing.T) {
 		if !slices.Equal(actions, want) || result.Plan.Summary.Workloads != 2 {
 			t.Errorf("image.inspect %s: actions %v of %d workloads, want %v of 2", mode, actions, result.Plan.Summary.Workloads, want)
 		}
+	}
+}
+
+// TestWhatOnlyAChartMakesIsNeverChanged: with image.inspect: all its images are
+// asked too, and there is no value to edit.
+func TestWhatOnlyAChartMakesIsNeverChanged(t *testing.T) {
+	t.Parallel()
+	for name, row := range map[string]struct {
+		info fleet.ImageInfo
+		want string
+	}{
+		"an image without an agent":         {fleet.ImageInfo{}, ""},
+		"an image that loads the old agent": {loading("Entrypoint"), "shop/Deployment/pay blocked helm-template chart/Chart.yaml"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			f := newFakes(t)
+			f.repo.main = f.repo.add(&fakeCommit{message: "a chart", files: map[string]string{
+				"chart/Chart.yaml":         "apiVersion: v2\nname: pay\nversion: 1.0.0\n",
+				"chart/templates/pay.yaml": strings.ReplaceAll(bare("pay", ""), "pay:1.0", "{{ .Chart.Name }}:{{ .Values.tag | default \"1.0\" }}"),
+			}})
+			f.images.infos = map[string]fleet.ImageInfo{"registry.example/shop/pay:1.0": row.info}
+			f.config.Spec.Image.Inspect = "all"
+			r, err := f.migration().Plan(t.Context(), Filter{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			got := ""
+			for _, w := range r.Plan.Workloads {
+				got = fmt.Sprintf("%s %s %s %s", w.ID, w.Action, w.Reason.Code, w.Reason.File)
+			}
+			if got != row.want || r.Plan.Summary.Workloads != 1 {
+				t.Errorf("plan has %q of %d workloads, want %q of 1; files %+v", got, r.Plan.Summary.Workloads, row.want, r.Plan.Files)
+			}
+		})
 	}
 }
