@@ -9,7 +9,6 @@ import (
 	"io/fs"
 	"log/slog"
 	"os"
-	"path/filepath"
 	"strings"
 
 	"github.com/urfave/cli/v2"
@@ -78,13 +77,13 @@ func (e *env) initialise(ctx context.Context, dir string, mode writeMode) (err e
 	if err != nil {
 		return err
 	}
-	files := []starterFile{{defaultConfigFile, text}, {workflowFile, []byte(workflowFor(found))}}
+	files := []newFile{{defaultConfigFile, text, 0o644}, {workflowFile, []byte(workflowFor(found)), 0o644}}
 	if err := e.printSurvey(found); err != nil {
 		return err
 	}
 	if mode == writeNothing {
 		for _, f := range files {
-			if err := e.printf("\n--- %s\n%s", f.name, f.content); err != nil {
+			if err := e.printf("\n--- %s\n%s", f.name, f.data); err != nil {
 				return err
 			}
 		}
@@ -97,8 +96,8 @@ func (e *env) initialise(ctx context.Context, dir string, mode writeMode) (err e
 			}
 		}
 	}
-	if err := writeTogether(root, files); err != nil {
-		return withHint(err, "nothing was written; look at the rights of the folder and at what is in the way")
+	if err := writeAll(root, files); err != nil {
+		return withHint(err, unwrittenHint)
 	}
 	for _, f := range files {
 		if err := e.printf("wrote %s\n", f.name); err != nil {
@@ -171,37 +170,6 @@ func nextSteps(found survey.Survey, dir string) string {
 			"Next: read otelshift.yaml, then run \"otelshift plan --dir %s\", which asks the registry about every image.\n", dir)
 	}
 	return fmt.Sprintf("Next: read otelshift.yaml, then run \"otelshift plan --dir %s\".\n", dir)
-}
-
-// writeTogether writes all of the files or none: each beside its place first.
-func writeTogether(root *os.Root, files []starterFile) (err error) {
-	const beside = ".otelshift-new"
-	defer func() {
-		for _, f := range files {
-			if err != nil {
-				_ = root.Remove(f.name + beside)
-			}
-		}
-	}()
-	for _, f := range files {
-		if err := root.MkdirAll(filepath.Dir(f.name), 0o755); err != nil {
-			return fmt.Errorf("writing %s: %w", f.name, err)
-		}
-		if err := root.WriteFile(f.name+beside, f.content, 0o644); err != nil {
-			return fmt.Errorf("writing %s: %w", f.name, err)
-		}
-	}
-	for _, f := range files {
-		if err := root.Rename(f.name+beside, f.name); err != nil {
-			return fmt.Errorf("writing %s: %w", f.name, err)
-		}
-	}
-	return nil
-}
-
-type starterFile struct {
-	name    string
-	content []byte
 }
 
 // readOptional reads a small file that may be absent.

@@ -11,6 +11,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"github.com/otelshift/otelshift/pkg/dashboard"
+	"github.com/otelshift/otelshift/pkg/fleet"
 	"github.com/otelshift/otelshift/pkg/migrate"
 )
 
@@ -92,44 +93,48 @@ func (e *env) readImages(name string) (migrate.Built, error) {
 	return built.Known(), nil
 }
 
-// writer replaces files below dir, each by a rename, so that none is ever half
-// written. Files keep their mode; a symbolic link is written through if it
-// stays below dir.
+// writer replaces files below dir, all or none. They keep their mode; a symbolic
+// link is written through if it stays below dir.
 func writer(dir string) migrate.Write {
-	return func(name string, data []byte) error {
+	return func(files map[string][]byte) error {
 		root, err := os.OpenRoot(dir)
 		if err != nil {
 			return fmt.Errorf("opening %s: %w", dir, err)
 		}
 		defer root.Close() //nolint:errcheck // read side only
-		for range 8 {
-			info, err := root.Lstat(name)
+		var all []newFile
+		for _, name := range fleet.SortedKeys(files) {
+			f, err := behindLinks(root, name)
 			if err != nil {
-				return fmt.Errorf("writing: %w", err)
+				return withHint(fmt.Errorf("writing %s: %w", name, err), unwrittenHint)
 			}
-			if info.Mode()&os.ModeSymlink == 0 {
-				return replace(root, name, data, info.Mode().Perm())
-			}
-			link, err := root.Readlink(name)
-			if err != nil {
-				return fmt.Errorf("following a link: %w", err)
-			}
-			name = filepath.Join(filepath.Dir(name), link)
+			f.data = files[name]
+			all = append(all, f)
 		}
-		return fmt.Errorf("following links from %s: too many", name)
+		if err := writeAll(root, all); err != nil {
+			return withHint(err, unwrittenHint)
+		}
+		return nil
 	}
 }
 
-func replace(root *os.Root, name string, data []byte, mode os.FileMode) error {
-	temporary := name + ".otelshift-tmp"
-	if err := root.WriteFile(temporary, data, mode); err != nil {
-		return fmt.Errorf("writing: %w", err)
+// behindLinks is the file that a name leads to.
+func behindLinks(root *os.Root, name string) (newFile, error) {
+	for range 8 {
+		info, err := root.Lstat(name)
+		if err != nil {
+			return newFile{}, cause(err)
+		}
+		if info.Mode()&os.ModeSymlink == 0 {
+			return newFile{name: name, mode: info.Mode().Perm()}, nil
+		}
+		link, err := root.Readlink(name)
+		if err != nil {
+			return newFile{}, fmt.Errorf("following a link: %w", cause(err))
+		}
+		name = filepath.Join(filepath.Dir(name), link)
 	}
-	if err := root.Rename(temporary, name); err != nil {
-		_ = root.Remove(temporary) // the first error is the one to report
-		return fmt.Errorf("replacing: %w", err)
-	}
-	return nil
+	return newFile{}, errors.New("too many links")
 }
 
 func rewriteText(r migrate.RewriteResult, dry bool) string {

@@ -126,8 +126,8 @@ type RewrittenWorkload struct {
 	Reason  *fleet.Reason `json:"reason,omitempty"`
 }
 
-// Write replaces one file of a local checkout.
-type Write func(name string, data []byte) error
+// Write replaces files of a local checkout, all or none.
+type Write func(files map[string][]byte) error
 
 // Built are images that were built elsewhere, by the reference they were built
 // from.
@@ -183,13 +183,11 @@ func (m *Migration) Rewrite(ctx context.Context, known Built, filter Filter, wri
 		}
 	}
 	result.Files = append(result.Files, fleet.SortedKeys(applied.Files)...)
-	if m.opt.DryRun {
+	if m.opt.DryRun || len(applied.Files) == 0 {
 		return result, nil
 	}
-	for _, name := range result.Files {
-		if err := write(name, applied.Files[name]); err != nil {
-			return result, fmt.Errorf("writing %s: %w", name, err)
-		}
+	if err := write(applied.Files); err != nil {
+		return result, err
 	}
 	return result, nil
 }

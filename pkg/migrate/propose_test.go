@@ -356,8 +356,8 @@ func TestDryRunsWriteNothing(t *testing.T) {
 		"run":   func(m *Migration, t *testing.T) error { _, err := m.Run(t.Context()); return err },
 		"build": func(m *Migration, t *testing.T) error { _, err := m.Build(t.Context(), -1); return err },
 		"rewrite": func(m *Migration, t *testing.T) error {
-			_, err := m.Rewrite(t.Context(), nil, Filter{}, func(name string, _ []byte) error {
-				t.Errorf("wrote %s", name)
+			_, err := m.Rewrite(t.Context(), nil, Filter{}, func(files map[string][]byte) error {
+				t.Errorf("wrote %v", fleet.SortedKeys(files))
 				return nil
 			})
 			return err
@@ -426,7 +426,12 @@ func TestRewriteTakesImagesFromAFile(t *testing.T) {
 		From: "registry.example/shop/app00:1.0", To: "registry.example/shop/app00:1.0-otel-1@" + digest("x"), Digest: digest("x"),
 	}}
 	written := map[string]string{}
-	write := func(name string, data []byte) error { written[name] = string(data); return nil }
+	write := func(files map[string][]byte) error {
+		for name, data := range files {
+			written[name] = string(data)
+		}
+		return nil
+	}
 	result, err := f.migration().Rewrite(t.Context(), known, Filter{}, write)
 	if err != nil {
 		t.Fatal(err)
@@ -460,7 +465,7 @@ func TestRewriteLeavesAloneWhatTheForgeHolds(t *testing.T) {
 	proposed := opened.Proposed[0].Batch.Workloads
 	check := func(want fleet.Code) {
 		t.Helper()
-		result, err := f.migration().Rewrite(t.Context(), Built{}, Filter{}, func(string, []byte) error { return nil })
+		result, err := f.migration().Rewrite(t.Context(), Built{}, Filter{}, func(map[string][]byte) error { return nil })
 		if err != nil {
 			t.Fatal(err)
 		}
