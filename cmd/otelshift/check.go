@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"path"
+	"strconv"
 	"strings"
 
 	"github.com/urfave/cli/v2"
@@ -50,6 +51,9 @@ func (e *env) check(c *cli.Context) error {
 	dir := e.path(c.String("dir"))
 	base, within, err := baseOf(dir, c.String("base"))
 	if err != nil {
+		if errors.Is(err, fleet.ErrEmpty) {
+			return &exitError{code: codeUsage, err: err, hint: "commit the manifests first: check compares them with a revision of their own history"}
+		}
 		if errors.Is(err, fleet.ErrNotFound) {
 			hint := fetchHint(c.String("base"))
 			if errors.Is(err, fleet.ErrNoRepository) {
@@ -57,7 +61,7 @@ func (e *env) check(c *cli.Context) error {
 			}
 			return &exitError{code: codeUsage, err: err, hint: hint}
 		}
-		return withHint(err, "--dir names a folder of a git checkout that can be read")
+		return withHint(err, "--dir names a folder of a git checkout that can be read, --base a revision as git writes it: origin/main, HEAD~1, a commit id")
 	}
 	ports, err := e.ports(cfg, wiring{needs: n, dir: dir})
 	if err != nil {
@@ -98,7 +102,13 @@ func fetchHint(revision string) string {
 		return fmt.Sprintf("fetch it: git fetch --depth=1 origin %s:refs/remotes/origin/%s", branch, branch)
 	}
 	if strings.HasPrefix(revision, "HEAD") {
-		return "fetch more of the history: git fetch --deepen=1, or fetch-depth: 2 for actions/checkout"
+		depth := 1
+		if _, n, ok := strings.Cut(revision, "~"); ok {
+			if far, err := strconv.Atoi(n); err == nil && far > 0 {
+				depth = far
+			}
+		}
+		return fmt.Sprintf("fetch more of the history: git fetch --deepen=%d, or fetch-depth: %d for actions/checkout", depth, depth+1)
 	}
 	return fmt.Sprintf("fetch it: git fetch --depth=1 origin %s, and name FETCH_HEAD or the full commit id", revision)
 }

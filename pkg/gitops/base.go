@@ -3,6 +3,7 @@ package gitops
 import (
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"log/slog"
 	"path/filepath"
@@ -88,7 +89,12 @@ func resolve(local *git.Repository, revision string) (*object.Commit, error) {
 	}
 	hash, err := local.ResolveRevision(plumbing.Revision(revision))
 	if err != nil {
-		if errors.Is(err, plumbing.ErrReferenceNotFound) || errors.Is(err, plumbing.ErrObjectNotFound) || errors.Is(err, object.ErrParentNotFound) {
+		_, headless := local.Head()
+		switch {
+		case errors.Is(headless, plumbing.ErrReferenceNotFound):
+			err = fmt.Errorf("there is no commit yet: %w", fleet.ErrEmpty)
+		case errors.Is(err, plumbing.ErrReferenceNotFound), errors.Is(err, plumbing.ErrObjectNotFound), errors.Is(err, object.ErrParentNotFound),
+			errors.Is(err, io.EOF): // the end of what a shallow checkout has
 			err = fmt.Errorf("the checkout does not have it: %w", fleet.ErrNotFound)
 		}
 		return nil, err

@@ -310,6 +310,9 @@ func (w *worker) screen(name string) error {
 	count, other := kinds(data)
 	other = other || w.options.Every && bytes.Contains(data, []byte("containers"))
 	if !needle && !other && !utf16(data) && !isKustomization(name) {
+		if bytes.HasPrefix(data, []byte(lfsPointer)) {
+			return w.pointer(name)
+		}
 		w.others += count
 		if refers(data) {
 			w.users = append(w.users, name)
@@ -321,6 +324,20 @@ func (w *worker) screen(name string) error {
 	w.mutex.Lock()
 	defer w.mutex.Unlock()
 	w.index.add(facts)
+	return nil
+}
+
+// lfsPointer is how a file begins that stands for one kept by Git LFS;
+// https://github.com/git-lfs/git-lfs/blob/main/docs/spec.md, "The Pointer".
+const lfsPointer = "version https://git-lfs.github.com/spec/"
+
+// pointer reports a manifest that is not here.
+func (w *worker) pointer(name string) error {
+	w.mutex.Lock()
+	defer w.mutex.Unlock()
+	w.index.files = append(w.index.files, fleet.FileReason{File: name, Reason: fleet.Reason{
+		Code: fleet.CodeUnsupportedForm, Message: "a pointer of Git LFS: what it stands for is not here, and was not read", Place: fleet.Place{File: name},
+	}})
 	return nil
 }
 

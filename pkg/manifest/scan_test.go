@@ -63,6 +63,7 @@ func TestScanSaysWhatItDidNotRead(t *testing.T) {
 		"utf16.yaml":      {Data: utf16},
 		"binary.yaml":     {Data: []byte("skywalking\x00\x01")},
 		"crypt.yaml":      {Data: []byte("\x00GITCRYPT skywalking")},
+		"lfs.yaml":        {Data: []byte("version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 12345\n")},
 	}
 	result, err := manifest.Scan(t.Context(), files, manifest.Options{MaxFileSize: 4 << 10})
 	if err != nil {
@@ -74,6 +75,7 @@ func TestScanSaysWhatItDidNotRead(t *testing.T) {
 	}
 	want := map[string]fleet.Code{
 		"large.yaml": fleet.CodeTooLarge, "utf16.yaml": fleet.CodeUnparsable, "binary.yaml": fleet.CodeUnparsable, "crypt.yaml": fleet.CodeEncrypted,
+		"lfs.yaml": fleet.CodeUnsupportedForm,
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("files (-want +got):\n%s", diff)
