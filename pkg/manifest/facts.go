@@ -84,6 +84,9 @@ func parseFacts(name string, data []byte, limits yamledit.Limits) facts {
 		if d.Template || d.Err != nil {
 			out.brokenDocument(name, data, text, d)
 		}
+		if isKustomization(name) && d.Node == nil && d.Err != nil && !d.Template {
+			out.kustomization = brokenKustomization(name, text, d.Err)
+		}
 		if d.Node == nil || d.Template {
 			continue
 		}

@@ -3,6 +3,7 @@ package manifest
 import (
 	"io/fs"
 	"path"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -20,6 +21,7 @@ type kustomization struct {
 	texts   []generated  // of these, what configMapGenerator takes
 	changes *fleet.Place // of the first field that changes what the files say
 	problem *fleet.Reason
+	guessed bool // it does not parse: what its words name counts, as far as it is there
 }
 
 // generated is a file that a generator takes: its lines, or the whole of it.
@@ -124,6 +126,22 @@ func readKustomization(file *yamledit.File, root *yaml.Node) *kustomization {
 	return k
 }
 
+// pathWord is what may be a path in a text.
+var pathWord = regexp.MustCompile(`[\w.@/-]+`)
+
+// brokenKustomization is a kustomization that does not parse: nobody can render
+// it, but what it names feeds on it all the same.
+func brokenKustomization(name string, text []byte, err *yamledit.ParseError) *kustomization {
+	at := fleet.Place{File: name, Line: err.Line, Column: err.Column}
+	k := &kustomization{file: name, guessed: true, changes: &at, problem: &fleet.Reason{
+		Code: fleet.Code(err.Code), Place: at, Message: "the kustomization " + name + " takes it and cannot be read: " + err.Message,
+	}}
+	for _, word := range pathWord.FindAllString(string(text), -1) {
+		k.bases = append(k.bases, entry{word, at})
+	}
+	return k
+}
+
 func inlinePatch(s string) bool { return strings.Contains(s, "\n") || strings.Contains(s, ": ") }
 
 // closure is everything that one kustomization renders from.
@@ -168,6 +186,7 @@ func (x *index) closureOf(files fs.FS, root string, laid *application) closure {
 				walk(name)
 			case !path.IsAbs(e.path) && isFile(files, name):
 				c.files = append(c.files, name)
+			case k.guessed:
 			default:
 				note(fleet.Reason{
 					Code: fleet.CodeRemoteBase, Place: e.place,
