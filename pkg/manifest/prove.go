@@ -255,7 +255,7 @@ func decidedBy(w fleet.Workload, changes []fleet.Change) (out map[string]*string
 			switch {
 			case nested && c.Field == outer:
 				allowed = append(allowed, v.Field)
-			case c.Op == fleet.OpReplace && c.Field == v.At.Field+".name": // an entry gets another name
+			case c.Op == fleet.OpReplace && (c.Field == v.At.Field+".name" || c.Field == v.At.Field+".value.name"): // an entry, or what an operation adds, gets another name
 				if i := strings.LastIndex(v.Field, "[name="); i >= 0 {
 					out[v.Field], out[v.Field[:i]+"[name="+c.New+"]"] = nil, nil
 				}

@@ -4,8 +4,6 @@ import (
 	"slices"
 	"strings"
 
-	"sigs.k8s.io/kustomize/kyaml/yaml"
-
 	"github.com/otelshift/otelshift/pkg/fleet"
 	"github.com/otelshift/otelshift/pkg/javaagent"
 	"github.com/otelshift/otelshift/pkg/kyamlfn"
@@ -230,10 +228,9 @@ func (t *tracer) entry(field string, at *fleet.Place) *fleet.Origin {
 	for _, n := range t.sources {
 		s := t.deployment.prober.sources[n]
 		if s.operations {
-			if i, ok := appended(s.node, path); ok {
+			if within, node, ok := added(s.node, path); ok {
 				holders++
-				place := s.position(first(s.node.Content[i]))
-				found = &fleet.Origin{Place: place, Document: s.document, Item: s.item, Field: s.prefix + yamledit.Path{}.Item(i).String()}
+				found = &fleet.Origin{Place: s.position(first(resolve(node))), Document: s.document, Item: s.item, Field: s.prefix + within.String()}
 				t.deployment.links = append(t.deployment.links, link{t.number, found, -1, n})
 			}
 			continue
@@ -255,22 +252,6 @@ func (t *tracer) entry(field string, at *fleet.Place) *fleet.Origin {
 	}
 	*at = found.Place
 	return found
-}
-
-// appended finds the operation of a JSON patch that appends the entry at a path
-// to its list, where it is the only one for that name.
-func appended(operations *yaml.Node, path yamledit.Path) (int, bool) {
-	if len(path) < 2 || path[len(path)-1].Kind != yamledit.StepWhere || len(operations.Content) < 2 {
-		return 0, false
-	}
-	last, list := path[len(path)-1], path[len(path)-2].Key
-	at, count := 0, 0
-	for i, item := range operations.Content {
-		if field(item, "op") == "add" && strings.HasSuffix(field(item, "path"), "/"+list+"/-") && field(child(item, "value"), last.Key) == last.Value {
-			at, count = i, count+1
-		}
-	}
-	return at, count == 1
 }
 
 // loads gives loads and signs the places of their values.
@@ -394,15 +375,12 @@ func (t *tracer) block() {
 		}
 		for _, item := range s.node.Content {
 			pointer := field(item, "path")
-			for _, list := range []string{"/env/", "/volumes/", "/volumeMounts/", "/initContainers/"} {
-				_, rest, ok := strings.Cut(pointer, list)
-				if ok && rest != "" && rest[0] >= '0' && rest[0] <= '9' {
-					w.Blocked = &fleet.Reason{
-						Code: fleet.CodeUnsupportedForm, Place: s.place,
-						Message: "the JSON patch counts list entries (" + pointer + "): removing one would move it to another",
-					}
-					return
+			if moves(*w, pointer, func(field string) bool { return !removable[field] && slices.Contains(relevant, field) }) {
+				w.Blocked = &fleet.Reason{
+					Code: fleet.CodeUnsupportedForm, Place: s.place,
+					Message: "the JSON patch counts list entries (" + pointer + "): removing one would move it to another",
 				}
+				return
 			}
 		}
 	}

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -143,12 +144,19 @@ func (d *draft) renameEnv(c fleet.Container, v javaagent.Var) bool {
 	return true
 }
 
+// operation is the path of one operation of a JSON patch, which stands for the
+// entry that it adds.
+var operation = regexp.MustCompile(`(^|\| )\[\d+\]$`)
+
 // below is the origin of a key of the value.
 func below(at *fleet.Origin, key string) *fleet.Origin {
 	if at == nil {
 		return nil
 	}
 	o := *at
+	if operation.MatchString(o.Field) {
+		o.Field += ".value"
+	}
 	o.Field += "." + key
 	return &o
 }
