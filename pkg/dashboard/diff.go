@@ -26,12 +26,39 @@ func Diff(before, after map[string][]byte) string {
 		if len(hunks) == 0 {
 			continue
 		}
-		fmt.Fprintf(&text, "diff --git a/%s b/%s\n--- a/%s\n+++ b/%s\n", name, name, name, name)
+		from, to := gitPath("a/"+name), gitPath("b/"+name)
+		end := "\n"
+		if strings.Contains(name, " ") && from[0] != '"' {
+			end = "\t\n" // else patch takes the first word
+		}
+		fmt.Fprintf(&text, "diff --git %s %s\n--- %s%s+++ %s%s", from, to, from, end, to, end)
 		for _, h := range hunks {
 			h.write(&text)
 		}
 	}
 	return text.String()
+}
+
+// gitPath writes a path as git does: in C's quotes where it holds one, a
+// backslash or what would end the line. git-config(1), "core.quotePath".
+func gitPath(path string) string {
+	if !strings.ContainsFunc(path, func(r rune) bool { return r < ' ' || r == 0x7f || r == '"' || r == '\\' }) {
+		return path
+	}
+	var b strings.Builder
+	b.WriteByte('"')
+	for _, c := range []byte(path) {
+		switch {
+		case c == '"' || c == '\\':
+			b.WriteString(`\` + string(c))
+		case c < ' ' || c >= 0x7f:
+			fmt.Fprintf(&b, `\%03o`, c)
+		default:
+			b.WriteByte(c)
+		}
+	}
+	b.WriteByte('"')
+	return b.String()
 }
 
 // lines splits data behind each line feed.

@@ -80,3 +80,29 @@ func TestDiffIsWhatGitApplies(t *testing.T) {
 		}
 	}
 }
+
+func TestDiffNamesFilesAsGitDoes(t *testing.T) {
+	if _, err := exec.LookPath("git"); err != nil {
+		t.Skip("needs git: git is not installed")
+	}
+	for _, name := range []string{"plain.yaml", "two words.yaml", "a folder/x.yaml", "line\nbreak.yaml", "line\nand words.yaml", "tab\t.yaml", `quo"te.yaml`, `back\slash.yaml`, "größe.yaml", "größe\n.yaml", "\x7f.yaml"} {
+		dir := t.TempDir()
+		file := filepath.Join(dir, filepath.FromSlash(name))
+		if err := os.MkdirAll(filepath.Dir(file), 0o750); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(file, []byte("a\n"), 0o600); err != nil {
+			t.Skipf("needs a file system that takes any name: %v", err)
+		}
+		diff := Diff(map[string][]byte{name: []byte("a\n")}, map[string][]byte{name: []byte("b\n")})
+		cmd := exec.Command("git", "apply", "-")
+		cmd.Dir, cmd.Stdin = dir, strings.NewReader(diff)
+		if out, err := cmd.CombinedOutput(); err != nil {
+			t.Errorf("%q: git apply: %v\n%s\n%s", name, err, out, diff)
+			continue
+		}
+		if got, err := os.ReadFile(file); err != nil || string(got) != "b\n" {
+			t.Errorf("%q: git apply made %q, %v", name, got, err)
+		}
+	}
+}
