@@ -84,6 +84,9 @@ func TestDecodeReads(t *testing.T) {
 		{"a query of several lines", "  verify:\n    telemetry:\n      prometheus:\n        url: http://p:9090\n        query: |\n          sum(x)\n            > 0", func(s *Spec) {
 			s.Verify.Telemetry.Prometheus = &Prometheus{URL: "http://p:9090", Query: "sum(x)\n  > 0\n"}
 		}},
+		{"addresses and branches that git takes", "  repository: {url: 'git@github.com:acme/x.git', branch: release/2026.1_x-y}", func(s *Spec) {
+			s.Repository.URL, s.Repository.Branch = "git@github.com:acme/x.git", "release/2026.1_x-y"
+		}},
 		{"an alias", "  pullRequest: {reviewers: &people [ann], assignees: *people}", func(s *Spec) {
 			s.PullRequest.Reviewers, s.PullRequest.Assignees = []string{"ann"}, []string{"ann"}
 		}},
@@ -158,6 +161,15 @@ f:7:11: spec.verify: want a mapping, got a list`},
 				"f:4:58: spec.options.allowLost[2]: \"agents.*\" is no option of SkyWalking's Java agent, and no pattern of any\n" +
 				"hint: docs/mapping.md lists them; one that is not there is written out: -Dskywalking.KEY",
 		},
+		{
+			"an address that is none of git's", head + "spec:\n  repository: {url: 'ftp://x/y.git'}\n",
+			"f:4:21: spec.repository.url: \"ftp://x/y.git\" is no address that git takes\nhint: https://host/owner/repo.git, ssh://git@host/owner/repo.git or git@host:owner/repo.git",
+		},
+		{
+			"a branch in full", head + "spec:\n  repository: {branch: refs/heads/main}\n",
+			"f:4:24: spec.repository.branch: \"refs/heads/main\" is a ref's full name, not a branch's\nhint: write main",
+		},
+		{"a branch that git refuses", head + "spec:\n  repository: {branch: 'a b'}\n", "f:4:24: spec.repository.branch: \"a b\" is not the name of a branch"},
 		{
 			"text of several lines", head + "spec:\n  agent: {version: \"2.20.0\\nOtelshift-Key: 1\", source: {file: a.jar}}\n  commit: {name: \"a\\nb\"}\n  pullRequest: {milestone: \"x\\u2028y\"}\n" +
 				"  batch: {waves: [{name: \"a\\tb\", include: [a]}]}\n",

@@ -148,14 +148,25 @@ func (v *checker) each(value reflect.Value, path string, visit func(at, text str
 	}
 }
 
+// badBranch is what git refuses in a branch; git-check-ref-format(1).
+var badBranch = regexp.MustCompile(`^[-/]|[/.]$|\.lock$|\.lock/|\.\.|//|/\.|^\.|@\{|^@$|[ ~^:?*\[\\]`)
+
 func (v *checker) repository(r Repository) {
 	if u, err := url.Parse(r.URL); err == nil && u.User != nil {
 		if _, secret := u.User.Password(); secret || u.Scheme == "https" || u.Scheme == "http" {
 			v.fail("spec.repository.url", "put the token into the environment variable GITHUB_TOKEN", "holds credentials")
 		}
 	}
-	if r.Branch == "" {
+	if scheme, _, ok := strings.Cut(r.URL, "://"); ok && !slices.Contains([]string{"https", "http", "ssh", "git", "file"}, scheme) {
+		v.fail("spec.repository.url", "https://host/owner/repo.git, ssh://git@host/owner/repo.git or git@host:owner/repo.git", "%q is no address that git takes", r.URL)
+	}
+	switch {
+	case r.Branch == "":
 		v.fail("spec.repository.branch", "", "is empty")
+	case strings.HasPrefix(r.Branch, "refs/"):
+		v.fail("spec.repository.branch", fmt.Sprintf("write %s", strings.TrimPrefix(r.Branch, "refs/heads/")), "%q is a ref's full name, not a branch's", r.Branch)
+	case badBranch.MatchString(r.Branch):
+		v.fail("spec.repository.branch", "", "%q is not the name of a branch", r.Branch)
 	}
 	if r.MaxFileSize == 0 {
 		v.fail("spec.repository.maxFileSize", "", "0 would leave out every file")
