@@ -47,7 +47,7 @@ Examples:
 		},
 		Action: func(c *cli.Context) error {
 			err := e.demo(c)
-			if err != nil && c.Context.Err() == nil && exitCode(err) != codeUsage {
+			if err != nil && c.Context.Err() == nil && len(hints(err)) == 0 {
 				return withHint(err, "the demo is the product with short clocks: this is a defect; please report it with the lines above")
 			}
 			return err
@@ -113,13 +113,13 @@ func (e *env) demoDir(name string) (dir string, remove func(), err error) {
 			return "", nil, usageError("name a folder that is empty or absent", "flag --dir: %s is not empty", name)
 		}
 		if err := os.MkdirAll(dir, 0o750); err != nil {
-			return "", nil, fmt.Errorf("making %s: %w", name, err)
+			return "", nil, withHint(fmt.Errorf("making %s: %w", name, err), "--dir names a folder that is there, or can be made")
 		}
 		return dir, func() {}, nil
 	}
 	dir, err = os.MkdirTemp("", "otelshift-demo-")
 	if err != nil {
-		return "", nil, fmt.Errorf("making a folder: %w", err)
+		return "", nil, withHint(fmt.Errorf("making a folder: %w", err), "TMPDIR names the folder for temporary files, --dir one that is kept")
 	}
 	return dir, func() { _ = os.RemoveAll(dir) }, nil
 }

@@ -124,7 +124,7 @@ func TestEveryErrorSaysWhatWhereAndWhatNext(t *testing.T) {
 		{line: "fn --images gone.json", code: 2, where: "gone.json", next: "otelshift build -o json"},
 		{line: "init --dir missing", code: 2, where: "missing", next: "--dir"},
 		{line: "init", files: map[string]string{"otelshift.yaml": header}, code: 1, where: "otelshift.yaml exists", next: "--force"},
-		{line: "demo --dir otelshift.yaml --start", files: map[string]string{"otelshift.yaml": header}, code: 1, where: "otelshift.yaml", next: ""},
+		{line: "demo --dir otelshift.yaml --start", files: map[string]string{"otelshift.yaml": header}, code: 1, where: "otelshift.yaml", next: "--dir names a folder"},
 		{line: "completion tcsh", code: 2, where: `"tcsh"`, next: "zsh"},
 		{line: "version now", code: 2, where: `"now"`, next: "otelshift help version"},
 	}

@@ -163,7 +163,7 @@ f:7:11: spec.verify: want a mapping, got a list`},
 		},
 		{
 			"an address that is none of git's", head + "spec:\n  repository: {url: 'ftp://x/y.git'}\n",
-			"f:4:21: spec.repository.url: \"ftp://x/y.git\" is no address that git takes\nhint: https://host/owner/repo.git, ssh://git@host/owner/repo.git or git@host:owner/repo.git",
+			"f:4:21: spec.repository.url: \"ftp://x/y.git\" is no address that git takes\nhint: spec.repository.url is https://host/owner/repo.git, ssh://git@host/owner/repo.git or git@host:owner/repo.git",
 		},
 		{
 			"a branch in full", head + "spec:\n  repository: {branch: refs/heads/main}\n",

@@ -158,7 +158,7 @@ func (v *checker) repository(r Repository) {
 		}
 	}
 	if scheme, _, ok := strings.Cut(r.URL, "://"); ok && !slices.Contains([]string{"https", "http", "ssh", "git", "file"}, scheme) {
-		v.fail("spec.repository.url", "https://host/owner/repo.git, ssh://git@host/owner/repo.git or git@host:owner/repo.git", "%q is no address that git takes", r.URL)
+		v.fail("spec.repository.url", "spec.repository.url is https://host/owner/repo.git, ssh://git@host/owner/repo.git or git@host:owner/repo.git", "%q is no address that git takes", r.URL)
 	}
 	switch {
 	case r.Branch == "":
