@@ -145,6 +145,9 @@ type ImageLoad struct {
 	Where string         `json:"where"` // "Env CATALINA_OPTS", "Entrypoint[1]", "/home/admin/start.sh:12"
 	Value string         `json:"value"`
 	Jar   string         `json:"jar"`
+	// Variable of the image that names the file in Where: options of java in a
+	// file. Empty: the command does.
+	Variable string `json:"variable,omitempty"`
 	// Beside are other lines of the same script that name SkyWalking, as
 	// "path:line".
 	Beside []string `json:"beside,omitempty"`

@@ -44,6 +44,11 @@ func (s *StartScript) loads() bool {
 	})
 }
 
+// at reports that it is put at one of the paths.
+func (s *StartScript) at(paths []string) bool {
+	return s != nil && slices.Contains(paths, strings.TrimPrefix(path.Clean(s.Path), "/"))
+}
+
 // How images are pushed; image.push of the configuration.
 const (
 	PushAuto  = "auto"  // the lean core; go-containerregistry where a registry surprises it

@@ -9,7 +9,8 @@ import (
 // that exists counts, as in PATH.
 type script struct {
 	paths    []string
-	optional bool // read where it is met, not looked for
+	optional bool   // read where it is met, not looked for
+	variable string // that names it; empty: the command does
 }
 
 // scriptsOf finds what an entrypoint and a command name: programs, paths, names
@@ -18,8 +19,13 @@ type script struct {
 func scriptsOf(doc configDoc) []script {
 	r := resolver{workdir: path.Join("/", doc.Config.WorkingDir)}
 	for _, entry := range doc.Config.Env {
-		if list, ok := strings.CutPrefix(entry, "PATH="); ok {
-			r.search = strings.Split(list, ":")
+		switch name, value, _ := strings.Cut(entry, "="); name {
+		case "PATH":
+			r.search = strings.Split(value, ":")
+		case "JDK_JAVA_OPTIONS", "JAVA_TOOL_OPTIONS", "_JAVA_OPTIONS":
+			for word := range strings.FieldsSeq(value) {
+				r.option(strings.Trim(word, `"'`), name == "JDK_JAVA_OPTIONS", name)
+			}
 		}
 	}
 	command := append(doc.Config.Entrypoint[:len(doc.Config.Entrypoint):len(doc.Config.Entrypoint)], doc.Config.Cmd...)
@@ -58,9 +64,7 @@ func (r *resolver) command(words []string) {
 		word, base := words[i], path.Base(words[i])
 		switch {
 		case java:
-			if file, ok := strings.CutPrefix(word, "@"); ok && file != "" && !strings.HasPrefix(file, "@") {
-				r.add([]string{r.inside(file)})
-			}
+			r.option(word, true, "")
 			continue
 		case base == "java":
 			java = true
@@ -83,6 +87,19 @@ func (r *resolver) command(words []string) {
 	}
 }
 
+// option adds the file that an option of java stands for: the launcher's
+// @argfiles (java(1), "java Command-Line Argument Files"), or a file of JVM
+// options.
+func (r *resolver) option(word string, launcher bool, variable string) {
+	file, ok := strings.CutPrefix(word, "-XX:VMOptionsFile=")
+	if !ok && launcher {
+		file, ok = strings.CutPrefix(word, "@")
+	}
+	if ok && file != "" && !strings.ContainsAny(file[:1], "@$") {
+		r.add([]string{r.inside(file)}, variable)
+	}
+}
+
 func isNumber(word string) bool { return strings.Trim(word, "0123456789") == "" }
 
 // word adds a script by its name; program says that it is run, and so found by
@@ -92,7 +109,7 @@ func (r *resolver) word(word string, program bool) {
 	case strings.HasSuffix(word, ".jar") || strings.HasSuffix(word, ".war"):
 		return
 	case strings.Contains(word, "/"):
-		r.add([]string{r.inside(word)})
+		r.add([]string{r.inside(word)}, "")
 	case program || strings.HasSuffix(word, ".sh"):
 		var paths []string
 		for _, dir := range r.search {
@@ -102,7 +119,7 @@ func (r *resolver) word(word string, program bool) {
 			paths = append(paths, r.inside(word))
 		}
 		if len(paths) > 0 {
-			r.add(paths)
+			r.add(paths, "")
 		}
 	}
 }
@@ -114,8 +131,8 @@ func (r *resolver) inside(p string) string {
 	return path.Join(r.workdir, p)
 }
 
-func (r *resolver) add(paths []string) {
-	s := script{}
+func (r *resolver) add(paths []string, variable string) {
+	s := script{variable: variable}
 	for _, p := range paths {
 		s.paths = append(s.paths, strings.TrimPrefix(path.Clean(p), "/"))
 	}

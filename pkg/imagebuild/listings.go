@@ -10,6 +10,10 @@ import (
 // listingKind is the cache's name of listings; the number is the format's.
 const listingKind = "listing-1"
 
+// smallLayer arrives with the first range, so reading on costs next to nothing:
+// of several entries for one directory the last is seen then.
+const smallLayer = 64 << 10
+
 // listings remembers what whole layers say of directories, by diffID: base
 // layers are shared by many images.
 type listings struct {
@@ -39,11 +43,15 @@ func (c *listings) look(ctx context.Context, s *stack, i int, view *layer.View, 
 	if err != nil {
 		return err
 	}
-	err = l.Scan(plain, enough)
+	small, stop := s.layers[i].Size <= smallLayer, enough
+	if small {
+		stop = func() bool { return false }
+	}
+	err = l.Scan(plain, stop)
 	if e := plain.Close(); err == nil {
 		err = e
 	}
-	if err == nil && l.Complete {
+	if err == nil && l.Complete && !(small && enough()) { // where little is needed, little is kept
 		c.put(ctx, diffID, l)
 	}
 	return err

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 
 	"golang.org/x/sync/errgroup"
 
@@ -193,7 +194,7 @@ func (b *Builder) image(ctx context.Context, j *job, found *base, m wire.Manifes
 		return nil, err
 	}
 	if j.rebuild.Alone {
-		if err := standsAlone(j.rebuild.From, config); err != nil {
+		if err := b.standsAlone(ctx, j, &s, config); err != nil {
 			return nil, err
 		}
 	}
@@ -218,15 +219,29 @@ func (b *Builder) image(ctx context.Context, j *job, found *base, m wire.Manifes
 	return &made{body: edited, mediaType: m.MediaType, platform: s.config.platform, env: edit.before(s.config.Config.Env)}, err
 }
 
-// standsAlone refuses a configuration that still loads SkyWalking.
-func standsAlone(ref string, config []byte) error {
+// standsAlone refuses an image that still loads SkyWalking, by its new
+// configuration or by a script that this starts.
+func (b *Builder) standsAlone(ctx context.Context, j *job, s *stack, config []byte) error {
 	var doc configDoc
 	if err := json.Unmarshal(config, &doc); err != nil {
 		return fmt.Errorf("reading an image configuration: %w", err)
 	}
-	for _, l := range configLoads(effective(doc.Config.Env), doc.Config.Entrypoint, doc.Config.Cmd) {
+	doc.Config.Env = effective(doc.Config.Env)
+	loads := configLoads(doc.Config.Env, doc.Config.Entrypoint, doc.Config.Cmd)
+	scripts := slices.DeleteFunc(scriptsOf(doc), func(s script) bool { return b.options.StartScript.at(s.paths) })
+	found, complete, err := b.readScripts(ctx, s.repo, s.layers, scripts)
+	if err != nil {
+		return err
+	}
+	if !complete {
+		j.warn(fleet.CodePreflight, "not all start scripts of %s were found: one that is not may load SkyWalking", j.rebuild.From)
+	}
+	for _, t := range found {
+		loads = append(loads, scriptLoads(t)...)
+	}
+	for _, l := range loads {
 		if l.Agent == javaagent.SkyWalking {
-			return refuse(fleet.CodeMixedAgents, "image %s loads SkyWalking itself, in %s: its options depend on the manifest, so otelshift run migrates it, with image.inspect: all", ref, l.Where)
+			return refuse(fleet.CodeMixedAgents, "image %s loads SkyWalking itself, in %s: its options depend on the manifest, so otelshift run migrates it, with image.inspect: all", j.rebuild.From, l.Where)
 		}
 	}
 	return nil

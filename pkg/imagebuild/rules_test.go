@@ -59,6 +59,26 @@ func TestLayerRules(t *testing.T) {
 			want:    "data/ data/admin/ data/admin/.wh.skywalking-agent " + ownEntries,
 		},
 		{
+			name:    "of two entries for a parent the last counts",
+			layers:  []registry.Layer{{{Name: "home/"}, {Name: "home/admin/", Mode: 0o700}, {Name: "home/admin/skywalking-agent/"}, {Name: "home/admin/", Mode: 0o750}}},
+			spec:    func(s *registry.ImageSpec) { s.User = "1000:0" },
+			options: func(o *imagebuild.Options) { o.Directory, o.StartScript, o.Entrypoint = "/home/admin/otel", nil, nil },
+			want:    "home/ home/admin/ home/admin/.wh.skywalking-agent home/admin/otel/ home/admin/otel/.wh..wh..opq home/admin/otel/extensions/ home/admin/otel/extensions/extension.jar home/admin/otel/opentelemetry-javaagent.jar",
+		},
+		{
+			name:    "a user without a group may have root's",
+			layers:  []registry.Layer{{{Name: "home/"}, {Name: "home/admin/", Mode: 0o770}}},
+			spec:    func(s *registry.ImageSpec) { s.User = "1001" },
+			options: noScript,
+			want:    "home/ home/admin/ home/admin/.wh.skywalking-agent " + ownEntries,
+		},
+		{
+			name:    "a removal that is a link leaves what it leads to, and says so",
+			layers:  []registry.Layer{{{Name: "home/"}, {Name: "home/admin/"}, {Name: "opt/"}, {Name: "opt/sw/"}, link("home/admin/skywalking-agent", "../../opt/sw")}},
+			options: noScript, warning: "is a symbolic link to ../../opt/sw, which stays",
+			want: "home/ home/admin/ home/admin/.wh.skywalking-agent " + ownEntries,
+		},
+		{
 			name:    "links that go in circles are refused",
 			layers:  []registry.Layer{{link("home", "house"), link("house", "home")}},
 			refused: "symbolic links",

@@ -32,7 +32,7 @@ func scriptLoads(s text) []fleet.ImageLoad {
 		}
 	}
 	for i := range found {
-		found[i].Beside = beside
+		found[i].Beside, found[i].Variable = beside, s.variable
 	}
 	return found
 }

@@ -3,6 +3,7 @@ package imagebuild_test
 import (
 	"archive/tar"
 	"fmt"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -158,6 +159,14 @@ func TestInspectReadsStartScripts(t *testing.T) {
 			[]string{"/opt/app/bin/run:3 skywalking"},
 		},
 		{
+			"files of options in variables",
+			registry.ImageSpec{
+				Entrypoint: []string{"java", "-XX:VMOptionsFile=/c", "-jar", "/app.jar"}, Env: []string{"JDK_JAVA_OPTIONS=-Xmx1g @/a", "JAVA_TOOL_OPTIONS=-XX:VMOptionsFile=/b @/none"},
+				Layers: []registry.Layer{{{Name: "a", Body: []byte("-javaagent:/sw/skywalking-agent.jar\n")}, {Name: "b", Body: []byte("-javaagent:/sw/skywalking-agent.jar\n")}, {Name: "c", Body: []byte("-Xmx1g\n")}}},
+			},
+			[]string{"/a:1 skywalking JDK_JAVA_OPTIONS", "/b:1 skywalking JAVA_TOOL_OPTIONS"},
+		},
+		{
 			"an argument file of java",
 			registry.ImageSpec{
 				Entrypoint: []string{"java", "@conf/jvm.options", "-cp", "/app/classes", "com.example.Main"}, WorkingDir: "/app",
@@ -176,7 +185,7 @@ func TestInspectReadsStartScripts(t *testing.T) {
 			}
 			var got []string
 			for _, load := range info.Loads {
-				got = append(got, load.Where+" "+string(load.Agent))
+				got = append(got, strings.TrimSpace(load.Where+" "+string(load.Agent)+" "+load.Variable))
 			}
 			if diff := cmp.Diff(row.want, got); diff != "" {
 				t.Errorf("loads (-want +got):\n%s", diff)

@@ -27,8 +27,9 @@ const (
 
 // text is a file as it was found.
 type text struct {
-	path    string
-	content []byte
+	path     string
+	content  []byte
+	variable string // as in script
 }
 
 // shelf is what one layer has under the names that are looked for. Of several
@@ -178,7 +179,7 @@ func (s *shelves) pick(scripts []script) (found []text, known bool) {
 		for _, p := range script.paths {
 			var content []byte
 			if content, sees = s.look(p); sees == seen {
-				found = append(found, text{path: p, content: content})
+				found = append(found, text{path: p, content: content, variable: script.variable})
 			}
 			if sees != nothing {
 				break

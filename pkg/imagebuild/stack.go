@@ -145,7 +145,11 @@ func (b *Builder) whiteout(j *job, s *stack, view *layer.View, spec *layer.Spec,
 			j.warn(fleet.CodeVolume, "/%s lies in the volume %s of %s: what a running volume holds stays", name, volume, s.ref)
 		}
 	}
-	if _, knowledge := view.Lookup(target); knowledge != layer.Present && !full {
+	node, knowledge := view.Lookup(target)
+	if knowledge == layer.Present && node.Link != "" {
+		j.warn(fleet.CodeRemoval, "/%s of %s is a symbolic link to %s, which stays", name, s.ref, node.Link)
+	}
+	if knowledge != layer.Present && !full {
 		// Files are in no listing, so absent may be a file.
 		j.warn(fleet.CodeRemoval, "/%s is removed without a look at whether %s has it (preflight: fast)", name, s.ref)
 	}
@@ -195,7 +199,9 @@ func (s *stack) mayEnter(d layer.Node) bool {
 	if gid, err := strconv.Atoi(group); err == nil {
 		return d.GID == gid && d.Mode&0o010 != 0
 	}
-	return d.GID != 0 && d.Mode&0o010 != 0 // groups of the user are in the image's /etc/group
+	// The user's groups are in the image's /etc/group; who is not in its
+	// /etc/passwd has root's, as OpenShift's have.
+	return d.Mode&0o010 != 0
 }
 
 // parents finds where directories really lie and how they look, reading

@@ -112,8 +112,17 @@ func TestAnImageAloneMayNotLoadSkyWalking(t *testing.T) {
 	plain := tomcat()
 	plain.Env = []string{"PATH=/bin"}
 	seed(t, r, "shop/plain:1", plain)
-	for name, where := range map[string]string{"own": "Entrypoint[1]", "env": "Env CATALINA_OPTS", "plain": ""} {
-		_, err := newBuilder(t, noStart).Build(t.Context(), fleet.Rebuild{From: r.Ref("shop/" + name + ":1"), Alone: true})
+	script := plain
+	script.Cmd = []string{"/home/admin/start.sh"}
+	script.Layers = append(script.Layers[:2:2], registry.Layer{{Name: "home/admin/start.sh", Body: []byte("#!/bin/sh\nexec java -javaagent:/sw/skywalking-agent.jar\n")}})
+	seed(t, r, "shop/script:1", script)
+	seed(t, r, "shop/replaced:1", script)
+	for name, where := range map[string]string{"own": "Entrypoint[1]", "env": "Env CATALINA_OPTS", "plain": "", "script": "/home/admin/start.sh:2", "replaced": ""} {
+		change := noStart
+		if name == "replaced" { // by the start script of the same name
+			change = func(*imagebuild.Options) {}
+		}
+		_, err := newBuilder(t, change).Build(t.Context(), fleet.Rebuild{From: r.Ref("shop/" + name + ":1"), Alone: true})
 		var refused *fleet.RefusedError
 		switch {
 		case where == "" && err != nil:

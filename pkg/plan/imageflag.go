@@ -37,6 +37,8 @@ func (m *maker) imageFlag(d *draft, c fleet.Container, b baked, in javaagent.Inp
 	switch {
 	case len(b.loads) > 1:
 		d.block(fleet.CodeUnsupportedForm, at, "the image loads SkyWalking in more than one place")
+	case l.Variable != "":
+		d.block(fleet.CodeScript, at, fmt.Sprintf("the image loads SkyWalking in %s, which its variable %s names: set the variable in the manifest, without the flag in that file, or the flag itself", l.Where, l.Variable))
 	case isEnv && strings.Contains(l.Value, redacted):
 		d.block(fleet.CodeSecret, at, fmt.Sprintf("the image's variable %s holds a secret beside the flag", name))
 	case isEnv:
@@ -202,6 +204,9 @@ func imageLoads(c fleet.Container, loads []fleet.ImageLoad, agent javaagent.Kind
 	var found []fleet.ImageLoad
 	for _, l := range loads {
 		name, isEnv := strings.CutPrefix(l.Where, "Env ")
+		if l.Variable != "" {
+			name, isEnv = l.Variable, true
+		}
 		_, set := entry(c, name)
 		if l.Agent == agent && !(isEnv && set) && !overridden(c, l) {
 			found = append(found, l)

@@ -73,6 +73,11 @@ func TestFlagsOfImages(t *testing.T) {
 		l.Beside = beside
 		return fleet.ImageInfo{Entrypoint: []string{"/home/admin/run.sh"}, Loads: []fleet.ImageLoad{l}}
 	}
+	file := func() fleet.ImageInfo {
+		info := script("-javaagent:" + swJar)
+		info.Loads[0].Variable = "JDK_JAVA_OPTIONS"
+		return info
+	}
 	tests := []struct {
 		name   string
 		more   string // of the container
@@ -97,6 +102,11 @@ func TestFlagsOfImages(t *testing.T) {
 			name: "a command behind an entrypoint", info: startsBy([]string{"/usr/bin/tini", "--"}, "java", "-javaagent:"+swJar, name, "-jar", "/app.jar"),
 			cmd: []string{"java", "-javaagent:/otel/opentelemetry-javaagent.jar", "-Dotel.service.name=shop-cart", "-jar", "/app.jar"},
 		},
+		{
+			name: "a file that a variable names is not replaced by the entrypoint", info: file(), code: fleet.CodeScript, text: "its variable JDK_JAVA_OPTIONS names",
+			config: func(s *config.Spec) { s.Agent.Entrypoint = []string{"/home/admin/start.sh"} },
+		},
+		{name: "a manifest's variable hides the file that the image's names", more: "        env: [{name: JDK_JAVA_OPTIONS, value: -Xmx1g}]\n", info: file(), code: "none"},
 		{name: "a manifest's command hides it", more: "        command: [java, -jar, /app.jar]\n", info: startsBy([]string{"java", "-javaagent:" + swJar}), code: "none"},
 		{name: "a manifest's args hide the command", more: "        args: [java, -jar, /app.jar]\n", info: startsBy([]string{"tini"}, "java", "-javaagent:"+swJar), code: "none"},
 		{

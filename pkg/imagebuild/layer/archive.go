@@ -152,6 +152,12 @@ func (c *counting) Read(p []byte) (int, error) {
 	return n, err //nolint:wrapcheck // io.EOF has to pass as it is
 }
 
+// isSkippable reports a zstd frame that carries no content, as pzstd puts before
+// others. RFC 8878, section 3.1.2.
+func isSkippable(magic []byte) bool {
+	return len(magic) == 4 && magic[0]&0xf0 == 0x50 && bytes.Equal(magic[1:], []byte{0x2a, 0x4d, 0x18})
+}
+
 // Decompress reads gzip, zstd or neither, told by the first bytes.
 func Decompress(r io.Reader) (io.ReadCloser, error) {
 	buffered := bufio.NewReaderSize(r, 64<<10)
@@ -166,7 +172,7 @@ func Decompress(r io.Reader) (io.ReadCloser, error) {
 			return nil, fmt.Errorf("reading a gzip stream: %w", err)
 		}
 		return z, nil
-	case bytes.Equal(magic, []byte{0x28, 0xb5, 0x2f, 0xfd}):
+	case bytes.Equal(magic, []byte{0x28, 0xb5, 0x2f, 0xfd}), isSkippable(magic):
 		z, err := zstd.NewReader(buffered, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxMemory(256<<20))
 		if err != nil {
 			return nil, fmt.Errorf("reading a zstd stream: %w", err)

@@ -30,7 +30,8 @@ type Node struct {
 // Listing is what one layer says of directories, as far as it has been read.
 // Files are not kept: a layer may have a hundred thousand. So a file that a
 // layer in between puts in a directory's place is taken for the directory
-// below it; nothing builds such images.
+// below it; nothing builds such images. Of several entries for one directory
+// the last counts, as far as the layer is read.
 type Listing struct {
 	Nodes     map[string]Node     // of a path that is there twice, the last
 	Implied   map[string]struct{} // directories that have entries below and none of their own (yet)
