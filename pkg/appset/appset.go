@@ -31,6 +31,15 @@ type Part struct {
 	// From decides the whole of it; nil: several things do, or nothing of the
 	// repository.
 	From *Origin
+	// Fills are the expressions in it, in order; nil where they are not
+	// independent of each other.
+	Fills []Fill
+}
+
+// Fill is one expression of a text.
+type Fill struct {
+	Expression, Value string
+	From              *Origin // decides it, and nothing else of the template takes it; or nil
 }
 
 // Problem is why what an ApplicationSet generates is not known.
@@ -53,8 +62,10 @@ type Application struct {
 	Open    bool
 	Problem *Problem
 
-	set  set
-	tmpl templater
+	set      set
+	tmpl     templater
+	template *yaml.Node
+	uses     map[string]int // of the template's expressions
 }
 
 // Expand makes the Applications of an ApplicationSet, in the order of its
@@ -101,7 +112,7 @@ type expander struct {
 
 // application fills the template in.
 func (e *expander) application(template *yaml.Node, s set) Application {
-	app := Application{Parts: map[*yaml.Node]Part{}, Open: s.open, set: s, tmpl: e.templater}
+	app := Application{Parts: map[*yaml.Node]Part{}, Open: s.open, set: s, tmpl: e.templater, template: template}
 	app.Object = app.fill(template, false)
 	return app
 }
@@ -149,9 +160,56 @@ func (a *Application) Part(raw, text string) Part {
 	if key, ok := a.tmpl.whole(raw); ok {
 		if from, known := a.set.origins[key]; known && from.Node.Value == text {
 			out.From = &from
+			return out
 		}
 	}
+	var fills []Fill
+	filled := expressions(raw, func(expression string) string {
+		value, err := a.tmpl.render(expression, a.set)
+		if err != nil || value == expression {
+			value = "\x00"
+		}
+		fill := Fill{Expression: expression, Value: value}
+		if key, ok := a.tmpl.whole(expression); ok && a.takes(key) == 1 {
+			if from, known := a.set.origins[key]; known && from.Node.Value == value {
+				fill.From = &from
+			}
+		}
+		fills = append(fills, fill)
+		return value
+	})
+	if filled == text {
+		out.Fills = fills
+	}
 	return out
+}
+
+// takes counts the expressions of the template that name a parameter.
+func (a *Application) takes(key string) int {
+	if a.uses == nil {
+		a.uses = map[string]int{}
+		count(a.template, a.uses)
+	}
+	total := 0
+	for expression, n := range a.uses {
+		if strings.Contains(expression, key) {
+			total += n
+		}
+	}
+	return total
+}
+
+func count(n *yaml.Node, uses map[string]int) {
+	n = resolve(n)
+	if n.Kind == yaml.ScalarNode {
+		expressions(n.Value, func(expression string) string {
+			uses[expression]++
+			return ""
+		})
+	}
+	for _, c := range n.Content {
+		count(c, uses)
+	}
 }
 
 // Files are the files besides the ApplicationSet's that decide parameters.

@@ -52,3 +52,24 @@ func Unmask(text, original string) string {
 
 // Masked reports a text that holds a masked expression.
 func Masked(text string) bool { return masked.MatchString(text) }
+
+// Remask masks the expressions of a text as they are masked in another one,
+// whose own text is original.
+func Remask(text, original, other string) string {
+	masks := masked.FindAllString(other, -1)
+	next := 0
+	byExpression := map[string]string{}
+	expressions(original, func(raw string) string {
+		if next < len(masks) {
+			byExpression[raw] = masks[next]
+		}
+		next++
+		return ""
+	})
+	return expressions(text, func(raw string) string {
+		if mask, ok := byExpression[raw]; ok {
+			return mask
+		}
+		return raw
+	})
+}

@@ -18,6 +18,13 @@ type Origin struct {
 	// Prefix and Suffix stand around the value in the scalar that holds it: "NAME="
 	// and quotes in a kustomization's literal.
 	Prefix, Suffix string
+	// Raw is the scalar's own text where an ApplicationSet fills the value in, and
+	// Fills what it puts for each expression, in order; empty: nothing does.
+	Raw   string
+	Fills []Fill
+	// Outer stands around the scalar's text in the value: the template of an
+	// ApplicationSet, whose parameter the scalar is.
+	Outer Outer
 	// Users are the workloads whose value is decided here, this one included,
 	// sorted: a change here changes all of them.
 	Users []ID
@@ -34,6 +41,15 @@ func (w Workload) Change(op Op, v Value, to string) Change {
 		c.Place, c.Field, c.Document, c.Item = v.At.Place, v.At.Field, v.At.Document, v.At.Item
 		if op == OpReplace {
 			c.Old, c.New = v.At.Prefix+v.Text+v.At.Suffix, v.At.Prefix+to+v.At.Suffix
+			switch {
+			case v.At.Raw != "":
+				c.Old, c.New = v.At.Raw, unfill(v.At.Raw, v.At.Fills, to)
+			case v.At.Outer != Outer{}:
+				if now, ok := v.At.Outer.Inner(to); ok { // else it does not apply
+					c.Old, _ = v.At.Outer.Inner(v.Text)
+					c.New = now
+				}
+			}
 		}
 	}
 	if op == OpRemove {

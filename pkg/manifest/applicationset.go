@@ -103,9 +103,22 @@ func (a applicationObject) reason(what string, problem *appset.Problem) *fleet.R
 	}
 }
 
-// fillsIn reports a scalar of a generated Application that the set fills in.
-func fillsIn(app *appset.Application, n *yaml.Node) bool {
-	return app != nil && app.Parts[n].Raw != ""
+// filledIn is where a scalar of an Application is decided, whose own place is
+// known.
+func (e *expansions) filledIn(app *appset.Application, n *yaml.Node, own fleet.Origin) (fleet.Origin, bool) {
+	if app == nil || app.Parts[n].Raw == "" {
+		return own, true
+	}
+	parts := func(n *yaml.Node) (appset.Part, bool) { return app.Parts[n], true }
+	found, _ := e.locate(parts, func(*yaml.Node) fleet.Place { return own.Place })(n)
+	if found.Document < 0 {
+		return own, false
+	}
+	if found.Raw != "" {
+		own.Raw, own.Fills = found.Raw, found.Fills
+		return own, true
+	}
+	return *found, true
 }
 
 // known is a text of an Application, empty where it is not known.
@@ -142,18 +155,69 @@ func (a application) holds(folder string) bool {
 
 // locate makes the lookup of where the scalars that a set fills in are decided,
 // for the layer of values at a field.
-func (e *expansions) locate(parts func(*yaml.Node) (appset.Part, bool), own func(*yaml.Node) fleet.Place) func(*yaml.Node) *fleet.Origin {
-	return func(n *yaml.Node) *fleet.Origin {
+func (e *expansions) locate(parts func(*yaml.Node) (appset.Part, bool), own func(*yaml.Node) fleet.Place) func(*yaml.Node) (*fleet.Origin, string) {
+	return func(n *yaml.Node) (*fleet.Origin, string) {
 		part, filled := parts(n)
 		if !filled {
-			return nil
+			return nil, ""
 		}
 		if from := part.From; from != nil {
 			if f := e.files.file(from.File); f != nil {
-				return &fleet.Origin{Place: place(f, from.Node), Document: from.Document, Item: from.Item, Field: from.Path.String()}
+				return &fleet.Origin{Place: place(f, from.Node), Document: from.Document, Item: from.Item, Field: from.Path.String()}, part.Raw
 			}
 		}
-		return template("", own(n))
+		return e.partly(part, n, own(n)), part.Raw
+	}
+}
+
+// partly is where a scalar is decided that is filled in in part: where its
+// parameter stands, if the agent or all that may change is in that, else in the
+// template, whose expressions stay.
+func (e *expansions) partly(part appset.Part, n *yaml.Node, own fleet.Place) *fleet.Origin {
+	if part.Fills == nil || appset.Unknown(n.Value) && len(valueAgents("", n.Value)) == 0 {
+		return template("", own)
+	}
+	out := &fleet.Origin{Raw: part.Raw}
+	inner, before, after := -1, "", ""
+	for i, f := range part.Fills {
+		out.Fills = append(out.Fills, fleet.Fill{Expression: f.Expression, Value: f.Value})
+		carries := len(valueAgents("", f.Value)) > 0
+		if carries && f.From == nil {
+			return template("", own)
+		}
+		ends := strings.HasSuffix(part.Raw, f.Expression) // a new tag goes behind
+		if carries || f.From != nil && ends && inner < 0 && len(valueAgents("", n.Value)) == 0 {
+			inner = i
+		}
+	}
+	if inner < 0 {
+		return out
+	}
+	rest := part.Raw
+	for i, f := range part.Fills {
+		literal, next, _ := strings.Cut(rest, f.Expression)
+		switch {
+		case i <= inner:
+			before += literal
+		default:
+			after += literal
+		}
+		switch {
+		case i < inner:
+			before += f.Value
+		case i > inner:
+			after += f.Value
+		}
+		rest = next
+	}
+	after += rest
+	from := part.Fills[inner].From
+	f := e.files.file(from.File)
+	if f == nil {
+		return template("", own)
+	}
+	return &fleet.Origin{
+		Place: place(f, from.Node), Document: from.Document, Item: from.Item, Field: from.Path.String(), Outer: fleet.Outer{Before: before, After: after},
 	}
 }
 
@@ -187,7 +251,7 @@ func (rel *release) filled(e *expansions, app *appset.Application, f document, n
 	parts := func(m *yaml.Node) (appset.Part, bool) {
 		other := pairs[m]
 		if !ok || other == nil {
-			return appset.Part{Raw: raw}, m.Kind == yaml.ScalarNode
+			return appset.Part{Raw: m.Value}, m.Kind == yaml.ScalarNode
 		}
 		if m.Kind != yaml.ScalarNode || !appset.Masked(other.Value) {
 			return appset.Part{}, false

@@ -10,6 +10,7 @@ import (
 
 	"sigs.k8s.io/kustomize/kyaml/yaml"
 
+	"github.com/otelshift/otelshift/pkg/appset"
 	"github.com/otelshift/otelshift/pkg/fleet"
 	"github.com/otelshift/otelshift/pkg/kyamlfn"
 	"github.com/otelshift/otelshift/pkg/yamledit"
@@ -147,6 +148,11 @@ func (a *applier) prepare(g Group) (prepared, error) {
 		return out, nil
 	}
 	for _, c := range g.Changes {
+		if c.Document < 0 || appset.Unknown(c.New) {
+			return out, &fleet.RefusedError{Reason: fleet.Reason{
+				Code: fleet.CodeHelmTemplate, Place: c.Place, Message: c.Field + ": what stands there is filled in on the way, and nothing that could be written there says the same",
+			}}
+		}
 		e, err := editOf(c)
 		if err != nil {
 			return out, err

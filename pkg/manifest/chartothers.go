@@ -9,6 +9,7 @@ import (
 
 	"sigs.k8s.io/kustomize/kyaml/yaml"
 
+	"github.com/otelshift/otelshift/pkg/appset"
 	"github.com/otelshift/otelshift/pkg/fleet"
 	"github.com/otelshift/otelshift/pkg/kyamlfn"
 )
@@ -122,6 +123,9 @@ func bareWorkload(rel release, node *yaml.Node) (fleet.Workload, bool) {
 		return w, false
 	}
 	w.ID.Namespace = cmp.Or(w.ID.Namespace, rel.id.Namespace)
+	if appset.Unknown(w.ID.Namespace + w.ID.Name) {
+		return w, false
+	}
 	w.Place, w.Document, w.Item = rel.place, rel.document, rel.item
 	if w.Place.File == "" || !rel.named {
 		w.Place = fleet.Place{File: path.Join(rel.chart, "Chart.yaml"), Line: 1, Column: 1}
@@ -129,6 +133,9 @@ func bareWorkload(rel release, node *yaml.Node) (fleet.Workload, bool) {
 	}
 	containers := make([]fleet.Container, 0, len(w.Containers))
 	for _, c := range w.Containers {
+		if appset.Unknown(c.Image.Text) { // what the generator knows alone
+			continue
+		}
 		containers = append(containers, fixed(c, w.Place))
 	}
 	w.Containers = containers

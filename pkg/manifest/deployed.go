@@ -398,12 +398,20 @@ func (d *deployment) link() {
 			d.sourceUsers[l.source] = append(d.sourceUsers[l.source], id)
 		}
 	}
+	// What an ApplicationSet lays over several kustomizations is one place.
+	common := map[string][]fleet.ID{}
+	for _, l := range d.links {
+		if laid := d.roots[l.workload].laid; laid != nil && laid.by != nil && l.origin.File == laid.file {
+			common[keyOf(*l.origin)] = append(common[keyOf(*l.origin)], d.workloads[l.workload].ID)
+		}
+	}
 	consumed := d.index.consumersAt()
 	for _, l := range d.links {
 		ids := d.sourceUsers[l.source]
 		if l.place >= 0 {
 			ids = d.users[l.place]
 		}
+		ids = append(slices.Clone(ids), common[keyOf(*l.origin)]...)
 		ids = append(slices.Clone(ids), consumed[objectAt{l.origin.File, l.origin.Document, l.origin.Item}]...)
 		slices.SortFunc(ids, fleet.ID.Compare)
 		l.origin.Users = slices.Compact(ids)

@@ -2,6 +2,7 @@ package manifest
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -103,7 +104,13 @@ func (a *applier) inward(byFile map[string][]yamledit.Edit) (map[string][]yamled
 		if err != nil {
 			return nil, err
 		}
-		res, err := f.Apply(byFile[name])
+		edits := byFile[name]
+		if appset.Masked(string(f.Bytes())) {
+			if edits, err = mask(f, edits); err != nil {
+				return nil, err
+			}
+		}
+		res, err := f.Apply(edits)
 		if err != nil {
 			return nil, err
 		}
@@ -124,6 +131,24 @@ func (a *applier) inward(byFile map[string][]yamledit.Edit) (map[string][]yamled
 			old, text = n.Value, appset.Unmask(text, n.Value)
 		}
 		out[file] = append(out[file], yamledit.Edit{Document: document, Path: path, Op: yamledit.Replace, Old: old, New: text})
+	}
+	return out, nil
+}
+
+// mask masks the expressions in the edits of a text that is masked itself: each
+// as the scalar has it that is replaced.
+func mask(f document, edits []yamledit.Edit) ([]yamledit.Edit, error) {
+	out := slices.Clone(edits)
+	for i, e := range out {
+		if e.Op == yamledit.Add || !strings.Contains(e.Old+e.New, "{{") {
+			continue
+		}
+		n, err := lookup(f, e.Document, e.Path)
+		if err != nil {
+			return nil, err
+		}
+		text := flow(n)
+		out[i].Old, out[i].New = appset.Remask(e.Old, e.Old, text), appset.Remask(e.New, e.Old, text)
 	}
 	return out, nil
 }

@@ -248,18 +248,22 @@ func (p *prober) overrides(f document, a application, e *expansions) (plain, tok
 	s := source{file: f.Name(), document: a.document, item: a.item, patch: true, position: func(n *yaml.Node) fleet.Place { return place(f, n) }}
 	if images := child(copied, "images"); images != nil {
 		for i, item := range images.Content {
-			if item.Kind != yaml.ScalarNode || item.Anchor != "" || fillsIn(app, child(n, "images").Content[i]) {
-				continue // shared or filled in: never traced, so never edited
+			if item.Kind != yaml.ScalarNode || item.Anchor != "" {
+				continue // shared: never traced, so never edited
 			}
 			field := slices.Concat(at, yamledit.Path{}.Child("images").Item(i)).String()
+			origin, ok := e.filledIn(app, resolve(child(n, "images").Content[i]), fleet.Origin{Place: s.position(item), Document: a.document, Item: a.item, Field: field})
+			if !ok {
+				continue // only the generator knows it: never traced either
+			}
 			p.add(probed{text: item.Value, image: "argument", entry: field}, s, field, item)
+			p.places[len(p.places)-1].origin = origin
 			item.Value += p.token()
 		}
 	}
 	if patches := child(copied, "patches"); patches != nil {
 		for i, item := range patches.Content {
-			if patch := child(item, "patch"); patch != nil && item.Kind == yaml.MappingNode && item.Anchor == "" && patch.Anchor == "" &&
-				!fillsIn(app, child(resolve(child(n, "patches").Content[i]), "patch")) {
+			if patch := child(item, "patch"); patch != nil && item.Kind == yaml.MappingNode && item.Anchor == "" && patch.Anchor == "" {
 				p.inline(s, slices.Concat(at, yamledit.Path{}.Child("patches").Item(i).Child("patch")), patch)
 			}
 		}

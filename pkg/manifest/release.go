@@ -329,7 +329,7 @@ func (r *releaser) source(s helmSource) (out release, names []string) {
 	if err != nil {
 		return out, names
 	}
-	var decided func(*yaml.Node) *fleet.Origin
+	var decided func(*yaml.Node) (*fleet.Origin, string)
 	if app != nil {
 		out.files = append(out.files, app.Files()...)
 		parts := func(n *yaml.Node) (appset.Part, bool) { part, ok := app.Parts[n]; return part, ok }

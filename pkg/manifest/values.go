@@ -24,6 +24,7 @@ type value struct {
 	names  []yamledit.Step // of items
 	origin fleet.Origin
 	from   *fleet.Origin // what decides it when that is something else
+	raw    string        // its own text then
 	shadow bool          // a list or scalar that hides one of an earlier layer
 	plain  bool          // a scalar without quotes
 }
@@ -54,9 +55,9 @@ type layer struct {
 	place  func(*yaml.Node) fleet.Place
 
 	parameter *parameter // instead of a root
-	// decided is where a scalar is decided that does not stand there; nil:
-	// nowhere else.
-	decided func(*yaml.Node) *fleet.Origin
+	// decided is where a scalar is decided that an ApplicationSet fills in, and its
+	// own text there; nil: nowhere else.
+	decided func(*yaml.Node) (at *fleet.Origin, raw string)
 }
 
 // read turns a layer into values.
@@ -86,8 +87,16 @@ func (l layer) node(n *yaml.Node, p yamledit.Path, depth int) *value {
 	out := &value{kind: n.Kind, tag: n.ShortTag(), text: n.Value, origin: l.origin, plain: n.Style == 0}
 	out.origin.Place, out.origin.Field = l.place(first(n)), l.field(p)
 	if l.decided != nil && n.Kind == yaml.ScalarNode {
-		if out.from = l.decided(n); out.from != nil && out.from.Document < 0 {
+		out.from, out.raw = l.decided(n)
+		switch {
+		case out.from == nil:
+		case out.from.Document < 0:
 			out.from.Field = out.origin.Field
+		case out.from.Raw != "": // it stays where it is
+			raw, fills := out.from.Raw, out.from.Fills
+			own := out.origin
+			out.from = &own
+			own.Raw, own.Fills = raw, fills
 		}
 	}
 	if depth > maxDepth {
@@ -306,6 +315,7 @@ func (r *releaseReader) envMap(parent *value, p yamledit.Path, c component) {
 		// Without it the earlier layer's would come alive, so it stays.
 		fixed := v.shadow && javaagent.IsSkyWalkingVariable(key)
 		own := v.origin // the entry, wherever its value comes from
+		own.Raw = v.raw
 		container.Env = append(container.Env, fleet.Env{Name: key, Field: val.Field, Place: own.Place, Value: val, At: &own, Key: true, Fixed: fixed})
 	}
 	r.env(container, valuesField(p)+".")
@@ -324,6 +334,7 @@ func (r *releaseReader) envList(list *value, p yamledit.Path, c component) {
 		origin := item.origin
 		e := fleet.Env{Name: name, Field: valuesField(path), Place: item.origin.Place, At: &origin, Fixed: fixed}
 		if v := item.get("value"); v != nil {
+			origin.Raw = v.raw
 			e.Value = valueOf(v, path.Child("value"))
 		} else if from := item.get("valueFrom"); from != nil {
 			e.From = &fleet.EnvSource{}

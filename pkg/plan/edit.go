@@ -249,12 +249,15 @@ func (d *draft) removeEnv(e fleet.Env) {
 	if d.gone(e.Entry()) || e.Fixed {
 		return
 	}
-	v := e.Entry()
+	v, text := e.Entry(), e.Value.Text
+	if e.At != nil && e.At.Raw != "" { // as the file has it, with expressions
+		text = e.At.Raw
+	}
 	if e.Key {
-		v.Text = e.Value.Text
+		v.Text = text
 	} else if e.Value.Set() {
 		if e.At == nil || !strings.HasSuffix(e.At.Field, "]") || strings.HasSuffix(e.At.Field, "[name="+e.Name+"]") {
-			v.Text = envText(e.Name, e.Value.Text)
+			v.Text = envText(e.Name, text)
 		} // else an operation of a JSON patch goes
 		d.effect(fleet.Effect{Field: e.Value.Field, Old: e.Value.Text, NewAbsent: true})
 	} else {

@@ -108,6 +108,13 @@ func (d *draft) setImage(c fleet.Container, to fleet.ImageRef) {
 	s := *c.Split
 	if s.Argument.Set() {
 		change := d.w.Change(fleet.OpReplace, s.Argument, s.Argue(to.String()))
+		if at := s.Argument.At; at != nil && at.Outer != (fleet.Outer{}) {
+			if _, ok := at.Outer.Inner(s.Argue(to.String())); !ok {
+				d.block(fleet.CodeUnsupportedForm, change.Place, fmt.Sprintf("a part of the images entry %s stands here, and the new reference does not fit round it: "+
+					"write the entry as name=name:tag, or set image.pin: tag", s.Argument.Text))
+				return
+			}
+		}
 		if change.New != change.Old {
 			d.plan.Changes = append(d.plan.Changes, change)
 			d.share(change, s.Argument)

@@ -243,6 +243,13 @@ func (d *draft) warn(code fleet.Code, place fleet.Place, message string) {
 
 // change adds one edit, and what it means for the deployed object.
 func (d *draft) change(op fleet.Op, v fleet.Value, to string) {
+	if op == fleet.OpReplace && v.At != nil && v.At.Outer != (fleet.Outer{}) {
+		if _, ok := v.At.Outer.Inner(to); !ok {
+			d.block(fleet.CodeUnsupportedForm, v.At.Place, fmt.Sprintf("%s is this between %q and %q of an ApplicationSet's template, and the new text does not fit there: "+
+				"put the whole of it into one place", v.Field, v.At.Outer.Before, v.At.Outer.After))
+			return
+		}
+	}
 	c := d.w.Change(op, v, to)
 	if op == fleet.OpRemove && d.removed[c.Field+"\x00"+c.File] {
 		return
