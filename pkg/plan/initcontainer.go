@@ -64,7 +64,10 @@ func (m *maker) initContainer(d *draft, a fleet.InitAgent) {
 		return
 	}
 	for _, u := range a.AppMounts {
-		if path.Clean("/"+u.Mount.SubPath) != path.Clean("/"+a.InitMount.SubPath) {
+		same := func(o fleet.AppMount) bool {
+			return o.Container == u.Container && path.Clean("/"+o.Mount.SubPath) == path.Clean("/"+a.InitMount.SubPath)
+		}
+		if !same(u) && (u.Jar != "" || !slices.ContainsFunc(a.AppMounts, same)) {
 			d.block(fleet.CodeUnsupportedForm, u.Mount.Place, fmt.Sprintf("container %s sees another part of volume %s than init container %s writes (subPath)",
 				u.Container, a.Volume, a.Container))
 			return
