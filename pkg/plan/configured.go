@@ -2,11 +2,13 @@ package plan
 
 import (
 	"fmt"
+	"regexp"
 	"slices"
 	"strings"
 
 	"github.com/otelshift/otelshift/pkg/fleet"
 	"github.com/otelshift/otelshift/pkg/javaagent"
+	"github.com/otelshift/otelshift/pkg/kyamlfn"
 )
 
 // variables are the container's environment as javaagent takes it: its own
@@ -38,7 +40,58 @@ func variables(w fleet.Workload, c fleet.Container) []javaagent.Var {
 		name := c.EnvFrom[s.source].Name
 		vars = append(vars, javaagent.Var{Name: s.Name, Value: s.Value.Text, Origin: "configMapRef " + name, Removable: exclusive(w, c, s, name)})
 	}
+	for _, v := range assigned(w, c) { // a shell's word is the last
+		if v.Reference != "" {
+			continue // unseenNames says it
+		}
+		vars = append(slices.DeleteFunc(vars, func(o javaagent.Var) bool { return o.Name == v.Name }), v)
+	}
 	return vars
+}
+
+// assigned are the SW_* variables that scripts of the container set: of its
+// command, or mounted beside the flag. They stay where they are.
+func assigned(w fleet.Workload, c fleet.Container) []javaagent.Var {
+	var out []javaagent.Var
+	dialects := kyamlfn.WordDialects(c.Command, c.Args)
+	for i, word := range words(c) {
+		if dialects[i] == javaagent.DialectShell {
+			out = append(out, assignments(word.Text, "the command's script")...)
+		}
+	}
+	for _, l := range w.Loads {
+		if l.Container == c.Name && l.Via == fleet.ViaScript && l.Argfile == "" && isSkyWalking(l) {
+			out = append(out, assignments(l.Value.Text, "the script "+l.Name)...)
+		}
+	}
+	return out
+}
+
+// assignments are the variables of SkyWalking that a shell script sets, as far
+// as it is understood. What a value refers to only the shell knows.
+func assignments(script, origin string) []javaagent.Var {
+	commands, _ := kyamlfn.Commands(script)
+	var out []javaagent.Var
+	for _, command := range commands {
+		for i, word := range command.Words {
+			name, value, ok := strings.Cut(word, "=")
+			if i == 0 && word == "export" {
+				continue
+			}
+			if !ok || !assignable.MatchString(name) {
+				break
+			}
+			if !javaagent.IsSkyWalkingVariable(name) {
+				continue
+			}
+			v := javaagent.Var{Name: name, Value: value, Origin: origin}
+			if strings.ContainsAny(value, "$`") {
+				v.Value, v.Reference = "", origin
+			}
+			out = append(slices.DeleteFunc(out, func(o javaagent.Var) bool { return o.Name == name }), v)
+		}
+	}
+	return out
 }
 
 // configuredSign is an SW_* variable that an envFrom brings.
@@ -88,3 +141,6 @@ func exclusive(w fleet.Workload, c fleet.Container, s configuredSign, name strin
 		return slices.ContainsFunc(v.Sources, func(s fleet.VolumeSource) bool { return s.Kind == "configMap" && s.Name == name })
 	})
 }
+
+// assignable is the name of a shell's variable.
+var assignable = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)

@@ -266,7 +266,20 @@ func (m *maker) container(d *draft, c fleet.Container, s situation, jar string, 
 // unseenNames warns where the service's name may be in what the container takes
 // its environment from and the repository does not show.
 func (d *draft) unseenNames(c fleet.Container, in javaagent.Input, out javaagent.Output) {
-	if _, named := out.Config.Get("agent.service_name"); named || in.Target.ServiceName == "workload" || in.Target.ServiceName == "label" {
+	_, named := out.Config.Get("agent.service_name")
+	named = named || in.Target.ServiceName == "workload" || in.Target.ServiceName == "label"
+	for _, v := range assigned(d.w, c) {
+		switch {
+		case v.Reference == "":
+		case v.Name == "SW_AGENT_NAME" && !named:
+			d.block(fleet.CodeScript, d.placeIn(c), fmt.Sprintf("%s sets %s of container %s to what only the shell knows: set OTEL_SERVICE_NAME there in its place, "+
+				"or options.overrides with a serviceName", v.Reference, v.Name, c.Name))
+			return
+		case v.Name != "SW_AGENT_NAME" && v.Name != "SW_AGENT_COLLECTOR_BACKEND_SERVICES":
+			d.warn(fleet.CodeUntranslated, d.placeIn(c), fmt.Sprintf("%s sets %s to what only the shell knows; it is not translated, and stays", v.Reference, v.Name))
+		}
+	}
+	if named {
 		return
 	}
 	for _, from := range c.EnvFrom {
@@ -279,6 +292,14 @@ func (d *draft) unseenNames(c fleet.Container, in javaagent.Input, out javaagent
 				"may set it (SW_AGENT_NAME): the name is now %s", kind, from.Name, c.Name, out.ServiceName))
 		}
 	}
+}
+
+// placeIn is where a container's command stands, or the container.
+func (d *draft) placeIn(c fleet.Container) fleet.Place {
+	if list := words(c); len(list) > 0 {
+		return list[len(list)-1].Place
+	}
+	return c.Place
 }
 
 // flagJar is the jar that the container's flag names, wherever the flag is.
