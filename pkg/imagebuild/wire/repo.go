@@ -5,12 +5,15 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"net/http"
 	"strings"
 	"time"
+
+	"github.com/google/go-containerregistry/pkg/v1/types"
 
 	"github.com/otelshift/otelshift/pkg/fleet"
 )
@@ -72,7 +75,7 @@ func (r *Repo) Head(ctx context.Context, ref string) (Descriptor, error) {
 	if strings.HasPrefix(ref, "sha256:") && d.Digest == "" {
 		d.Digest = ref
 	}
-	if d.Digest == "" { // the header is optional in the protocol
+	if d.Digest == "" || !strings.Contains(d.MediaType, "vnd.") { // neither header is sure to be there
 		m, err := r.Manifest(ctx, ref)
 		return m.Descriptor, err
 	}
@@ -88,7 +91,7 @@ func (r *Repo) Manifest(ctx context.Context, ref string) (Manifest, error) {
 		return Manifest{}, err
 	}
 	m := Manifest{Descriptor: Descriptor{
-		MediaType: mediaType(header), Digest: digestOf(body), Size: int64(len(body)),
+		MediaType: typeOf(mediaType(header), body), Digest: digestOf(body), Size: int64(len(body)),
 	}, Body: body}
 	want := ref
 	if !strings.HasPrefix(ref, "sha256:") {
@@ -236,6 +239,30 @@ func (r *Repo) read(ctx context.Context, q request, limit int64) ([]byte, http.H
 // pause waits before another attempt.
 func (r *Repo) pause(ctx context.Context, attempt int) error {
 	return r.client.options.Sleep(ctx, 250*time.Millisecond<<(attempt-1))
+}
+
+// typeOf is a manifest's media type where the answer's header names none: plain
+// files behind a web server are registries too. OCI image-spec v1.1,
+// manifest.md, "mediaType".
+func typeOf(header string, body []byte) string {
+	if strings.Contains(header, "vnd.") {
+		return header
+	}
+	var own struct {
+		MediaType string          `json:"mediaType"`
+		Manifests json.RawMessage `json:"manifests"`
+		Layers    json.RawMessage `json:"layers"`
+	}
+	switch err := json.Unmarshal(body, &own); {
+	case err != nil:
+	case own.MediaType != "":
+		return own.MediaType
+	case own.Manifests != nil:
+		return string(types.OCIImageIndex)
+	case own.Layers != nil:
+		return string(types.OCIManifestSchema1)
+	}
+	return header
 }
 
 func mediaType(header http.Header) string {

@@ -55,7 +55,7 @@ func guarded(realm string) func(r *http.Request) (int, http.Header, string) {
 		case r.URL.Path == "/v2/" && !strings.HasPrefix(realm, "http:") && r.URL.Scheme == "http" && !strings.Contains(realm, "plain"):
 			return http.StatusBadGateway, nil, ""
 		case r.Header.Get("Authorization") == "Bearer t":
-			return http.StatusOK, http.Header{"Docker-Content-Digest": {"sha256:" + strings.Repeat("0", 64)}}, ""
+			return http.StatusOK, http.Header{"Docker-Content-Digest": {"sha256:" + strings.Repeat("0", 64)}, "Content-Type": {"application/vnd.oci.image.index.v1+json"}}, ""
 		}
 		return http.StatusUnauthorized, http.Header{"Www-Authenticate": {`Bearer realm="` + realm + `",service="a \"b\", c",scope="x"`}}, ""
 	}
