@@ -111,6 +111,10 @@ func (m *maker) unverified(drafts []*draft) []fleet.Warning {
 	if m.spec.Image.Preflight == preflightFull || len(images) == 0 {
 		return nil
 	}
-	return []fleet.Warning{{Code: fleet.CodePreflight, Message: fmt.Sprintf("image.preflight is fast: of %d images it is not verified which settings their "+
-		"agent.config carries, whether they use SkyWalking's toolkit, whether scripts name the agent's directory, and which Java they have", len(images))}}
+	of, its, use, has := fmt.Sprintf("%d images", len(images)), "their", "they use", "they have"
+	if len(images) == 1 {
+		of, its, use, has = "1 image", "its", "it uses", "it has"
+	}
+	return []fleet.Warning{{Code: fleet.CodePreflight, Message: fmt.Sprintf("image.preflight is fast: of %s it is not verified which settings %s "+
+		"agent.config carries, whether %s SkyWalking's toolkit, whether scripts name the agent's directory, and which Java %s", of, its, use, has)}}
 }
