@@ -2,6 +2,7 @@ package imagebuild
 
 import (
 	"path"
+	"regexp"
 	"strings"
 )
 
@@ -42,6 +43,49 @@ func scriptsOf(doc configDoc) []script {
 	r.command(exec)
 	return r.scripts
 }
+
+// moreScripts finds the scripts that a script of the image runs or reads: names
+// that end in .sh, and what "." and "source" are given. Of a path that only the
+// shell knows the last part is looked for beside the script.
+func moreScripts(doc configDoc) func(text) []script {
+	workdir := path.Join("/", doc.Config.WorkingDir)
+	return func(t text) []script {
+		if t.isProgram() || t.variable != "" {
+			return nil
+		}
+		var scripts []script
+		for line := range strings.Lines(string(t.content)) {
+			if strings.HasPrefix(strings.TrimSpace(line), "#") {
+				continue
+			}
+			line = strings.NewReplacer(`"`, "", "'", "").Replace(expansion.ReplaceAllString(line, "$$"))
+			words := strings.FieldsFunc(line, func(c rune) bool { return strings.ContainsRune(" \t\r\n;&|(){}", c) })
+			for i, word := range words {
+				read := i > 0 && (words[i-1] == "." || words[i-1] == "source")
+				if word = strings.TrimLeft(word, "<>"); !strings.HasSuffix(word, ".sh") && !read || strings.ContainsAny(path.Base(word), "$*?=") {
+					continue
+				}
+				s := script{optional: true}
+				switch beside := path.Join("/", path.Dir(t.path), path.Base(word)); {
+				case strings.HasPrefix(word, "/"):
+					s.paths = []string{path.Clean(word)}
+				case strings.Contains(word, "$"):
+					s.paths = []string{beside}
+				default:
+					s.paths = []string{path.Join(workdir, word), beside}
+				}
+				for i, p := range s.paths {
+					s.paths[i] = strings.TrimPrefix(p, "/")
+				}
+				scripts = append(scripts, s)
+			}
+		}
+		return scripts
+	}
+}
+
+// expansion matches what only the shell knows: $(dirname "$0"), ${HOME}, `pwd`.
+var expansion = regexp.MustCompile("\\$\\([^)]*\\)|\\$\\{[^}]*\\}|`[^`]*`")
 
 // isShellScript reports that the item is what a shell is given to run: sh -c
 // "…".

@@ -37,7 +37,7 @@ func (b *Builder) Files(ctx context.Context, ref string, paths []string) (map[st
 	for i, p := range paths {
 		scripts[i].paths = []string{strings.TrimPrefix(path.Clean(p), "/")}
 	}
-	found, complete, err := b.readScripts(ctx, repo, layers, scripts)
+	found, complete, err := b.readScripts(ctx, repo, layers, scripts, nil)
 	if err != nil {
 		return nil, missing(ref, err)
 	}

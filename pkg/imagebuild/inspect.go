@@ -169,7 +169,7 @@ func (b *Builder) inspectScripts(ctx context.Context, repo repository, doc confi
 	if len(scripts) == 0 {
 		return nil
 	}
-	found, complete, err := b.readScripts(ctx, repo, layers, scripts)
+	found, complete, err := b.readScripts(ctx, repo, layers, scripts, moreScripts(doc))
 	if err != nil {
 		return err
 	}

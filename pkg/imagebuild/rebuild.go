@@ -229,7 +229,7 @@ func (b *Builder) standsAlone(ctx context.Context, j *job, s *stack, config []by
 	doc.Config.Env = effective(doc.Config.Env)
 	loads := configLoads(doc.Config.Env, doc.Config.Entrypoint, doc.Config.Cmd)
 	scripts := slices.DeleteFunc(scriptsOf(doc), func(s script) bool { return b.options.StartScript.at(s.paths) })
-	found, complete, err := b.readScripts(ctx, s.repo, s.layers, scripts)
+	found, complete, err := b.readScripts(ctx, s.repo, s.layers, scripts, moreScripts(doc))
 	if err != nil {
 		return err
 	}

@@ -10,10 +10,13 @@ import (
 	"github.com/otelshift/otelshift/pkg/javaagent"
 )
 
+// isProgram reports what no shell reads.
+func (s text) isProgram() bool { return bytes.IndexByte(s.content[:min(len(s.content), 512)], 0) >= 0 }
+
 // scriptLoads finds agent flags in a script's lines.
 func scriptLoads(s text) []fleet.ImageLoad {
-	if bytes.IndexByte(s.content[:min(len(s.content), 512)], 0) >= 0 {
-		return nil // a program
+	if s.isProgram() {
+		return nil
 	}
 	var found []fleet.ImageLoad
 	var beside []string
@@ -25,7 +28,11 @@ func scriptLoads(s text) []fleet.ImageLoad {
 			continue
 		}
 		where := fmt.Sprintf("/%s:%d", strings.TrimPrefix(s.path, "/"), n)
-		if flags := loads(where, line, javaagent.DialectShell); len(flags) > 0 {
+		flags := loads(where, line, javaagent.DialectShell)
+		if _, value, ok := strings.Cut(line, "=-javaagent:"); ok && len(flags) == 0 { // NAME=-javaagent:…, without quotes
+			flags = loads(where, "-javaagent:"+value, javaagent.DialectShell)
+		}
+		if len(flags) > 0 {
 			found = append(found, flags...)
 		} else if namesSkyWalking(line) {
 			beside = append(beside, where)

@@ -159,6 +159,30 @@ func TestInspectReadsStartScripts(t *testing.T) {
 			[]string{"/opt/app/bin/run:3 skywalking"},
 		},
 		{
+			"a script that a script runs, which reads another beside itself",
+			registry.ImageSpec{
+				Entrypoint: []string{"/entrypoint.sh"}, WorkingDir: "/app",
+				Layers: []registry.Layer{
+					{{Name: "app/bin/run.sh", Body: []byte("#!/bin/sh\n# ./old.sh\n. \"$(dirname \"$0\")/env.sh\"\nexec java\n")}, {Name: "app/bin/old.sh", Body: []byte(flag)}},
+					{{Name: "app/bin/env.sh", Body: []byte(flag)}},
+					{{Name: "entrypoint.sh", Body: []byte("#!/bin/sh\nset -e\n[ -f x ] && exec bin/run.sh \"$@\"\n")}, {Name: "app/bin/run.sh", Type: tar.TypeSymlink, Link: "run"}, hardLink("app/bin/run", "run-it"), {Name: "run-it", Body: []byte("source env.sh\n")}},
+				},
+			},
+			nil, // env.sh lies in a layer that was not needed
+		},
+		{
+			"scripts that scripts name, in layers that are read anyway",
+			registry.ImageSpec{
+				Entrypoint: []string{"/entrypoint.sh"}, WorkingDir: "/app",
+				Layers: []registry.Layer{
+					{{Name: "entrypoint.sh", Body: []byte("#!/bin/sh\nexec bin/run.sh \"$@\"\n")}},
+					{{Name: "app/bin/run.sh", Body: []byte("# ./old.sh\n. \"$(dirname \"$0\")/env.sh\"\n. /etc/app/java-opts\n")}, {Name: "app/bin/old.sh", Body: []byte(flag)}},
+					{{Name: "app/bin/env.sh", Body: []byte(flag)}, {Name: "etc/app/java-opts", Body: []byte("A=1\n" + "JAVA_OPTS=-javaagent:/sw/skywalking-agent.jar\n")}},
+				},
+			},
+			[]string{"/app/bin/env.sh:3 skywalking", "/etc/app/java-opts:2 skywalking"},
+		},
+		{
 			"files of options in variables",
 			registry.ImageSpec{
 				Entrypoint: []string{"java", "-XX:VMOptionsFile=/c", "-jar", "/app.jar"}, Env: []string{"JDK_JAVA_OPTIONS=-Xmx1g @/a", "JAVA_TOOL_OPTIONS=-XX:VMOptionsFile=/b @/none"},

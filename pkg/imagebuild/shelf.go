@@ -21,6 +21,8 @@ const (
 	maxLook = 64 << 20
 	// maxRounds is how often layers are read again for names that links lead to.
 	maxRounds = 4
+	// maxScripts limits what one image's command and its scripts name.
+	maxScripts = 64
 	// maxHops limits the links of one path.
 	maxHops = 16
 )
@@ -49,9 +51,10 @@ type shelves struct {
 }
 
 // readScripts reads the scripts that an image's command names, from the top
-// layer down to where it is known of each what it is. complete is false where
-// the limit ended that, or a layer that cannot be read.
-func (b *Builder) readScripts(ctx context.Context, repo repository, layers []descriptor, scripts []script) (found []text, complete bool, err error) {
+// layer down to where it is known of each what it is, and those that more says
+// of what was found, as far as they lie in the layers that were read. complete
+// is false where the limit ended that, or a layer that cannot be read.
+func (b *Builder) readScripts(ctx context.Context, repo repository, layers []descriptor, scripts []script, more func(text) []script) (found []text, complete bool, err error) {
 	if len(scripts) == 0 {
 		return nil, true, nil
 	}
@@ -72,7 +75,12 @@ func (b *Builder) readScripts(ctx context.Context, repo repository, layers []des
 		}
 		s.view.Bottom = i == 0
 		found, complete = s.pick(scripts)
-		for round := 0; len(s.missing) > 0 && round < maxRounds; round++ {
+		for range maxRounds {
+			scripts = follow(scripts, found, more)
+			found, complete = s.pick(scripts)
+			if len(s.missing) == 0 {
+				break
+			}
 			if err := s.again(ctx, repo, layers[i:]); err != nil {
 				return nil, false, err
 			}
@@ -83,6 +91,27 @@ func (b *Builder) readScripts(ctx context.Context, repo repository, layers []des
 		}
 	}
 	return found, complete, nil
+}
+
+// follow adds the scripts that those found name.
+func follow(scripts []script, found []text, more func(text) []script) []script {
+	if more == nil {
+		return scripts
+	}
+	known := map[string]bool{}
+	for _, s := range scripts {
+		known[strings.Join(s.paths, ":")] = true
+	}
+	scripts = slices.Clone(scripts)
+	for _, t := range found {
+		for _, s := range more(t) {
+			if key := strings.Join(s.paths, ":"); !known[key] && len(scripts) < maxScripts {
+				known[key] = true
+				scripts = append(scripts, s)
+			}
+		}
+	}
+	return scripts
 }
 
 // read puts the next layer under those that were read.
