@@ -340,13 +340,17 @@ type carried struct {
 }
 
 // uncarried are those that no workload's load stands for.
-func uncarried(all []carried, workloads []fleet.Workload) []fleet.FileReason {
+func (x *index) uncarried() []fleet.FileReason {
 	var out []fleet.FileReason
-	for _, c := range all {
+	for _, c := range x.carried {
+		if chart := x.templateOf(c.File); chart != "" {
+			c.Reason.Code = fleet.CodeHelmTemplate
+			c.Reason.Message = "an object in a template of the chart " + chart + " loads SkyWalking at " + c.field
+		}
 		stands := func(l fleet.Load) bool {
 			return l.Place == c.Reason.Place || l.Value.At != nil && l.Value.At.File == c.File && strings.HasPrefix(l.Value.At.Field, c.field+inside)
 		}
-		if !slices.ContainsFunc(workloads, func(w fleet.Workload) bool { return slices.ContainsFunc(w.Loads, stands) }) {
+		if !slices.ContainsFunc(x.workloads, func(w fleet.Workload) bool { return slices.ContainsFunc(w.Loads, stands) }) {
 			out = append(out, c.FileReason)
 		}
 	}

@@ -107,7 +107,14 @@ func (x *index) result(ctx context.Context, files fs.FS) (Result, error) {
 	slices.SortFunc(x.secrets, func(a, b secret) int { return cmp.Or(cmp.Compare(a.file, b.file), cmp.Compare(a.name, b.name)) })
 	expanded := newExpansions(newFinder(files))
 	for _, set := range x.sets {
-		x.expand(expanded, set)
+		if x.templateOf(set.file) == "" { // else the chart makes it
+			x.expand(expanded, set)
+		}
+	}
+	for i, a := range x.applications {
+		if a.overrides != nil && x.templateOf(a.file) != "" {
+			x.applications[i].laid = false
+		}
 	}
 	slices.SortFunc(x.applications, func(a, b application) int {
 		return cmp.Or(cmp.Compare(a.name, b.name), cmp.Compare(a.path, b.path), cmp.Compare(a.namespace, b.namespace), cmp.Compare(a.file, b.file),
@@ -140,7 +147,7 @@ func (x *index) result(ctx context.Context, files fs.FS) (Result, error) {
 		return Result{}, err
 	}
 	x.releases(files, expanded)
-	x.files = append(x.files, uncarried(x.carried, x.workloads)...)
+	x.files = append(x.files, x.uncarried()...)
 	x.passOver()
 	slices.SortFunc(x.resources, func(a, b Resource) int {
 		return cmp.Or(cmp.Compare(a.Place.File, b.Place.File), cmp.Compare(a.Place.Line, b.Place.Line))
@@ -234,19 +241,26 @@ func sameNamespace(a, b string) bool { return a == b || a == "" || b == "" }
 // chart blocks a workload that stands in a chart's template: even where the
 // file parses, rendering decides what it means.
 func (x *index) chart(w *fleet.Workload) {
-	file := w.Place.File
-	if w.Blocked != nil || !x.templates[file] {
+	if w.Blocked != nil {
 		return
+	}
+	if chart := x.templateOf(w.Place.File); chart != "" {
+		w.Blocked = &fleet.Reason{Code: fleet.CodeHelmTemplate, Message: "stands in a template of the chart " + chart, Place: w.Place}
+	}
+}
+
+// templateOf is the chart that a file is a template of, with actions in it;
+// empty: it is none.
+func (x *index) templateOf(file string) string {
+	if !x.templates[file] {
+		return ""
 	}
 	for dir := path.Dir(file); ; dir = path.Dir(dir) {
 		if path.Base(dir) == "templates" && x.charts[path.Dir(dir)] {
-			w.Blocked = &fleet.Reason{
-				Code: fleet.CodeHelmTemplate, Message: "stands in a template of the chart " + path.Dir(dir), Place: w.Place,
-			}
-			return
+			return path.Dir(dir)
 		}
 		if dir == "." || dir == "/" {
-			return
+			return ""
 		}
 	}
 }

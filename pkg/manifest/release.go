@@ -89,6 +89,7 @@ func (x *index) releases(files fs.FS, expanded *expansions) {
 	for _, rel := range all {
 		trees := len(x.rendered)
 		for _, w := range r.workloads(rel) {
+			x.chart(&w) // of an Application that a chart makes
 			workloads = append(workloads, w)
 			made = append(made, deployedBy{rel.app, trees})
 		}
