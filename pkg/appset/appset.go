@@ -3,6 +3,7 @@ package appset
 import (
 	"fmt"
 	"io/fs"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -255,8 +256,13 @@ func (e *expander) patched(patch *yaml.Node, s set) *Problem {
 	return nil
 }
 
-// standIn starts every text that stands for what is not known.
-const standIn = "otelshift-unknown-"
+// standIn starts every text that stands for what is not known, standEnd ends it.
+const (
+	standIn  = "otelshift-unknown-"
+	standEnd = "-gap"
+)
+
+var gap = regexp.MustCompile(standIn + `[a-z0-9-]*?` + standEnd)
 
 // StandIn is a text for what an expression gives, which is not known. It is a
 // DNS label.
@@ -266,7 +272,7 @@ func StandIn(expression string) string {
 	if len(out) > 20 {
 		out = strings.Trim(out[:20], "-")
 	}
-	return strings.Trim(standIn+out, "-")
+	return standIn + out + standEnd
 }
 
 // Unknown reports a text that holds a stand-in.
@@ -274,13 +280,7 @@ func Unknown(text string) bool { return strings.Contains(text, standIn) }
 
 // Pattern is a path with stand-ins as a glob.
 func Pattern(text string) string {
-	parts := strings.Split(text, "/")
-	for i, part := range parts {
-		if at := strings.Index(part, standIn); at >= 0 {
-			parts[i] = part[:at] + "*"
-		}
-	}
-	return strings.Join(parts, "/")
+	return gap.ReplaceAllString(text, "*")
 }
 
 func child(n *yaml.Node, key string) *yaml.Node {

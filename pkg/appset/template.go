@@ -280,6 +280,11 @@ func (s set) has(keys []string) bool {
 			return false
 		}
 	}
+	for _, inner := range flat(map[string]any{"": v}) {
+		if text, ok := inner.(string); ok && Unknown(text) {
+			return false
+		}
+	}
 	return true
 }
 

@@ -94,3 +94,48 @@ func mentions(text, key string) bool {
 		rest = after
 	}
 }
+
+// closed is the name of a values file with its gap filled.
+func (s helmSource) closed(name string) string {
+	if s.gap == "" || !appset.Unknown(name) {
+		return name
+	}
+	return strings.ReplaceAll(appset.Pattern(name), "*", s.gap)
+}
+
+// variants are a source for each values file that one may take whose name holds
+// what only a generator knows: envs/{{name}}/values.yaml, say. All of them are
+// deployed, as far as the repository tells.
+func (r *releaser) variants(s helmSource) []helmSource {
+	f := r.files.file(s.file)
+	if s.by == nil || f == nil {
+		return []helmSource{s}
+	}
+	node, _, err := r.helm(f, s)
+	if err != nil {
+		return []helmSource{s}
+	}
+	list := child(node, "valueFiles")
+	if list == nil || list.Kind != yaml.SequenceNode {
+		return []helmSource{s}
+	}
+	for _, item := range list.Content {
+		if !appset.Unknown(item.Value) {
+			continue
+		}
+		before, after, _ := strings.Cut(valueFile(s.chart, appset.Pattern(item.Value)), "*")
+		found, err := fs.Glob(r.files.files, before+"*"+after)
+		if err != nil || len(found) == 0 || strings.Contains(after, "*") {
+			return []helmSource{s}
+		}
+		var out []helmSource
+		for _, name := range found {
+			one := s
+			one.gap = strings.TrimSuffix(strings.TrimPrefix(name, before), after)
+			one.name += "-" + one.gap
+			out = append(out, one)
+		}
+		return out
+	}
+	return []helmSource{s}
+}

@@ -30,6 +30,7 @@ type helmSource struct {
 	by     *madeBy // nil: it stands in the file itself
 	prefix string  // of its fields
 	open   bool    // it stands for several, whose names are not known
+	gap    string  // what takes the place of a gap in the names of values files
 }
 
 // release is one set of values that is deployed.
@@ -59,7 +60,11 @@ func (x *index) releases(files fs.FS, expanded *expansions) {
 	r := newReleaser(x, files, expanded)
 	named := map[string]bool{} // values files that some source names
 	var all []release
+	var sources []helmSource
 	for _, s := range x.helm {
+		sources = append(sources, r.variants(s)...)
+	}
+	for _, s := range sources {
 		rel, names := r.source(s)
 		rel.again = func(r *releaser) release { again, _ := r.source(s); return again }
 		hit := s.flagged
@@ -343,14 +348,14 @@ func (r *releaser) source(s helmSource) (out release, names []string) {
 	at := func(n *yaml.Node) fleet.Place { return place(f, n) }
 	if list := child(node, "valueFiles"); list != nil && list.Kind == yaml.SequenceNode {
 		for _, item := range list.Content {
-			name := valueFile(s.chart, item.Value)
+			name := valueFile(s.chart, s.closed(item.Value))
 			if name != "" && out.add(r, name) {
 				names = append(names, name)
 				continue
 			}
 			if field(node, "ignoreMissingValueFiles") != "true" && out.reason == nil {
 				out.reason = &fleet.Reason{
-					Code: fleet.CodeUnsupportedForm, Place: at(item), Message: "the values file " + item.Value + " is not in the repository",
+					Code: fleet.CodeUnsupportedForm, Place: at(item), Message: "the values file " + appset.Pattern(item.Value) + " is not in the repository",
 				}
 			}
 		}

@@ -6,6 +6,7 @@ import (
 
 	"sigs.k8s.io/kustomize/kyaml/yaml"
 
+	"github.com/otelshift/otelshift/pkg/appset"
 	"github.com/otelshift/otelshift/pkg/fleet"
 	"github.com/otelshift/otelshift/pkg/javaagent"
 	"github.com/otelshift/otelshift/pkg/yamledit"
@@ -470,7 +471,7 @@ func (r *releaseReader) image(c *fleet.Container, of component) {
 	base := image
 	if image.kind == yaml.ScalarNode {
 		split.Name = part(image, at)
-		if _, tag, digest := splitReference(image.text); tag != "" || digest != "" {
+		if _, tag, digest := splitReference(image.text); !appset.Unknown(image.text) && tag != "" || digest != "" {
 			c.Image = split.Name
 			return
 		}
@@ -498,6 +499,10 @@ func (r *releaseReader) image(c *fleet.Container, of component) {
 	}
 	if split.Digest.Text != "" {
 		text += "@" + split.Digest.Text
+	}
+	if appset.Unknown(text) {
+		r.block(fleet.CodeImageUnknown, c.Place, "a part of the image of "+c.Name+" is known by the ApplicationSet's generator alone: write repository and tag out")
+		return
 	}
 	origin := base.origin
 	split.Base = fleet.Value{Field: valuesField(at), Place: origin.Place, At: &origin}
