@@ -48,6 +48,7 @@ func (x *index) deploy(ctx context.Context, files fs.FS, expanded *expansions) e
 		r.closure, r.data, r.kustomization = x.closureOf(files, r.root, r.laid), map[string]probedFile{}, x.kustomizations[r.root].file
 		r.kustomizationAt = fleet.Place{File: r.kustomization}
 		if !slices.ContainsFunc(r.files, func(name string) bool { return x.seeds[name] }) && (r.laid == nil || !x.seeds[r.laid.file]) {
+			x.unseen(r.absent)
 			continue
 		}
 		r.resources = x.resourceFiles(r.closure)
@@ -110,6 +111,17 @@ func (x *index) deploy(ctx context.Context, files fs.FS, expanded *expansions) e
 	x.workloads = append(x.workloads, d.workloads...)
 	slices.SortStableFunc(x.workloads, compareWorkloads)
 	return nil
+}
+
+// unseen says which bases of kustomizations that show no agent are not here: for
+// the proof that nothing is left an agent may be there.
+func (x *index) unseen(bases []fleet.Reason) {
+	for _, reason := range bases {
+		said := slices.ContainsFunc(x.files, func(f fleet.FileReason) bool { return f.Reason == reason })
+		if x.every && !said {
+			x.files = append(x.files, fleet.FileReason{File: reason.File, Reason: reason})
+		}
+	}
 }
 
 // resourceFiles are the files of a tree that hold whole objects.

@@ -150,6 +150,7 @@ type closure struct {
 	folders []string
 	files   []string // kustomization files included, sorted
 	problem *fleet.Reason
+	absent  []fleet.Reason // bases that are not in the repository: what they hold is not known
 }
 
 // closureOf walks the graph below a folder. An entry that is not in the
@@ -188,10 +189,12 @@ func (x *index) closureOf(files fs.FS, root string, laid *application) closure {
 				c.files = append(c.files, name)
 			case k.guessed:
 			default:
-				note(fleet.Reason{
+				reason := fleet.Reason{
 					Code: fleet.CodeRemoteBase, Place: e.place,
 					Message: "the kustomization takes " + e.path + ", which is not in the repository and is never fetched",
-				})
+				}
+				note(reason)
+				c.absent = append(c.absent, reason)
 			}
 		}
 		for _, e := range read {

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"testing/fstest"
@@ -178,5 +179,40 @@ func TestNamesThatNothingCanBeCalledByAreReportedAndPassedOver(t *testing.T) {
 	}
 	if diff := cmp.Diff(want, said); diff != "" {
 		t.Errorf("files (-want +got):\n%s", diff)
+	}
+}
+
+// TestBasesThatAreNotHereAreSaid: of a sparse checkout, or behind an address. A
+// plan is about what is here.
+func TestBasesThatAreNotHereAreSaid(t *testing.T) {
+	files := fstest.MapFS{
+		"prod/kustomization.yaml":    {Data: []byte("resources:\n- ../base\n- service.yaml\n")},
+		"prod/service.yaml":          {Data: []byte("apiVersion: v1\nkind: Service\nmetadata: {name: a}\n")},
+		"staging/kustomization.yaml": {Data: []byte("resources:\n- https://github.com/acme/base//java?ref=v1\n- github.com/acme/more\n")},
+		"odd/kustomization.yaml":     {Data: []byte("resources: [../plain]\n")},
+		"plain/readme.txt":           {Data: []byte("a folder without a kustomization\n")},
+	}
+	for every, want := range map[bool][]string{
+		false: nil,
+		true: {
+			"odd/kustomization.yaml: the kustomization takes ../plain, which is not in the repository and is never fetched",
+			"prod/kustomization.yaml: the kustomization takes ../base, which is not in the repository and is never fetched",
+			"staging/kustomization.yaml: the kustomization takes https://github.com/acme/base//java?ref=v1, which is not in the repository and is never fetched",
+			"staging/kustomization.yaml: the kustomization takes github.com/acme/more, which is not in the repository and is never fetched",
+		},
+	} {
+		result, err := manifest.Scan(t.Context(), files, manifest.Options{Every: every})
+		if err != nil {
+			t.Fatal(err)
+		}
+		var got []string
+		for _, f := range result.Files {
+			got = append(got, f.File+": "+f.Reason.Message)
+		}
+		slices.Sort(got)
+		slices.Sort(want)
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("every %v: files (-want +got):\n%s", every, diff)
+		}
 	}
 }
