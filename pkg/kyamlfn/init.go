@@ -61,7 +61,7 @@ func initAgent(w *fleet.Workload, c *fleet.Container) (fleet.InitAgent, bool) {
 		return out, true
 	}
 	switch {
-	case agentImage(c.Image.Text):
+	case AgentImage(c.Image.Text):
 		out.Proof = "image"
 	case out.Copy != nil && skyWalkingPath(out.Copy.From):
 		out.Proof = "copy"
@@ -126,7 +126,7 @@ func strongest(a, b javaagent.Kind) javaagent.Kind {
 // unseenCopy reports that an init container which shows no copy may be the one
 // that writes the agent: by its image, or because no other one could be.
 func unseenCopy(w *fleet.Workload, c *fleet.Container, m fleet.Mount) bool {
-	if agentImage(c.Image.Text) {
+	if AgentImage(c.Image.Text) {
 		return true
 	}
 	return len(c.Command)+len(c.Args) == 0 && !slices.ContainsFunc(w.Containers, func(other fleet.Container) bool {
@@ -237,10 +237,10 @@ func otherUse(c *fleet.Container, m fleet.Mount, jar string) bool {
 	return false
 }
 
-// agentImage reports an image name that is a SkyWalking Java agent's:
+// AgentImage reports an image name that is a SkyWalking Java agent's:
 // apache/skywalking-java-agent and private copies. Agents of other languages
 // and the servers are not.
-func agentImage(ref string) bool {
+func AgentImage(ref string) bool {
 	name := strings.ToLower(ref)
 	if i := strings.IndexByte(name, '@'); i >= 0 {
 		name = name[:i]

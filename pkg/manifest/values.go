@@ -6,7 +6,6 @@ import (
 
 	"sigs.k8s.io/kustomize/kyaml/yaml"
 
-	"github.com/otelshift/otelshift/pkg/appset"
 	"github.com/otelshift/otelshift/pkg/fleet"
 	"github.com/otelshift/otelshift/pkg/javaagent"
 	"github.com/otelshift/otelshift/pkg/yamledit"
@@ -206,6 +205,9 @@ type component struct {
 // values finds what the release's values load.
 func (r *releaseReader) values(root *value) {
 	r.walk(root, yamledit.Path{}, component{node: root})
+	if slices.ContainsFunc(r.workload.Loads, func(l fleet.Load) bool { return l.Agent == javaagent.SkyWalking }) {
+		r.initContainers(root, yamledit.Path{}, false)
+	}
 	if n, err := parseInt(root.get("replicaCount").string()); err == nil {
 		r.workload.Replicas = n
 	}
@@ -447,73 +449,4 @@ func (r *releaseReader) container(c component) *fleet.Container {
 	r.image(&out, c)
 	r.workload.Containers = append(r.workload.Containers, out)
 	return &r.workload.Containers[len(r.workload.Containers)-1]
-}
-
-// image reads the component's image, whole or in parts. Without a repository
-// and a tag or digest in the values it stays unknown: the chart decides it.
-func (r *releaseReader) image(c *fleet.Container, of component) {
-	at := of.path.Child("image")
-	image := of.node.get("image")
-	if image == nil {
-		return
-	}
-	split := &fleet.SplitImage{TagKey: "tag", TagMayCarryDigest: true}
-	part := func(v *value, p yamledit.Path) fleet.Value {
-		if v == nil || v.kind != yaml.ScalarNode || v.tag == yaml.NodeTagNull {
-			return fleet.Value{}
-		}
-		out := valueOf(v, p)
-		if out.At.Document >= 0 || p[len(p)-1].Key != "registry" && p[len(p)-1].Key != "repository" && p[len(p)-1].Key != "name" {
-			r.judge(out, "${") // a name may be filled in: it stays
-		}
-		return out
-	}
-	base := image
-	if image.kind == yaml.ScalarNode {
-		split.Name = part(image, at)
-		if _, tag, digest := splitReference(image.text); !appset.Unknown(image.text) && tag != "" || digest != "" {
-			c.Image = split.Name
-			return
-		}
-		for _, key := range []string{"imageTag", "tag"} {
-			if v := of.node.get(key); v.string() != "" && !split.Tag.Set() {
-				split.Tag, split.TagKey = part(v, of.path.Child(key)), key
-			}
-		}
-		base = of.node
-	} else {
-		split.Registry = part(image.get("registry"), at.Child("registry"))
-		name := "repository"
-		if image.get(name) == nil {
-			name = "name"
-		}
-		split.Name = part(image.get(name), at.Child(name))
-		split.Tag, split.Digest = part(image.get("tag"), at.Child("tag")), part(image.get("digest"), at.Child("digest"))
-	}
-	text := split.Name.Text
-	if split.Registry.Text != "" {
-		text = split.Registry.Text + "/" + text
-	}
-	if split.Tag.Text != "" {
-		text += ":" + split.Tag.Text
-	}
-	if split.Digest.Text != "" {
-		text += "@" + split.Digest.Text
-	}
-	if appset.Unknown(text) {
-		r.block(fleet.CodeImageUnknown, c.Place, "a part of the image of "+c.Name+" is known by the ApplicationSet's generator alone: write repository and tag out")
-		return
-	}
-	origin := base.origin
-	split.Base = fleet.Value{Field: valuesField(at), Place: origin.Place, At: &origin}
-	if split.Name.Text == "" || split.Tag.Text == "" && split.Digest.Text == "" {
-		c.Split = split // the chart may say the rest
-		return
-	}
-	where := &origin
-	if split.Tag.Set() {
-		where = split.Tag.At
-	}
-	c.Image = fleet.Value{Text: text, Field: valuesField(at), Place: where.Place, At: where}
-	c.Split = split
 }

@@ -169,6 +169,9 @@ func (d *draft) addEnv(c fleet.Container, flag string, fresh []javaagent.Var) {
 	}
 	list := fleet.Value{Field: c.Field + ".env", Place: c.Place, At: below(c.At, "env")}
 	if e, ok := entry(c, flag); ok && flag != "" && e.At != nil {
+		if e.Alone {
+			e = variablesBeside(c, e)
+		}
 		if d.addBesideKey(e, fresh) {
 			return
 		}
@@ -202,6 +205,22 @@ func (d *draft) addEnv(c fleet.Container, flag string, fresh []javaagent.Var) {
 	}
 }
 
+// variablesBeside is an entry of the variables that a component's values have
+// beside the flag's string (javaOpts), one that stays if there is such; the
+// string itself where there are none.
+func variablesBeside(c fleet.Container, alone fleet.Env) fleet.Env {
+	found := alone
+	for _, e := range c.Env {
+		if e.Alone || e.Fixed || e.At == nil || e.At.Document < 0 || e.At.File != alone.At.File {
+			continue
+		}
+		if found.Alone || javaagent.IsSkyWalkingVariable(found.Name) {
+			found = e
+		}
+	}
+	return found
+}
+
 // addBesideKey adds keys to the mapping of variables that holds the flag. A
 // single string (javaOpts) takes no variables beside it.
 func (d *draft) addBesideKey(flag fleet.Env, fresh []javaagent.Var) bool {
@@ -211,12 +230,17 @@ func (d *draft) addBesideKey(flag fleet.Env, fresh []javaagent.Var) bool {
 	at := *flag.At
 	parent, ok := strings.CutSuffix(at.Field, "."+flag.Name)
 	if !ok || flag.Alone {
-		d.block(fleet.CodeUnsupportedForm, flag.Place, fmt.Sprintf("%s takes no variables beside it: set options.placement: inline", flag.Name))
+		d.block(fleet.CodeUnsupportedForm, flag.Place, fmt.Sprintf("%s has to be set beside %s, as it cannot be written into it, and there are no variables beside it: "+
+			"add a list or mapping of them (env, extraEnv) to the values", fresh[0].Name, flag.Name))
 		return true
 	}
 	at.Field = parent
+	after := flag.Name
+	if javaagent.IsSkyWalkingVariable(after) { // it goes
+		after = ""
+	}
 	for _, v := range fresh {
-		d.addAt(fleet.Value{Field: flag.Field, Place: flag.Place, At: &at}, "."+v.Name, quote(v.Value), flag.Name, flag.Place)
+		d.addAt(fleet.Value{Field: flag.Field, Place: flag.Place, At: &at}, "."+v.Name, quote(v.Value), after, flag.Place)
 	}
 	return true
 }
