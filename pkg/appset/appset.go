@@ -77,6 +77,10 @@ func Expand(files fs.FS, at Source, object *yaml.Node) []Application {
 	if template == nil || template.Kind != yaml.MappingNode {
 		return nil
 	}
+	if _, ok := size(object); !ok {
+		return nil
+	}
+	nodes, _ := size(template)
 	e := &expander{files: files, at: at, templater: newTemplater(spec)}
 	var out []Application
 	list := child(spec, "generators")
@@ -85,14 +89,17 @@ func Expand(files fs.FS, at Source, object *yaml.Node) []Application {
 	}
 	for i, item := range list.Content {
 		path := yamledit.Path{}.Child("spec").Child("generators").Item(i)
-		sets, problem := e.generator(resolve(item), path, nil)
-		if problem != nil {
+		sets, trouble := e.generator(resolve(item), path, nil)
+		if trouble == nil && (len(out)+len(sets))*nodes > maxTotal {
+			trouble = problem(item, "it generates more than can be held: %d Applications", len(sets))
+		}
+		if trouble != nil {
 			sets = []set{{open: true, values: map[string]any{}}}
 		}
 		for _, s := range sets {
 			app := e.application(template, s)
 			if app.Problem == nil {
-				app.Problem = problem
+				app.Problem = trouble
 			}
 			if app.Problem == nil {
 				app.Problem = e.patched(child(spec, "templatePatch"), s)
@@ -281,6 +288,34 @@ func Unknown(text string) bool { return strings.Contains(text, standIn) }
 // Pattern is a path with stand-ins as a glob.
 func Pattern(text string) string {
 	return gap.ReplaceAllString(text, "*")
+}
+
+// maxNodes bounds an object, aliases followed, and maxTotal all that a set
+// generates.
+const (
+	maxNodes = 200_000
+	maxTotal = 5_000_000
+)
+
+// size counts the nodes of an object that can be copied: neither endless nor a
+// bomb of aliases.
+func size(object *yaml.Node) (nodes int, ok bool) {
+	left := maxNodes
+	var walk func(n *yaml.Node, depth int) bool
+	walk = func(n *yaml.Node, depth int) bool {
+		n = resolve(n)
+		if left--; left < 0 || depth > 200 {
+			return false
+		}
+		for _, c := range n.Content {
+			if !walk(c, depth+1) {
+				return false
+			}
+		}
+		return true
+	}
+	ok = walk(object, 0)
+	return maxNodes - left, ok
 }
 
 func child(n *yaml.Node, key string) *yaml.Node {

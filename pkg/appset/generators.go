@@ -151,6 +151,9 @@ func (e *expander) list(body *yaml.Node, path yamledit.Path, given *set) ([]set,
 	if err := yaml.Unmarshal([]byte(text), &list); err != nil || len(list.Content) != 1 || list.Content[0].Kind != yaml.SequenceNode {
 		return nil, problem(n, "elementsYaml holds no list")
 	}
+	if _, ok := size(list.Content[0]); !ok {
+		return nil, problem(n, "elementsYaml is too large")
+	}
 	for _, item := range list.Content[0].Content {
 		values, ok := decode(resolve(item)).(map[string]any)
 		if !ok {

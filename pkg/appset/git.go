@@ -200,6 +200,9 @@ func (e *expander) file(name string, list *yaml.Node) ([]set, *Problem) {
 		return nil, problem(list, "the file of parameters %s cannot be read", name)
 	}
 	d := f.Documents()[0]
+	if _, ok := size(d.Node); !ok {
+		return nil, problem(list, "the file of parameters %s is too large", name)
+	}
 	at := Source{File: name, Document: d.Index, Item: -1}
 	objects, paths := []*yaml.Node{d.Node}, []yamledit.Path{{}}
 	if d.Node.Kind == yaml.SequenceNode {

@@ -17,8 +17,10 @@ import (
 // where it says so, else by names between braces. Argo CD docs, "Templates" and
 // "Go Template".
 type templater struct {
-	golang  bool
-	options []string
+	golang    bool
+	options   []string
+	functions template.FuncMap
+	parsed    map[string]*template.Template
 }
 
 func newTemplater(spec *yaml.Node) templater {
@@ -28,7 +30,29 @@ func newTemplater(spec *yaml.Node) templater {
 			t.options = append(t.options, resolve(item).Value)
 		}
 	}
+	if t.golang {
+		t.functions, t.parsed = functions(), map[string]*template.Template{}
+	}
 	return t
+}
+
+// parse reads a text once.
+func (t templater) parse(text string) (*template.Template, error) {
+	if parsed := t.parsed[text]; parsed != nil {
+		return parsed, nil
+	}
+	parsed, err := template.New("").Funcs(t.functions).Parse(text)
+	if err != nil {
+		return nil, fmt.Errorf("reading the template %q: %w", text, err)
+	}
+	for _, option := range t.options {
+		switch option {
+		case "missingkey=default", "missingkey=invalid", "missingkey=zero", "missingkey=error": // any other panics
+			parsed = parsed.Option(option)
+		}
+	}
+	t.parsed[text] = parsed
+	return parsed, nil
 }
 
 // templated reports a text with an expression.
@@ -104,9 +128,16 @@ func functions() template.FuncMap {
 	for _, name := range []string{
 		"env", "expandenv", "getHostByName", "now", "ago", "uuidv4", "shuffle", "randAlpha", "randAlphaNum", "randAscii", "randNumeric", "randBytes", "randInt",
 		"genPrivateKey", "genCA", "genCAWithKey", "genSelfSignedCert", "genSelfSignedCertWithKey", "genSignedCert", "genSignedCertWithKey",
-		"bcrypt", "htpasswd", "encryptAES",
+		"bcrypt", "htpasswd", "encryptAES", "derivePassword",
+		"until", "untilStep", "seq", // as many as the text says
 	} {
 		delete(out, name)
+	}
+	out["repeat"] = func(count int, text string) (string, error) {
+		if count < 0 || count > maxText/max(1, len(text)) {
+			return "", fmt.Errorf("repeating a text %d times", count)
+		}
+		return strings.Repeat(text, count), nil
 	}
 	out["normalize"] = normalize
 	out["slugify"] = func(...any) (string, error) { return "", fmt.Errorf("slugify: not known here") }
@@ -137,9 +168,9 @@ func normalize(name string) string {
 }
 
 func (t templater) renderGo(text string, s set) (string, error) {
-	parsed, err := template.New("").Funcs(functions()).Parse(text)
+	parsed, err := t.parse(text)
 	if err != nil {
-		return "", fmt.Errorf("reading the template %q: %w", text, err)
+		return "", err
 	}
 	if parsed.Tree == nil || !s.open || !unknown(parsed.Root, s) {
 		return t.execute(text, s)
@@ -172,15 +203,9 @@ func (t templater) renderGo(text string, s set) (string, error) {
 }
 
 func (t templater) execute(text string, s set) (string, error) {
-	parsed, err := template.New("").Funcs(functions()).Parse(text)
+	parsed, err := t.parse(text)
 	if err != nil {
-		return "", fmt.Errorf("reading the template %q: %w", text, err)
-	}
-	for _, option := range t.options {
-		switch option {
-		case "missingkey=default", "missingkey=invalid", "missingkey=zero", "missingkey=error": // any other panics
-			parsed = parsed.Option(option)
-		}
+		return "", err
 	}
 	out := &limited{}
 	if err := parsed.Execute(out, s.values); err != nil {

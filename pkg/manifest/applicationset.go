@@ -121,6 +121,21 @@ func (e *expansions) filledIn(app *appset.Application, n *yaml.Node, own fleet.O
 	return *found, true
 }
 
+// openImages takes away what is no reference: an image that holds what only the
+// generator knows.
+func (a *application) openImages(w *fleet.Workload) {
+	for i, c := range w.Containers {
+		if !appset.Unknown(c.Image.Text) {
+			continue
+		}
+		w.Containers[i].Image = fleet.Value{}
+		if w.Blocked == nil {
+			w.Blocked = &fleet.Reason{Code: fleet.CodeImageUnknown, Place: *a.overrides, Message: fmt.Sprintf(
+				"the ApplicationSet %s lays an image over container %s that its generator alone knows", a.by.name, c.Name)}
+		}
+	}
+}
+
 // known is a text of an Application, empty where it is not known.
 func known(text string) string {
 	if appset.Unknown(text) {

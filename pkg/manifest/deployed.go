@@ -324,6 +324,7 @@ func (d *deployment) workload(r *root, inner *index, w fleet.Workload, probed *y
 	if r.laid != nil {
 		w.Root = r.laid.file
 		destination(&w, []application{{namespace: r.laid.namespace}})
+		r.laid.openImages(&w)
 	} else {
 		destination(&w, r.applications)
 	}
