@@ -112,17 +112,23 @@ func contents(d *draft) []fleet.Remaining {
 
 // unseen is what the proof does not cover.
 func (m *Migration) unseen(d *draft, refs []string, asked bool) []fleet.Remaining {
-	if !asked {
-		if len(refs) == 0 {
-			return nil
+	var unseen []fleet.Remaining
+	for _, f := range d.plan.Files {
+		if f.Line == 0 {
+			unseen = append(unseen, fleet.Remaining{Place: fleet.Place{File: f.File}, What: fmt.Sprintf("%s (%s)", f.Reason.Message, f.Reason.Code)})
 		}
+	}
+	if !asked && len(refs) > 0 {
 		why := "no registry was asked"
 		if m.spec.Image.Inspect == "none" {
 			why = "image.inspect is none"
 		}
-		return []fleet.Remaining{{What: fmt.Sprintf("%s: %s", counted(len(refs), "image"), why)}}
+		unseen = append(unseen, fleet.Remaining{What: fmt.Sprintf("%s: %s", counted(len(refs), "image"), why)})
 	}
-	var unseen []fleet.Remaining
+	if !asked {
+		sortRemaining(unseen)
+		return unseen
+	}
 	said := map[string]bool{}
 	eachImage(d, func(_ fleet.Workload, c fleet.Container) {
 		ref := c.Image.Text
@@ -137,11 +143,6 @@ func (m *Migration) unseen(d *draft, refs []string, asked bool) []fleet.Remainin
 			unseen = append(unseen, fleet.Remaining{Place: c.Image.Place, What: fmt.Sprintf("image %s: %s", ref, warning.Message)})
 		}
 	})
-	for _, f := range d.plan.Files {
-		if f.Line == 0 {
-			unseen = append(unseen, fleet.Remaining{Place: fleet.Place{File: f.File}, What: fmt.Sprintf("%s (%s)", f.Reason.Message, f.Reason.Code)})
-		}
-	}
 	sortRemaining(unseen)
 	return unseen
 }

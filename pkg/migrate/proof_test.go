@@ -178,6 +178,16 @@ func TestProofSaysWhatItDidNotLookAt(t *testing.T) {
 	if len(f.images.inspected) > 0 || len(state.Unseen) != 1 || state.Unseen[0].What != "3 images: image.inspect is none" {
 		t.Errorf("with image.inspect none asked about %v, said %v", f.images.inspected, state.Unseen)
 	}
+	f.repo.commits[f.repo.main].files["prod/kustomization.yaml"] = "resources: [../base]\n"
+	for _, inspect := range []string{"none", "signs"} {
+		f.config.Spec.Image.Inspect = inspect
+		state, _, _ = f.proof()
+		if !slices.ContainsFunc(state.Unseen, func(u fleet.Remaining) bool {
+			return u.File == "prod/kustomization.yaml" && strings.Contains(u.What, "../base")
+		}) {
+			t.Errorf("with image.inspect %s a base that is not here is not among %v", inspect, state.Unseen)
+		}
+	}
 }
 
 // TestInspectAllAsksAboutImagesWithoutAnySign: only the image says that it loads
