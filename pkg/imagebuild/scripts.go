@@ -28,11 +28,7 @@ func scriptLoads(s text) []fleet.ImageLoad {
 			continue
 		}
 		where := fmt.Sprintf("/%s:%d", strings.TrimPrefix(s.path, "/"), n)
-		flags := loads(where, line, javaagent.DialectShell)
-		if _, value, ok := strings.Cut(line, "=-javaagent:"); ok && len(flags) == 0 { // NAME=-javaagent:…, without quotes
-			flags = loads(where, "-javaagent:"+value, javaagent.DialectShell)
-		}
-		if len(flags) > 0 {
+		if flags := loads(where, line, javaagent.DialectShell); len(flags) > 0 {
 			found = append(found, flags...)
 		} else if namesSkyWalking(line) {
 			beside = append(beside, where)

@@ -57,6 +57,9 @@ type Token struct {
 	// Live reports characters that a shell would act on if the string went
 	// through eval, or a command substitution.
 	Live bool
+	// Bare: it is the value of an assignment without quotes, NAME=-javaagent:…,
+	// behind which nothing can be put.
+	Bare bool
 }
 
 // SyntaxError is an option string that its reader would refuse.

@@ -60,8 +60,16 @@ func regions(text string, d Dialect) [][]Token {
 	for _, token := range tokens {
 		raw := text[token.Start:token.End]
 		start, end, ok := 0, 0, false
+		bare := false
 		if !strings.HasPrefix(raw, "-") && strings.Contains(raw, flagPrefix) {
-			start, end, ok = quotedPart(raw)
+			if start, end, ok = quotedPart(raw); !ok {
+				start, end, bare = barePart(raw)
+			}
+		}
+		if bare {
+			token.Bare, token.Text, token.Start, token.End = true, raw[start:end], token.Start+start, token.Start+end
+			all = append(all, []Token{token})
+			continue
 		}
 		if ok && strings.HasPrefix(token.Text, flagPrefix) {
 			ok = severalOptions(raw[start:end])
@@ -114,6 +122,20 @@ func quotedPart(raw string) (start, end int, ok bool) {
 		at += n + 1
 	}
 	return 0, 0, false
+}
+
+// barePart finds the flag in an assignment without quotes, up to where the
+// shell's word ends.
+func barePart(raw string) (start, end int, ok bool) {
+	name, value, ok := strings.Cut(raw, "=")
+	if !ok || nameLength(name) < len(name) || name == "" || !strings.HasPrefix(value, flagPrefix) || strings.ContainsAny(value, "'\"\\") {
+		return 0, 0, false
+	}
+	start, end = len(name)+1, len(raw)
+	if n := strings.IndexAny(value, ";&|)"); n >= 0 {
+		end = start + n
+	}
+	return start, end, true
 }
 
 func flagsOf(tokens []Token) []Flag {

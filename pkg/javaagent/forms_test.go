@@ -45,6 +45,11 @@ func TestForms(t *testing.T) {
 			gone: []string{"SW_AGENT_NAME"}, as: "shop::shop-order",
 		},
 		{
+			name:  "an assignment without quotes has no room for options",
+			in:    javaagent.Input{Text: "export JAVA_OPTS=" + swFlag + " && exec java $JAVA_OPTS -jar /app.jar"},
+			block: "unsupported-form",
+		},
+		{
 			name: "a variable that becomes one argument holds the flag only",
 			in: javaagent.Input{
 				Variable: "APM_JAR", Text: swFlag, Commands: []string{"java", "$(APM_JAR)", "-jar", "/opt/pay.jar"},

@@ -221,6 +221,8 @@ func (t *translation) checkForm() {
 		switch {
 		case f.Kind == OpenTelemetry && t.flag != nil:
 			t.refuse(CodeMixed, "both agents are loaded: %s and %s", t.flag.Jar, f.Jar)
+		case f.Kind == SkyWalking && f.Token.Bare:
+			t.refuse(CodeUnsupported, "%s assigns the flag without quotes, so no option can be put behind it: write NAME=\"%s…\"", f.at.source.label(), flagPrefix)
 		case f.Kind == SkyWalking && f.at.source.fixed:
 			if t.flag == nil {
 				t.refuse(CodeUnsupported, "%s loads the agent, where nothing is edited: %s", f.at.source.fixedLabel(), f.Jar)
