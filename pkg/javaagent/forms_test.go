@@ -425,6 +425,20 @@ func TestForms(t *testing.T) {
 			},
 		},
 		{
+			name: "an option's reference is known behind the flag only", as: "cart",
+			in: javaagent.Input{
+				Variable: "JAVA_AGENT", Text: swFlag,
+				Env: []javaagent.Var{
+					{Name: "JAVA_AGENT", Value: swFlag}, {Name: "SERVICE", Value: "cart"}, {Name: "JAVA_OPTS", Value: "$(JAVA_AGENT) -Dskywalking.agent.service_name=$(SERVICE)"},
+				},
+				Commands: []string{"sh", "-c", "java $JAVA_OPTS -jar a.jar"},
+			},
+			want: flag + " " + tail, set: []javaagent.Var{{Name: "OTEL_SERVICE_NAME", Value: "$(SERVICE)", After: "SERVICE"}},
+			others: []javaagent.Change{{
+				Variable: "JAVA_OPTS", Text: "$(JAVA_AGENT)", Edits: []javaagent.Edit{{Start: 13, End: 56, Old: " -Dskywalking.agent.service_name=$(SERVICE)"}},
+			}},
+		},
+		{
 			name: "an option in a script of the command stays",
 			in: javaagent.Input{
 				Variable: "JAVA_TOOL_OPTIONS", Text: swFlag, Trim: true, Commands: []string{"sh", "-c", "exec java -Dskywalking.agent.service_name=cart -jar a.jar"},

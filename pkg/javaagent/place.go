@@ -77,14 +77,12 @@ func (t *translation) place() {
 	at.region.insert[at.index] = append(at.region.insert[at.index], raws...)
 }
 
-// reachable holds the references of an option of the configuration against what
-// Kubernetes expands them by, which is the container's own entries and envFrom:
+// reachable holds the references of an option, one of the configuration or one
+// that moves to the flag, against what Kubernetes expands them by, which is the container's own entries and envFrom:
 // in an entry's value those that stand before it, in arguments all of them. An
 // option that refers to an entry further down goes behind that.
 func (t *translation) reachable(p property, at place, can bool) property {
-	if !slices.ContainsFunc(t.add, func(a property) bool { return a.key == p.key && a.verbatim == p.verbatim && a.refs }) {
-		return p
-	}
+	added := slices.ContainsFunc(t.add, func(a property) bool { return a.key == p.key && a.verbatim == p.verbatim && a.refs })
 	flag := -1 // the entry that the option would stand in
 	for i, v := range t.in.Env {
 		if can && at.source.items == nil && v.Name == at.source.variable {
@@ -93,6 +91,13 @@ func (t *translation) reachable(p property, at place, can bool) property {
 	}
 	for _, name := range references(p.value+p.verbatim, DialectExec) {
 		v, known := t.e.named[name]
+		if !added {
+			// It stood where its references are known; beside the flag some may not be.
+			if own := slices.IndexFunc(t.in.Env, func(e Var) bool { return e.Name == name && e.Origin == "" }); own > flag && flag >= 0 {
+				p.env = true
+			}
+			continue
+		}
 		if !known || v.Origin != "" && !t.kubernetes(name) {
 			t.refuse(CodeUnsupported, "options.add: %s refers to $(%s), which is no variable of the container's", cmp.Or(p.key, p.verbatim), name)
 			return p

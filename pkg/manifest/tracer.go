@@ -130,6 +130,9 @@ func (t *tracer) image(c *fleet.Container, probed string) {
 	case entry < 0 && whole < 0:
 		t.lose(c.Image.Field)
 		return
+	case entry < 0 && p.places[whole].text != c.Image.Text: // a replacement makes a part of it
+		t.lost = append(t.lost, lostField{c.Image.Field, p.places[whole].origin.Place})
+		return
 	case entry < 0:
 		t.point(&c.Image, whole)
 		return
