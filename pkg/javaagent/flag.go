@@ -128,7 +128,8 @@ func quotedPart(raw string) (start, end int, ok bool) {
 // shell's word ends.
 func barePart(raw string) (start, end int, ok bool) {
 	name, value, ok := strings.Cut(raw, "=")
-	if !ok || nameLength(name) < len(name) || name == "" || !strings.HasPrefix(value, flagPrefix) || strings.ContainsAny(value, "'\"\\") {
+	plain := strings.TrimSuffix(name, "+") // NAME+=…
+	if !ok || nameLength(plain) < len(plain) || plain == "" || !strings.HasPrefix(value, flagPrefix) || strings.ContainsAny(value, "'\"\\") {
 		return 0, 0, false
 	}
 	start, end = len(name)+1, len(raw)

@@ -31,6 +31,7 @@ func TestAgentsTellsAgentsApart(t *testing.T) {
 		{"another agent beside leftovers of SkyWalking's", "-javaagent:/opt/jmx_prometheus_javaagent.jar=8080:/c.yaml -Dskywalking.agent.service_name=x", javaagent.Other, "/opt/jmx_prometheus_javaagent.jar"},
 		{"an argument in a script's assignment", `export JAVA_OPTS="-Xmx1g -javaagent:/sw/skywalking-agent.jar $JAVA_OPTS"; exec java $JAVA_OPTS -jar a.jar`, javaagent.SkyWalking, "/sw/skywalking-agent.jar"},
 		{"an assignment without quotes", "export JAVA_OPTS=-javaagent:/sw/skywalking-agent.jar; exec java $JAVA_OPTS -jar a.jar", javaagent.SkyWalking, "/sw/skywalking-agent.jar"},
+		{"an addition without quotes", "JAVA_OPTS+=-javaagent:/sw/skywalking-agent.jar", javaagent.SkyWalking, "/sw/skywalking-agent.jar"},
 		{"an assignment without quotes, of another agent", "JAVA_OPTS=-javaagent:/otel/opentelemetry-javaagent.jar exec java", javaagent.OpenTelemetry, "/otel/opentelemetry-javaagent.jar"},
 		{"a quoted list in the text of a chart's values", "javaOpts: \"-Xmx1g -javaagent:/sw/skywalking-agent.jar\"", javaagent.SkyWalking, "/sw/skywalking-agent.jar"},
 		{"a quoted list that begins with it", "value: '-javaagent:/sw/skywalking-agent.jar -Xmx1g -Da=b'", javaagent.SkyWalking, "/sw/skywalking-agent.jar"},
