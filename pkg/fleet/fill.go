@@ -22,6 +22,18 @@ func (o Outer) Inner(text string) (inner string, ok bool) {
 	return text[len(o.Before) : len(text)-len(o.After)], true
 }
 
+// Value is the value that the scalar makes once it holds a text: what a Change
+// writes.
+func (o Origin) Value(text string) string {
+	switch {
+	case o.Raw != "":
+		return refill(text, o.Fills)
+	case o.Outer != Outer{}:
+		return o.Outer.Before + text + o.Outer.After
+	}
+	return strings.TrimSuffix(strings.TrimPrefix(text, o.Prefix), o.Suffix)
+}
+
 // unfill writes a text that takes the place of a filled-in one with the
 // expressions in it: words that stay keep theirs, and in the values of others
 // the expressions' results become them again. Where that would not give the

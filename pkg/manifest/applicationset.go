@@ -121,6 +121,43 @@ func (e *expansions) filledIn(app *appset.Application, n *yaml.Node, own fleet.O
 	return *found, true
 }
 
+// fillIn notes where the scalars of a patch are decided that a set fills in in
+// the patch's text.
+func (e *expansions) fillIn(app *appset.Application, raw, prefix string, places []probed) {
+	if raw == "" {
+		return
+	}
+	masked, ok := appset.Mask(raw)
+	inner, err := yamledit.Parse("patch.yaml", []byte(masked), yamledit.Limits{})
+	known := ok && err == nil && len(inner.Documents()) > 0 && inner.Documents()[0].Node != nil
+	for i := range places {
+		o := &places[i].origin
+		path, err := yamledit.ParsePath(strings.TrimPrefix(o.Field, prefix))
+		var n *yaml.Node
+		if known && err == nil {
+			n, err = path.Lookup(inner.Documents()[0].Node)
+		}
+		if !known || err != nil {
+			o.Document, o.Item = -1, -1
+			continue
+		}
+		if !appset.Masked(n.Value) {
+			continue
+		}
+		part := app.Part(appset.Unmask(n.Value, raw), places[i].text)
+		parts := func(*yaml.Node) (appset.Part, bool) { return part, true }
+		found, _ := e.locate(parts, func(*yaml.Node) fleet.Place { return o.Place })(&yaml.Node{Kind: yaml.ScalarNode, Value: places[i].text})
+		switch {
+		case found.Document < 0:
+			o.Document, o.Item = -1, -1
+		case found.Raw != "":
+			o.Raw, o.Fills = found.Raw, found.Fills
+		default:
+			*o = *found
+		}
+	}
+}
+
 // openImages takes away what is no reference: an image that holds what only the
 // generator knows.
 func (a *application) openImages(w *fleet.Workload) {

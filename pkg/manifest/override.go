@@ -264,7 +264,13 @@ func (p *prober) overrides(f document, a application, e *expansions) (plain, tok
 	if patches := child(copied, "patches"); patches != nil {
 		for i, item := range patches.Content {
 			if patch := child(item, "patch"); patch != nil && item.Kind == yaml.MappingNode && item.Anchor == "" && patch.Anchor == "" {
-				p.inline(s, slices.Concat(at, yamledit.Path{}.Child("patches").Item(i).Child("patch")), patch)
+				path := slices.Concat(at, yamledit.Path{}.Child("patches").Item(i).Child("patch"))
+				before := len(p.places)
+				p.inline(s, path, patch)
+				if app != nil {
+					raw := app.Parts[child(resolve(child(n, "patches").Content[i]), "patch")].Raw
+					e.fillIn(app, raw, path.String()+inside, p.places[before:])
+				}
 			}
 		}
 	}

@@ -259,8 +259,8 @@ func decidedBy(w fleet.Workload, changes []fleet.Change) (out map[string]*string
 				if i := strings.LastIndex(v.Field, "[name="); i >= 0 {
 					out[v.Field], out[v.Field[:i]+"[name="+c.New+"]"] = nil, nil
 				}
-			case c.Field == v.At.Field && c.Op == fleet.OpReplace && v.Text != "" && c.Old == v.At.Prefix+v.Text+v.At.Suffix && !strings.HasSuffix(v.Field, ".image"):
-				text := strings.TrimSuffix(strings.TrimPrefix(c.New, v.At.Prefix), v.At.Suffix)
+			case c.Field == v.At.Field && c.Op == fleet.OpReplace && v.Text != "" && c.Old == w.Change(c.Op, v, v.Text).Old && !strings.HasSuffix(v.Field, ".image"):
+				text := v.At.Value(c.New)
 				out[v.Field] = &text
 			case c.Field == v.At.Field && (c.Op != fleet.OpReplace || strings.HasSuffix(v.Field, ".image")),
 				c.Op == fleet.OpRemove && under(v.At.Field, c.Field),
@@ -277,7 +277,7 @@ func decidedBy(w fleet.Workload, changes []fleet.Change) (out map[string]*string
 		}
 		for _, change := range changes {
 			if at := c.Split.Argument.At; change.File == at.File && change.Document == at.Document && change.Item == at.Item && change.Field == at.Field {
-				out[c.Image.Field] = argued(change.New)
+				out[c.Image.Field] = argued(at.Value(change.New))
 			}
 		}
 	}
