@@ -50,6 +50,7 @@ import_case configuration pkg/config os
 import_case configuration pkg/config pkg/manifest
 import_case - pkg/config go/ast
 import_case - pkg/config pkg/fleet
+import_case - pkg/config pkg/javaagent
 import_case judges pkg/rollout pkg/rollout/cluster
 import_case judges pkg/rollout net/http
 import_case judges pkg/ledger pkg/plan

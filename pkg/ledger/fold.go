@@ -227,25 +227,6 @@ func (l *Ledger) read() {
 	}
 }
 
-// Concerns reports whether a pull request is of a migration of the branch: it
-// goes onto it, or was proposed for it and somebody has retargeted it since.
-func Concerns(p fleet.PullRequest, branch string) bool {
-	if p.Base == branch || p.Base == "" || branch == "" {
-		return true
-	}
-	r, err := Decode(p.Body)
-	return err == nil && r.Onto == branch
-}
-
-// elsewhere is the branch that a pull request goes onto instead of ours; empty:
-// it is ours.
-func (l Ledger) elsewhere(p fleet.PullRequest) string {
-	if l.in.Base == "" || p.Base == l.in.Base {
-		return ""
-	}
-	return p.Base
-}
-
 func author(p fleet.PullRequest) string {
 	switch {
 	case p.Author == "":
