@@ -314,7 +314,7 @@ func (e *effective) unusedVariables() {
 		case VariableWrapper:
 			e.warn(CodeLeftover, "%s is not read by the agent (%s); it stays", v.Name, wrapperVariables[v.Name])
 		case VariableForeign:
-			if strings.HasPrefix(v.Name, "SW_") {
+			if strings.HasPrefix(v.Name, "SW_") && v.Name != e.in.Variable { // SW_OPTS may hold the flag
 				e.warn(CodeLeftover, "%s is no variable of SkyWalking's Java agent; it stays", v.Name)
 			}
 		}

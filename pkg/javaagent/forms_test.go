@@ -596,3 +596,15 @@ func moved(in javaagent.Input, out javaagent.Output) javaagent.Input {
 	}
 	return again
 }
+
+// TestTheFlagsOwnVariableIsNoLeftover: it may have any name.
+func TestTheFlagsOwnVariableIsNoLeftover(t *testing.T) {
+	out := translate(t, javaagent.Input{
+		Variable: "SW_OPTS", Text: "-javaagent:/sw/agent/skywalking-agent.jar", Target: target(), Workload: javaagent.Workload{Name: "pay"},
+		Env: []javaagent.Var{{Name: "SW_OPTS", Value: "-javaagent:/sw/agent/skywalking-agent.jar"}, {Name: "SW_OTHER", Value: "1"}},
+	})
+	said := sprint(out.Warnings)
+	if strings.Contains(said, "SW_OPTS") || !strings.Contains(said, "SW_OTHER is no variable") {
+		t.Errorf("warnings %s, want one about SW_OTHER alone", said)
+	}
+}
