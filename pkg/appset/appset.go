@@ -6,6 +6,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"unicode"
 
 	"sigs.k8s.io/kustomize/kyaml/yaml"
 
@@ -65,8 +66,8 @@ type Application struct {
 
 	set      set
 	tmpl     templater
-	template *yaml.Node
-	uses     map[string]int // of the template's expressions
+	deciding []*yaml.Node
+	uses     map[string]int // of the expressions in deciding
 }
 
 // Expand makes the Applications of an ApplicationSet, in the order of its
@@ -81,12 +82,12 @@ func Expand(files fs.FS, at Source, object *yaml.Node) []Application {
 		return nil
 	}
 	nodes, _ := size(template)
-	e := &expander{files: files, at: at, templater: newTemplater(spec)}
-	var out []Application
 	list := child(spec, "generators")
 	if list == nil || list.Kind != yaml.SequenceNode {
 		return nil
 	}
+	e := &expander{files: files, at: at, templater: newTemplater(spec), deciding: deciding(list, template)}
+	var out []Application
 	for i, item := range list.Content {
 		path := yamledit.Path{}.Child("spec").Child("generators").Item(i)
 		sets, trouble := e.generator(resolve(item), path, nil)
@@ -112,15 +113,16 @@ func Expand(files fs.FS, at Source, object *yaml.Node) []Application {
 
 type expander struct {
 	templater
-	files   fs.FS
-	at      Source
-	folders []string // of the repository, when they are read
-	names   []string // of its files
+	files    fs.FS
+	deciding []*yaml.Node
+	at       Source
+	folders  []string // of the repository, when they are read
+	names    []string // of its files
 }
 
 // application fills the template in.
 func (e *expander) application(template *yaml.Node, s set) Application {
-	app := Application{Parts: map[*yaml.Node]Part{}, Open: s.open, set: s, tmpl: e.templater, template: template}
+	app := Application{Parts: map[*yaml.Node]Part{}, Open: s.open, set: s, tmpl: e.templater, deciding: e.deciding}
 	app.Object = app.fill(template, false)
 	return app
 }
@@ -166,7 +168,8 @@ func (a *Application) fill(n *yaml.Node, lost bool) *yaml.Node {
 func (a *Application) Part(raw, text string) Part {
 	out := Part{Raw: raw}
 	if key, ok := a.tmpl.whole(raw); ok {
-		if from, known := a.set.origins[key]; known && from.Node.Value == text {
+		// A parameter that names things too cannot change; options name nothing.
+		if from, known := a.set.origins[key]; known && from.Node.Value == text && (a.takes(key) == 1 || strings.Contains(text, "-javaagent:")) {
 			out.From = &from
 			return out
 		}
@@ -196,15 +199,45 @@ func (a *Application) Part(raw, text string) Part {
 func (a *Application) takes(key string) int {
 	if a.uses == nil {
 		a.uses = map[string]int{}
-		count(a.template, a.uses)
+		for _, n := range a.deciding {
+			count(n, a.uses)
+		}
 	}
 	total := 0
 	for expression, n := range a.uses {
-		if strings.Contains(expression, key) {
+		if a.tmpl.names(expression, key) {
 			total += n
 		}
 	}
 	return total
+}
+
+// names reports an expression that takes a parameter.
+func (t templater) names(expression, key string) bool {
+	if !t.golang {
+		return strings.TrimSpace(strings.Trim(expression, "{}")) == key
+	}
+	last := key[strings.LastIndexByte(key, '.')+1:]
+	return slices.Contains(strings.FieldsFunc(expression, func(r rune) bool {
+		return r != '_' && !unicode.IsLetter(r) && !unicode.IsDigit(r)
+	}), last)
+}
+
+// deciding are the parts of an ApplicationSet that decide what is deployed, and
+// where: not labels, say.
+func deciding(generators, template *yaml.Node) []*yaml.Node {
+	out := []*yaml.Node{generators}
+	for _, key := range []string{"name", "namespace"} {
+		if n := child(child(template, "metadata"), key); n != nil {
+			out = append(out, n)
+		}
+	}
+	for _, key := range []string{"source", "sources", "destination", "project"} {
+		if n := child(child(template, "spec"), key); n != nil {
+			out = append(out, n)
+		}
+	}
+	return out
 }
 
 func count(n *yaml.Node, uses map[string]int) {

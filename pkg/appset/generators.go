@@ -168,7 +168,7 @@ func (e *expander) list(body *yaml.Node, path yamledit.Path, given *set) ([]set,
 func (e *expander) element(item *yaml.Node, at yamledit.Path, given *set) (set, *Problem) {
 	out := set{values: map[string]any{}, origins: map[string]Origin{}}
 	if given != nil { // a matrix fills earlier parameters in
-		filled := Application{Parts: map[*yaml.Node]Part{}, set: *given, tmpl: e.templater, template: item}
+		filled := Application{Parts: map[*yaml.Node]Part{}, set: *given, tmpl: e.templater, deciding: e.deciding}
 		item = filled.fill(item, false)
 		if filled.Problem != nil {
 			return out, filled.Problem
