@@ -33,3 +33,20 @@ func TestHostileFilesAreAnswered(t *testing.T) {
 		})
 	}
 }
+
+// TestAColumnIsSearchedInBoundedText: far behind the start only the line's first
+// character is said.
+func TestAColumnIsSearchedInBoundedText(t *testing.T) {
+	for _, r := range []struct {
+		lines, column int
+	}{{10, 7}, {maxColumnSearch, 3}} {
+		f, err := Parse("f.yaml", []byte("a:\n"+strings.Repeat("#\n", r.lines)+"  b: c: d\n"), Limits{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		docs := f.Documents()
+		if e := docs[len(docs)-1].Err; e == nil || e.Line != r.lines+2 || e.Column != r.column {
+			t.Errorf("with %d lines before: %v, want column %d", r.lines, e, r.column)
+		}
+	}
+}

@@ -141,6 +141,10 @@ func brokenLine(text []byte, err error) int {
 
 var unknownAnchor = regexp.MustCompile(`^unknown anchor '(.+)' referenced`)
 
+// maxColumnSearch bounds the text, in bytes, that is parsed over and over to find
+// a column.
+const maxColumnSearch = 256 << 10
+
 // brokenColumn finds the 1-based rune column on the broken line: of the first
 // character with which the text, cut behind it, fails in the same way; else of
 // the line's first character that is not blank.
@@ -166,7 +170,7 @@ func brokenColumn(text []byte, err error, line int) int {
 		_, err2 := decode(text[:ends[i]])
 		return err2 != nil && problem(err2) == problem(err)
 	}
-	if len(ends) > 0 && fails(len(ends)-1) {
+	if len(ends) > 0 && end <= maxColumnSearch && fails(len(ends)-1) {
 		low, high := -1, len(ends)-1
 		for low+1 < high {
 			if mid := (low + high) / 2; fails(mid) {
