@@ -101,65 +101,21 @@ func (b *Builder) spec(ctx context.Context, j *job, s *stack) (layer.Spec, strin
 		}
 		spec.Extra[i].Name = place(file.Name)
 	}
-	for _, dir := range j.rebuild.Remove {
-		name := strings.TrimPrefix(dir, "/")
-		if err := b.whiteout(j, s, view, &spec, dirs, where[path.Dir(name)], name); err != nil {
-			return layer.Spec{}, "", err
+	removals, err := b.removals(j, s, spec, where)
+	if err != nil {
+		return layer.Spec{}, "", err
+	}
+	for _, r := range removals {
+		b.warnRemoval(j, s, view, r)
+		for _, d := range r.parent.Dirs {
+			dirs[d.Path] = d
 		}
+		spec.Whiteouts = append(spec.Whiteouts, r.target)
 	}
 	for _, p := range fleet.SortedKeys(dirs) {
 		spec.Dirs = append(spec.Dirs, dirs[p])
 	}
 	return spec, version, nil
-}
-
-// whiteout adds the removal of a path, if its parent is there.
-func (b *Builder) whiteout(j *job, s *stack, view *layer.View, spec *layer.Spec, dirs map[string]layer.Node, parent layer.Resolved, name string) error {
-	full := b.options.Preflight == PreflightFull // has said already what is there
-	if !parent.Exists {
-		// A whiteout without a directory below it shows as a ghost.
-		if full {
-			return nil
-		}
-		j.warn(fleet.CodeRemoval, "/%s is not in %s: nothing to remove", name, s.ref)
-		return nil
-	}
-	target := path.Join(parent.Path, path.Base(name))
-	if isSystem(target) {
-		return refuse(fleet.CodeImageRefused, "/%s of %s cannot be removed: it is /%s", name, s.ref, target)
-	}
-	if below("/"+target, "/"+spec.Own) {
-		return nil // hidden with everything else that was there
-	}
-	kept := []string{spec.Own}
-	for _, f := range spec.Extra {
-		kept = append(kept, f.Name)
-	}
-	for _, k := range kept {
-		if below("/"+k, "/"+target) {
-			return refuse(fleet.CodeImageRefused, "/%s of %s cannot be removed: /%s, which the new image gets, lies in it", name, s.ref, k)
-		}
-	}
-	for volume := range s.config.Config.Volumes {
-		if below("/"+target, volume) {
-			j.warn(fleet.CodeVolume, "/%s lies in the volume %s of %s: what a running volume holds stays", name, volume, s.ref)
-		}
-	}
-	node, knowledge := view.Lookup(target)
-	if knowledge == layer.Present && node.Link != "" {
-		j.warn(fleet.CodeRemoval, "/%s of %s is a symbolic link to %s, which stays", name, s.ref, node.Link)
-	}
-	if knowledge != layer.Present && !full {
-		// Files are in no listing, so absent may be a file.
-		j.warn(fleet.CodeRemoval, "/%s is removed without a look at whether %s has it (preflight: fast)", name, s.ref)
-	}
-	for _, d := range parent.Dirs {
-		dirs[d.Path] = d
-	}
-	if !slices.Contains(spec.Whiteouts, target) {
-		spec.Whiteouts = append(spec.Whiteouts, target)
-	}
-	return nil
 }
 
 // enter adds the directories on the way to something new, made where the base
