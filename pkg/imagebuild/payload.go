@@ -79,7 +79,8 @@ func (p *payload) sourceIdentity(ctx context.Context, i int, s Source) (string, 
 		return "jar " + strings.ToLower(s.SHA256), nil
 	case s.Image != "":
 		digest, err := p.pin(ctx, s)
-		return fmt.Sprintf("image %s %q", digest, path.Clean(s.Path)), err
+		// The number is that of the way from an image to its files.
+		return fmt.Sprintf("image 2 %s %q", digest, path.Clean(s.Path)), err
 	}
 	files, err := s.read(ctx, p.open, p.options.Transport)
 	if err != nil {

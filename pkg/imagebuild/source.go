@@ -1,7 +1,6 @@
 package imagebuild
 
 import (
-	"archive/tar"
 	"bytes"
 	"context"
 	"crypto/sha256"
@@ -12,12 +11,10 @@ import (
 	"io/fs"
 	"net/http"
 	"path"
-	"slices"
 	"strings"
 
 	"github.com/otelshift/otelshift/pkg/fleet"
 	"github.com/otelshift/otelshift/pkg/imagebuild/layer"
-	"github.com/otelshift/otelshift/pkg/imagebuild/wire"
 )
 
 // Source is where an agent or an extension comes from; exactly one of File,
@@ -155,11 +152,7 @@ func readTree(fsys fs.FS, root string) ([]layer.File, error) {
 		if len(files) >= limits.Files {
 			return fmt.Errorf("more than %d files: %w", limits.Files, layer.ErrHostile)
 		}
-		mode := int64(0o644)
-		if info.Mode()&0o100 != 0 {
-			mode = 0o755
-		}
-		files = append(files, layer.File{Name: name, Mode: mode, Content: content})
+		files = append(files, layer.File{Name: name, Mode: layer.ModeOf(int64(info.Mode().Perm())), Content: content})
 		return nil
 	})
 	return files, err
@@ -210,152 +203,4 @@ func (s Source) download(ctx context.Context, transport http.RoundTripper) ([]by
 		return nil, fmt.Errorf("its sha256 is %s, not %s", got, s.SHA256)
 	}
 	return content, nil
-}
-
-// readImage takes a file, or what a directory holds, out of an image. Layers
-// are streamed from the top until nothing below can matter.
-func readImage(ctx context.Context, open opener, ref, want string) ([]layer.File, error) {
-	parsed, err := fleet.ParseImageRef(ref)
-	if err != nil {
-		return nil, err
-	}
-	repo, err := open(parsed.Repository, wire.Pull)
-	if err != nil {
-		return nil, err
-	}
-	m, err := repo.Manifest(ctx, manifestName(parsed))
-	if err != nil {
-		return nil, missing(ref, err)
-	}
-	if m, err = anyImage(ctx, repo, m); err != nil {
-		return nil, missing(ref, err)
-	}
-	manifest, err := parseManifest(m.Body)
-	if err != nil {
-		return nil, err
-	}
-	for range 8 { // symbolic links
-		files, link, err := takeFrom(ctx, repo, manifest.Layers, want)
-		if err != nil || link == "" {
-			return files, err
-		}
-		want = strings.TrimPrefix(path.Clean(link), "/")
-	}
-	return nil, fmt.Errorf("/%s: too many symbolic links", want)
-}
-
-// absolute is where a link at a place leads.
-func absolute(link, at string) string {
-	if strings.HasPrefix(link, "/") {
-		return link
-	}
-	return path.Join("/", path.Dir(at), link)
-}
-
-func takeFrom(ctx context.Context, repo repository, layers []descriptor, want string) (files []layer.File, link string, err error) {
-	found := map[string]bool{}
-	for i := len(layers) - 1; i >= 0; i-- {
-		listing := layer.NewListing()
-		taken, link, err := takeLayer(ctx, repo, layers[i], listing, want)
-		if err != nil || link != "" && len(files) == 0 {
-			return nil, link, err
-		}
-		if link != "" {
-			break // a directory took its place
-		}
-		for _, f := range taken {
-			if f.Name == "" { // the path itself
-				f.Name = path.Base(want)
-				return []layer.File{f}, "", nil
-			}
-			if !found[f.Name] {
-				found[f.Name] = true
-				files = append(files, f)
-			}
-		}
-		for name := range listing.Whiteouts {
-			if inside, ok := strings.CutPrefix(name, want+"/"); ok {
-				found[inside] = true
-			}
-		}
-		if listing.Hides(want) {
-			break
-		}
-	}
-	if len(files) == 0 {
-		return nil, "", fmt.Errorf("/%s is not in the image: %w", want, fleet.ErrNotFound)
-	}
-	return files, "", nil
-}
-
-// takeLayer reads one layer to its end, so that its digest is checked.
-func takeLayer(ctx context.Context, repo repository, d descriptor, listing *layer.Listing, want string) (files []layer.File, link string, err error) {
-	blob := repo.Whole(ctx, d.wire())
-	defer blob.Close() //nolint:errcheck // reading only
-	plain, err := layer.Decompress(blob)
-	if err != nil {
-		return nil, "", err
-	}
-	defer plain.Close() //nolint:errcheck // reading only
-	t := tar.NewReader(plain)
-	limit := layer.DefaultLimits().Bytes
-	for {
-		h, err := t.Next()
-		if errors.Is(err, io.EOF) {
-			break
-		}
-		if err != nil {
-			return nil, "", err
-		}
-		name, ok := layer.Clean(h.Name)
-		if !ok {
-			continue
-		}
-		listing.Add(name, h)
-		inside, below := strings.CutPrefix(name, want+"/")
-		switch {
-		case h.Typeflag == tar.TypeSymlink && (name == want || strings.HasPrefix(want, name+"/")): // it, or a directory on the way
-			link = path.Join(absolute(h.Linkname, name), strings.TrimPrefix(want, name))
-			continue
-		case name == want && h.Typeflag == tar.TypeLink:
-			target, ok := layer.Clean(h.Linkname)
-			if !ok {
-				return nil, "", fmt.Errorf("/%s is a hard link out of the image: %w", name, layer.ErrHostile)
-			}
-			link = "/" + target
-			continue
-		case name == want && h.Typeflag == tar.TypeReg:
-			inside, below = "", true
-		}
-		if below && h.Typeflag == tar.TypeLink {
-			other, _ := layer.Clean(h.Linkname)
-			target, ok := strings.CutPrefix(other, want+"/")
-			at := slices.IndexFunc(files, func(f layer.File) bool { return ok && f.Name == target })
-			if at < 0 {
-				return nil, "", fmt.Errorf("/%s is a hard link to /%s, which lies elsewhere: %w", name, other, layer.ErrHostile)
-			}
-			files = append(files, layer.File{Name: inside, Mode: 0o644, Content: files[at].Content})
-			continue
-		}
-		if !below || h.Typeflag != tar.TypeReg || strings.HasPrefix(path.Base(name), ".wh.") {
-			continue
-		}
-		if strings.Contains("/"+inside, "/.wh.") {
-			return nil, "", fmt.Errorf("/%s is the name of a whiteout: %w", name, layer.ErrHostile)
-		}
-		content, err := readAll(t, limit)
-		if err != nil {
-			return nil, "", err
-		}
-		limit -= int64(len(content))
-		link = "" // of entries with one name the last counts
-		files = slices.DeleteFunc(files, func(f layer.File) bool { return f.Name == inside })
-		files = append(files, layer.File{Name: inside, Mode: 0o644, Content: content})
-	}
-	for _, rest := range []io.Reader{plain, blob} { // the digest is checked at the end
-		if _, err := io.Copy(io.Discard, rest); err != nil {
-			return nil, "", err
-		}
-	}
-	return files, link, nil
 }

@@ -242,18 +242,3 @@ func TestOptionsThatCannotWorkAreErrors(t *testing.T) {
 		}
 	}
 }
-
-// TestAHostileAgentImageIsRefused: what an image holds below a directory with
-// a whiteout's name would remove files in ours.
-func TestAHostileAgentImageIsRefused(t *testing.T) {
-	t.Parallel()
-	r := start(t, registry.Options{})
-	seed(t, r, "shop/cart:1.4", tomcat())
-	seed(t, r, "otel/agent:1", registry.ImageSpec{Layers: []registry.Layer{{
-		{Name: "otel/"}, {Name: "otel/agent.jar", Body: jar(t, "2.20.0", 10)}, {Name: "otel/.wh.lib/"}, {Name: "otel/.wh.lib/x"},
-	}}})
-	b := newBuilder(t, withSource(imagebuild.Source{Image: r.Ref("otel/agent:1"), Path: "/otel"}))
-	if _, err := b.Build(t.Context(), rebuild(r, "shop/cart:1.4")); err == nil || !strings.Contains(err.Error(), "whiteout") {
-		t.Errorf("Build: %v, want a refusal of the whiteout", err)
-	}
-}

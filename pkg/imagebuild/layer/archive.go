@@ -33,8 +33,8 @@ var ErrHostile = errors.New("refused")
 // leave the directory, that are there twice, or that a layer would take for a
 // whiteout.
 func ReadArchive(r io.Reader, strip string, limits Limits) ([]File, error) {
-	packed := &counting{r: r}
-	plain, err := Decompress(packed)
+	meter := NewMeter(limits)
+	plain, err := Decompress(meter.Packed(r))
 	if err != nil {
 		return nil, err
 	}
@@ -44,7 +44,6 @@ func ReadArchive(r io.Reader, strip string, limits Limits) ([]File, error) {
 		return nil, fmt.Errorf("reading an archive: prefix %q leaves it: %w", strip, ErrHostile)
 	}
 	var files []File
-	var total int64
 	seen := map[string]bool{}
 	t := tar.NewReader(plain)
 	for {
@@ -73,19 +72,11 @@ func ReadArchive(r io.Reader, strip string, limits Limits) ([]File, error) {
 			return nil, fmt.Errorf("reading an archive: %s is there twice: %w", name, ErrHostile)
 		}
 		seen[name] = true
-		total += h.Size
-		if len(files) >= limits.Files || total > limits.Bytes {
-			return nil, fmt.Errorf("reading an archive: more than %d files or %d bytes: %w", limits.Files, limits.Bytes, ErrHostile)
-		}
-		content, err := bounded(t, h.Size, packed, limits)
+		content, err := meter.Read(t, h.Size)
 		if err != nil {
 			return nil, fmt.Errorf("reading %s of an archive: %w", name, err)
 		}
-		mode := int64(0o644)
-		if h.Mode&0o100 != 0 {
-			mode = 0o755
-		}
-		files = append(files, File{Name: name, Mode: mode, Content: content})
+		files = append(files, File{Name: name, Mode: ModeOf(h.Mode), Content: content})
 	}
 }
 
@@ -96,7 +87,7 @@ func safeName(h *tar.Header) (string, error) {
 	case !ok || strings.HasPrefix(h.Name, "/") || strings.ContainsAny(h.Name, "\\\x00"):
 		return "", fmt.Errorf("reading an archive: %q leaves it: %w", h.Name, ErrHostile)
 	case h.Typeflag != tar.TypeReg && h.Typeflag != tar.TypeDir && h.Typeflag != tar.TypeXGlobalHeader:
-		return "", fmt.Errorf("reading an archive: %q is a %s: %w", h.Name, kind(h.Typeflag), ErrHostile)
+		return "", fmt.Errorf("reading an archive: %q is a %s: %w", h.Name, Kind(h.Typeflag), ErrHostile)
 	}
 	for part := range strings.SplitSeq(name, "/") {
 		if strings.HasPrefix(part, whiteoutPrefix) {
@@ -109,7 +100,8 @@ func safeName(h *tar.Header) (string, error) {
 	return name, nil
 }
 
-func kind(typeflag byte) string {
+// Kind names what a tar entry is, for messages.
+func Kind(typeflag byte) string {
 	switch typeflag {
 	case tar.TypeSymlink:
 		return "symbolic link"
@@ -123,32 +115,60 @@ func kind(typeflag byte) string {
 	return fmt.Sprintf("tar entry of type %q", typeflag)
 }
 
-// bounded reads one file without believing its header: memory grows with what
+// ModeOf is the mode that a file gets: whether it can be run is kept.
+func ModeOf(mode int64) int64 {
+	if mode&0o100 != 0 {
+		return 0o755
+	}
+	return 0o644
+}
+
+// Meter holds what is read of one source, however many streams it has, against
+// its limits.
+type Meter struct {
+	limits           Limits
+	files            int
+	claimed          int64 // sizes that headers say
+	packed, unpacked int64
+}
+
+// NewMeter is a meter of which nothing is used.
+func NewMeter(limits Limits) *Meter { return &Meter{limits: limits} }
+
+// Packed counts what is read of a stream before it is decompressed.
+func (m *Meter) Packed(r io.Reader) io.Reader { return &counting{r: r, n: &m.packed} }
+
+// Read reads one file without believing its header: memory grows with what
 // arrives.
-func bounded(r io.Reader, size int64, packed *counting, limits Limits) ([]byte, error) {
+func (m *Meter) Read(r io.Reader, size int64) ([]byte, error) {
+	m.files++
+	m.claimed += size
+	if m.files > m.limits.Files || m.claimed > m.limits.Bytes {
+		return nil, fmt.Errorf("more than %d files or %d bytes: %w", m.limits.Files, m.limits.Bytes, ErrHostile)
+	}
 	var buf bytes.Buffer
 	const step = 1 << 20
 	for int64(buf.Len()) < size {
 		n, err := io.CopyN(&buf, r, min(step, size-int64(buf.Len())))
 		if err != nil {
-			return nil, err
+			return nil, err //nolint:wrapcheck // the caller names the file
 		}
-		packed.unpacked += n
-		if packed.unpacked > step && packed.unpacked > limits.Ratio*packed.n {
-			return nil, fmt.Errorf("it unpacks to more than %d times its size: %w", limits.Ratio, ErrHostile)
+		m.unpacked += n
+		if m.unpacked > step && m.unpacked > m.limits.Ratio*m.packed {
+			return nil, fmt.Errorf("it unpacks to more than %d times its size: %w", m.limits.Ratio, ErrHostile)
 		}
 	}
 	return buf.Bytes(), nil
 }
 
 type counting struct {
-	r           io.Reader
-	n, unpacked int64
+	r io.Reader
+	n *int64
 }
 
 func (c *counting) Read(p []byte) (int, error) {
 	n, err := c.r.Read(p)
-	c.n += int64(n)
+	*c.n += int64(n)
 	return n, err //nolint:wrapcheck // io.EOF has to pass as it is
 }
 
