@@ -149,14 +149,22 @@ func (b *Builder) findBase(ctx context.Context, j *job, d depth) (*base, error) 
 	if !ours {
 		return found, nil
 	}
-	labels, err := b.labels(ctx, j.source, m)
+	doc, _, err := config(ctx, j.source, m)
 	if err != nil {
 		return nil, missing(j.rebuild.From, err)
 	}
+	labels := doc.Config.Labels
 	if labels[LabelLayer] == "" {
 		return found, nil // the tag only looks like ours
 	}
-	if err := b.removedBefore(j, labels[LabelRemoved]); err != nil {
+	left, err := tracesOf(labels)
+	if err != nil {
+		return nil, refuse(fleet.CodeImageRefused, "image %s cannot be brought back to its base: %v", j.rebuild.From, err)
+	}
+	if doc.madeFrom(left) {
+		return found, nil // it says more than its base
+	}
+	if j.rebuild.Remove, err = b.removedBefore(j.rebuild.Remove, j.rebuild.From, labels); err != nil {
 		return nil, err
 	}
 	found.name, found.digest = labels[LabelBaseName], labels[LabelBaseDigest]
@@ -169,27 +177,29 @@ func (b *Builder) findBase(ctx context.Context, j *job, d depth) (*base, error) 
 	return found, b.recorded(ctx, j, found)
 }
 
-// removedBefore asks for the removals of the image that is rebuilt: its base
-// still has what they removed, and the manifest no longer names it.
-func (b *Builder) removedBefore(j *job, label string) error {
+// removedBefore adds the removals of the image of ours that is rebuilt: its
+// base still has what they removed, and the manifest no longer names it.
+func (b *Builder) removedBefore(remove []string, from string, labels map[string]string) ([]string, error) {
+	label := labels[LabelRemoved]
 	if label == "" || !b.options.RemoveAuto {
-		return nil
+		return remove, nil
 	}
 	var paths []string
 	if err := json.Unmarshal([]byte(label), &paths); err != nil {
-		return refuse(fleet.CodeImageRefused, "image %s has a label %s that cannot be read: %v", j.rebuild.From, LabelRemoved, err)
+		return nil, refuse(fleet.CodeImageRefused, "image %s has a label %s that cannot be read: %v", from, LabelRemoved, err)
 	}
+	all := slices.Clone(remove)
 	for _, p := range paths {
 		cleaned, err := removal(p, &b.options)
 		if err != nil {
-			return err
+			return nil, err
 		}
-		if cleaned = "/" + cleaned; !slices.Contains(j.rebuild.Remove, cleaned) {
-			j.rebuild.Remove = append(j.rebuild.Remove, cleaned)
+		if cleaned = "/" + cleaned; !slices.Contains(all, cleaned) {
+			all = append(all, cleaned)
 		}
 	}
-	slices.Sort(j.rebuild.Remove)
-	return nil
+	slices.Sort(all)
+	return all, nil
 }
 
 // recorded looks for the recorded base: beside From, then where it came from.

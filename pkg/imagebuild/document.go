@@ -28,15 +28,9 @@ const (
 	LabelAgentVersion = "otelshift.agent.version"
 	LabelPayload      = "otelshift.payload"  // digest of fleet.Payload
 	LabelOriginal     = "otelshift.original" // JSON: original
+	LabelWrote        = "otelshift.wrote"    // JSON: written
 	LabelRemoved      = "otelshift.removed"  // JSON: the paths that were removed, for the next rebuild
 )
-
-// original is what the base said, for undoing.
-type original struct {
-	Entrypoint []string `json:"Entrypoint"`
-	Cmd        []string `json:"Cmd"`
-	Env        []string `json:"Env,omitempty"` // only where Env was edited
-}
 
 // createdBy marks our entry in an image's history.
 const createdBy = "otelshift: add the OpenTelemetry Java agent"
@@ -138,6 +132,13 @@ type configDoc struct {
 	RootFS struct {
 		DiffIDs []string `json:"diff_ids"`
 	} `json:"rootfs"`
+	History []historyDoc `json:"history"`
+}
+
+// historyDoc is one entry of an image's history.
+type historyDoc struct {
+	CreatedBy  string `json:"created_by"`
+	EmptyLayer bool   `json:"empty_layer"`
 }
 
 // kind is what an artifact says that it is. OCI image-spec v1.1, manifest.md,
@@ -199,7 +200,6 @@ func editManifest(body []byte, config wire.Descriptor, keep int, added descripto
 type configEdit struct {
 	keep       int    // layers of the base
 	diffID     string // of our layer
-	history    bool   // the last entry of the base's history is our own
 	entrypoint []string
 	restore    *original // of an image of ours: what its base said
 	env        map[string]string
@@ -235,8 +235,9 @@ func (e configEdit) apply(body []byte) ([]byte, error) {
 			return nil, err
 		}
 	}
+	wrote := written{Entrypoint: said.Entrypoint, Cmd: said.Cmd}
 	if len(e.env) > 0 {
-		said.Env = env
+		said.Env, wrote.Env = env, editEnv(env, e.env)
 	}
 	if len(e.env) > 0 || e.restore != nil {
 		if err := orDelete(config, "Env", editEnv(env, e.env)); err != nil {
@@ -244,22 +245,20 @@ func (e configEdit) apply(body []byte) ([]byte, error) {
 		}
 	}
 	if len(e.words) > 0 {
-		entrypoint, cmd, err := editWords(said.Entrypoint, said.Cmd, e.words)
-		if err != nil {
-			return nil, err
-		}
-		if err := orDelete(config, "Entrypoint", entrypoint); err != nil {
-			return nil, err
-		}
-		if err := orDelete(config, "Cmd", cmd); err != nil {
+		if wrote.Entrypoint, wrote.Cmd, err = editWords(said.Entrypoint, said.Cmd, e.words); err != nil {
 			return nil, err
 		}
 	}
 	if len(e.entrypoint) > 0 {
-		if err := config.set("Entrypoint", e.entrypoint); err != nil {
+		wrote.Entrypoint, wrote.Cmd = e.entrypoint, nil
+	}
+	if len(e.words) > 0 || len(e.entrypoint) > 0 {
+		if err := orDelete(config, "Entrypoint", wrote.Entrypoint); err != nil {
 			return nil, err
 		}
-		delete(config, "Cmd")
+		if err := orDelete(config, "Cmd", wrote.Cmd); err != nil {
+			return nil, err
+		}
 	}
 	labels, err := config.inner("Labels")
 	if err != nil {
@@ -269,7 +268,11 @@ func (e configEdit) apply(body []byte) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	e.labels[LabelOriginal], e.labels[LabelLayer] = string(before), e.diffID
+	after, err := encode(wrote)
+	if err != nil {
+		return nil, err
+	}
+	e.labels[LabelOriginal], e.labels[LabelWrote], e.labels[LabelLayer] = string(before), string(after), e.diffID
 	for key, value := range e.labels {
 		if err := labels.set(key, value); err != nil {
 			return nil, err
@@ -303,10 +306,17 @@ func (e configEdit) stack(top object, doc configDoc) error {
 	if err != nil {
 		return err
 	}
-	if e.history && len(history) > 0 {
-		history = history[:len(history)-1]
+	layers := 0
+	for _, h := range doc.History {
+		if !h.EmptyLayer {
+			layers++
+		}
 	}
-	if len(history) == 0 && e.keep > 0 {
+	if at := ourEntry(doc.History); e.restore != nil && at >= 0 {
+		history = slices.Delete(history, at, at+1)
+		layers--
+	}
+	if layers == 0 && e.keep > 0 {
 		return nil // the base keeps none; one entry for several layers would be wrong
 	}
 	entry := object{}
@@ -403,19 +413,6 @@ func editWords(entrypoint, cmd []string, edits []fleet.WordEdit) (newEntrypoint,
 		lists[e.List] = slices.Replace(lists[e.List], e.Index, e.Index+1, e.New...)
 	}
 	return lists[fleet.ListEntrypoint], lists[fleet.ListCmd], nil
-}
-
-// lastIsOurs reports whether the last entry of the history is ours.
-func lastIsOurs(body []byte) bool {
-	var doc struct {
-		History []struct {
-			CreatedBy string `json:"created_by"`
-		} `json:"history"`
-	}
-	if json.Unmarshal(body, &doc) != nil || len(doc.History) == 0 {
-		return false
-	}
-	return doc.History[len(doc.History)-1].CreatedBy == createdBy
 }
 
 // layerType is the media type of our layer in a manifest of the given one.

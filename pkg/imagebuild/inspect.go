@@ -128,14 +128,14 @@ func (b *Builder) inspectContents(ctx context.Context, repo repository, m wire.M
 // wasOriginally adds what the base of an image of ours said, as its label
 // keeps it.
 func wasOriginally(base *fleet.ImageBase, doc configDoc) error {
-	text := doc.Config.Labels[LabelOriginal]
-	if text == "" {
+	if doc.Config.Labels[LabelOriginal] == "" {
 		return nil
 	}
-	var said original
-	if err := json.Unmarshal([]byte(text), &said); err != nil {
-		return fmt.Errorf("reading label %s: %w", LabelOriginal, err)
+	found, err := tracesOf(doc.Config.Labels)
+	if err != nil {
+		return err
 	}
+	said, _ := doc.undo(found) // what cannot be undone is refused where it is built
 	if said.Env == nil {
 		said.Env = doc.Config.Env // not edited
 	}

@@ -169,14 +169,20 @@ func (b *Builder) image(ctx context.Context, j *job, found *base, m wire.Manifes
 	if isIndex(found.manifest.MediaType) {
 		edit.labels[LabelBaseIndex] = found.digest
 	}
-	if len(j.rebuild.Remove) > 0 {
-		removed, err := encode(j.rebuild.Remove)
+	s.remove = j.rebuild.Remove
+	if labels := s.config.Config.Labels; labels[LabelLayer] != "" {
+		if s.remove, err = b.removedBefore(s.remove, j.rebuild.From, labels); err != nil {
+			return nil, err
+		}
+	}
+	if len(s.remove) > 0 {
+		removed, err := encode(s.remove)
 		if err != nil {
 			return nil, err
 		}
 		edit.labels[LabelRemoved] = string(removed)
 	}
-	if err := s.pop(&edit, body); err != nil {
+	if err := s.pop(&edit); err != nil {
 		return nil, err
 	}
 	spec, version, err := b.spec(ctx, j, &s)

@@ -16,13 +16,13 @@ type removing struct {
 	parent layer.Resolved
 }
 
-// removals finds where the job's removals really lie. What is gone with
+// removals finds where the image's removals really lie. What is gone with
 // something else is left out: a whiteout below another, or below the agent's
 // directory, is nothing that engines agree on (OCI image-spec v1.1, layer.md,
 // "Whiteouts").
 func (b *Builder) removals(j *job, s *stack, spec layer.Spec, where map[string]layer.Resolved) ([]removing, error) {
 	var found []removing
-	for _, dir := range j.rebuild.Remove {
+	for _, dir := range s.remove {
 		name := strings.TrimPrefix(dir, "/")
 		r := removing{name: name, parent: where[path.Dir(name)]}
 		if !r.parent.Exists {

@@ -2,7 +2,6 @@ package imagebuild
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -23,32 +22,7 @@ type stack struct {
 	repo   repository
 	layers []descriptor
 	config configDoc
-}
-
-// pop takes our own layer off an image that we built, so that layers never
-// stack.
-func (s *stack) pop(edit *configEdit, body []byte) error {
-	labels := s.config.Config.Labels
-	ours := labels[LabelLayer]
-	if ours == "" {
-		return nil
-	}
-	last := len(s.layers) - 1
-	if last < 0 || s.config.RootFS.DiffIDs[last] != ours {
-		return refuse(fleet.CodeImageRefused,
-			"image %s was made from an image of ours with more layers on top; build it from %q instead", s.ref, labels[LabelBaseName])
-	}
-	said := &original{}
-	if err := json.Unmarshal([]byte(labels[LabelOriginal]), said); err != nil {
-		return refuse(fleet.CodeImageRefused, "image %s has a label %s that cannot be read: %v", s.ref, LabelOriginal, err)
-	}
-	edit.restore, edit.history = said, lastIsOurs(body)
-	if edit.labels[LabelBaseName] == labels[LabelBaseName] { // its base was looked for and is gone
-		edit.labels[LabelBaseDigest] = labels[LabelBaseDigest]
-	}
-	s.layers, s.config.RootFS.DiffIDs = s.layers[:last:last], s.config.RootFS.DiffIDs[:last:last]
-	s.config.Config.Entrypoint, s.config.Config.Cmd = said.Entrypoint, said.Cmd
-	return nil
+	remove []string // paths, those of the image of ours that it was made of too
 }
 
 // spec decides what the image's layer holds.
@@ -82,7 +56,7 @@ func (b *Builder) spec(ctx context.Context, j *job, s *stack) (layer.Spec, strin
 			wanted = append(wanted, path.Dir(file.Name))
 		}
 	}
-	for _, dir := range j.rebuild.Remove {
+	for _, dir := range s.remove {
 		wanted = append(wanted, path.Dir(strings.TrimPrefix(dir, "/")))
 	}
 	view, where, err := b.parents(ctx, s, wanted)
