@@ -63,10 +63,8 @@ func (b *Builder) removals(j *job, s *stack, spec layer.Spec, where map[string]l
 
 // warnRemoval says what a removal does not reach, or was not looked at.
 func (b *Builder) warnRemoval(j *job, s *stack, view *layer.View, r removing) {
-	for _, volume := range fleet.SortedKeys(s.config.Config.Volumes) {
-		if below("/"+r.target, volume) {
-			j.warn(fleet.CodeVolume, "/%s lies in the volume %s of %s: what a running volume holds stays", r.name, volume, s.ref)
-		}
+	if volume := s.hiding(view, r.target); volume != "" {
+		j.warn(fleet.CodeVolume, "/%s lies in the volume %s of %s: what a running volume holds stays", r.name, volume, s.ref)
 	}
 	node, knowledge := view.Lookup(r.target)
 	if knowledge == layer.Present && node.Link != "" {

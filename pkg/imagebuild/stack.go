@@ -36,12 +36,6 @@ func (b *Builder) spec(ctx context.Context, j *job, s *stack) (layer.Spec, strin
 	} else if wanted := b.options.Version; wanted != "" && strings.TrimPrefix(wanted, "v") != version {
 		j.warn(fleet.CodeVersion, "the agent's jar says that it is version %s; the configuration says %s", version, wanted)
 	}
-	for volume := range s.config.Config.Volumes {
-		if below(b.options.Directory, volume) {
-			return layer.Spec{}, "", refuse(fleet.CodeImageRefused,
-				"image %s declares the volume %s, which hides the agent directory %s at run time; choose another agent.directory", s.ref, volume, b.options.Directory)
-		}
-	}
 	directory := strings.TrimPrefix(path.Clean(b.options.Directory), "/")
 	spec := layer.Spec{Own: directory, Files: files}
 	wanted := []string{path.Dir(directory)}
@@ -74,6 +68,9 @@ func (b *Builder) spec(ctx context.Context, j *job, s *stack) (layer.Spec, strin
 			return layer.Spec{}, "", err
 		}
 		spec.Extra[i].Name = place(file.Name)
+	}
+	if err := b.refuseHidden(s, view, spec); err != nil {
+		return layer.Spec{}, "", err
 	}
 	removals, err := b.removals(j, s, spec, where)
 	if err != nil {

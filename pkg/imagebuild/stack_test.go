@@ -72,3 +72,51 @@ func TestAnUpgradeRemovesBelowWhatWasRemoved(t *testing.T) {
 		t.Errorf("entries %s, want one whiteout", got)
 	}
 }
+
+// TestVolumesHideWhatLiesThere, wherever links lead to.
+func TestVolumesHideWhatLiesThere(t *testing.T) {
+	t.Parallel()
+	inHome := func(o *imagebuild.Options) { o.Directory = "/otelhome/otel" }
+	for _, row := range []struct {
+		name    string
+		volumes []string
+		options func(*imagebuild.Options)
+		refused []string // words
+		warning string
+	}{
+		{name: "the agent behind a link", volumes: []string{"/data"}, options: inHome, refused: []string{"volume /data", "agent.directory"}},
+		{name: "a volume behind a link", volumes: []string{"/otelhome/"}, options: func(o *imagebuild.Options) { o.Directory = "/data/otel" }, refused: []string{"volume /otelhome/", "agent.directory"}},
+		{name: "a volume for a part of the agent", volumes: []string{"/otel/extensions"}, refused: []string{"volume /otel/extensions", "agent.directory"}},
+		{name: "a volume without a slash", volumes: []string{"otel"}, refused: []string{"volume otel", "agent.directory"}},
+		{name: "a volume beside the agent", volumes: []string{"/otel/logs", "/otel2"}},
+		{name: "the start script", volumes: []string{"/home/admin"}, refused: []string{"volume /home/admin", "agent.startScript.path"}},
+		{name: "the start script in the agent's directory", volumes: []string{"/otel/bin"}, options: func(o *imagebuild.Options) { o.StartScript.Path = "/otel/bin/start.sh" }, refused: []string{"volume /otel/bin"}},
+		{name: "a removal behind a link", volumes: []string{"/otelhome"}, options: bare, warning: "/data/sw lies in the volume /otelhome"},
+	} {
+		r := start(t, registry.Options{})
+		spec := tomcat()
+		spec.Layers = append(spec.Layers, registry.Layer{{Name: "data/"}, {Name: "data/sw/"}, {Name: "otelhome", Type: tar.TypeSymlink, Link: "data", Mode: 0o777}})
+		spec.Volumes = row.volumes
+		seed(t, r, "shop/cart:1.4", spec)
+		options := row.options
+		if options == nil {
+			options = func(*imagebuild.Options) {}
+		}
+		built, err := newBuilder(t, options).Build(t.Context(), fleet.Rebuild{From: r.Ref("shop/cart:1.4"), Remove: []string{"/data/sw"}})
+		if (err != nil) != (row.refused != nil) {
+			t.Errorf("%s: %v, want a refusal with %q", row.name, err, row.refused)
+		}
+		for _, text := range row.refused {
+			if err != nil && !strings.Contains(err.Error(), text) {
+				t.Errorf("%s: %v, want %q in it", row.name, err, text)
+			}
+		}
+		said := ""
+		for _, w := range built.Warnings {
+			said += w.Message + "\n"
+		}
+		if !strings.Contains(said, row.warning) {
+			t.Errorf("%s: warnings %q, want %q", row.name, said, row.warning)
+		}
+	}
+}
