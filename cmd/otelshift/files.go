@@ -6,6 +6,8 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
+	"syscall"
 )
 
 // newFile is what a file of a checkout becomes.
@@ -24,14 +26,20 @@ const unwrittenHint = "nothing was written; look at the rights of the folder, at
 // writeAll writes all of the files or none: each beside its place first, then
 // one rename for each, so that none is ever half written.
 func writeAll(root *os.Root, files []newFile) (err error) {
+	var folders []string // that were not there, outer ones first
 	defer func() {
+		if err == nil {
+			return
+		}
 		for _, f := range files {
-			if err != nil {
-				_ = root.Remove(f.name + besides) // the first error is the one to report
-			}
+			_ = root.Remove(f.name + besides) // the first error is the one to report
+		}
+		for _, name := range slices.Backward(folders) {
+			_ = root.Remove(name)
 		}
 	}()
 	for _, f := range files {
+		folders = append(folders, missing(root, filepath.Dir(f.name))...)
 		if err := root.MkdirAll(filepath.Dir(f.name), 0o755); err != nil {
 			return fmt.Errorf("writing %s: %w", f.name, cause(err))
 		}
@@ -49,6 +57,47 @@ func writeAll(root *os.Root, files []newFile) (err error) {
 		}
 	}
 	return nil
+}
+
+// missing are the folder and those above it that are not there, outer ones first.
+func missing(root *os.Root, folder string) []string {
+	var out []string
+	for ; ; folder = filepath.Dir(folder) {
+		if _, err := root.Lstat(folder); !errors.Is(err, fs.ErrNotExist) {
+			break
+		}
+		out = append(out, folder)
+	}
+	slices.Reverse(out)
+	return out
+}
+
+// behindLinks is the file that a name leads to, below the root, there or not.
+func behindLinks(root *os.Root, name string) (newFile, error) {
+	for range 8 {
+		info, err := root.Lstat(name)
+		if errors.Is(err, fs.ErrNotExist) {
+			return newFile{name: name, mode: 0o644}, nil
+		}
+		if err != nil {
+			return newFile{}, cause(err)
+		}
+		if info.IsDir() {
+			return newFile{}, syscall.EISDIR
+		}
+		if info.Mode()&os.ModeSymlink == 0 {
+			return newFile{name: name, mode: info.Mode().Perm()}, nil
+		}
+		link, err := root.Readlink(name)
+		if err != nil {
+			return newFile{}, fmt.Errorf("following a link: %w", cause(err))
+		}
+		if filepath.IsAbs(link) {
+			return newFile{}, fmt.Errorf("the link to %s leads out of the folder", link)
+		}
+		name = filepath.Join(filepath.Dir(name), link)
+	}
+	return newFile{}, errors.New("too many links")
 }
 
 // cause is an error without the path that our own message names better.

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"path/filepath"
 
 	"github.com/urfave/cli/v2"
 
@@ -93,8 +92,9 @@ func (e *env) readImages(name string) (migrate.Built, error) {
 	return built.Known(), nil
 }
 
-// writer replaces files below dir, all or none. They keep their mode; a symbolic
-// link is written through if it stays below dir.
+// writer replaces files below dir, all or none, and makes those that are not
+// there yet. They keep their mode; a symbolic link is written through if it
+// stays below dir.
 func writer(dir string) migrate.Write {
 	return func(files map[string][]byte) error {
 		root, err := os.OpenRoot(dir)
@@ -116,25 +116,6 @@ func writer(dir string) migrate.Write {
 		}
 		return nil
 	}
-}
-
-// behindLinks is the file that a name leads to.
-func behindLinks(root *os.Root, name string) (newFile, error) {
-	for range 8 {
-		info, err := root.Lstat(name)
-		if err != nil {
-			return newFile{}, cause(err)
-		}
-		if info.Mode()&os.ModeSymlink == 0 {
-			return newFile{name: name, mode: info.Mode().Perm()}, nil
-		}
-		link, err := root.Readlink(name)
-		if err != nil {
-			return newFile{}, fmt.Errorf("following a link: %w", cause(err))
-		}
-		name = filepath.Join(filepath.Dir(name), link)
-	}
-	return newFile{}, errors.New("too many links")
 }
 
 func rewriteText(r migrate.RewriteResult, dry bool) string {
