@@ -2,20 +2,27 @@ package imagebuild
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"hash"
+	"io"
 	"sync"
 
 	"github.com/otelshift/otelshift/pkg/imagebuild/layer"
 )
 
 // listingKind is the cache's name of listings; the number is the format's.
-const listingKind = "listing-1"
+const listingKind = "listing-2"
 
 // smallLayer arrives with the first range, so reading on costs next to nothing:
-// of several entries for one directory the last is seen then.
+// of several entries for one directory the last is seen then, as runtimes see
+// it. Of larger layers the first counts, also where a listing of the whole is
+// known: what is written must not follow from what was read before.
 const smallLayer = 64 << 10
 
 // listings remembers what whole layers say of directories, by diffID: base
-// layers are shared by many images.
+// layers are shared by many images. The diffID is the content's own: what an
+// image's configuration claims is no reason to remember anything.
 type listings struct {
 	cache *cache
 
@@ -26,13 +33,19 @@ type listings struct {
 // look adds what a layer says to the view, reading it until the view is
 // enough.
 func (c *listings) look(ctx context.Context, s *stack, i int, view *layer.View, enough func() bool) (err error) {
-	diffID := s.config.RootFS.DiffIDs[i]
-	if l := c.get(ctx, diffID); l != nil {
-		view.Listings = append(view.Listings, l)
+	diffID, small := s.config.RootFS.DiffIDs[i], s.layers[i].Size <= smallLayer
+	l := c.get(ctx, diffID)
+	known := l != nil
+	if !known {
+		l = layer.NewListing()
+	}
+	if !small {
+		l = l.FirstCounts()
+	}
+	view.Listings = append(view.Listings, l)
+	if known {
 		return nil
 	}
-	l := layer.NewListing()
-	view.Listings = append(view.Listings, l)
 	blob := s.repo.Ranges(ctx, s.layers[i].wire())
 	defer func() {
 		if e := blob.Close(); err == nil {
@@ -43,18 +56,46 @@ func (c *listings) look(ctx context.Context, s *stack, i int, view *layer.View, 
 	if err != nil {
 		return err
 	}
-	small, stop := s.layers[i].Size <= smallLayer, enough
+	defer func() {
+		if e := plain.Close(); err == nil {
+			err = e
+		}
+	}()
+	stop := enough
 	if small {
 		stop = func() bool { return false }
 	}
-	err = l.Scan(plain, stop)
-	if e := plain.Close(); err == nil {
-		err = e
+	content := newContent(plain)
+	if err := l.Scan(content, stop); err != nil || !l.Complete {
+		return err
 	}
-	if err == nil && l.Complete && !(small && enough()) { // where little is needed, little is kept
-		c.put(ctx, diffID, l)
+	if small && enough() { // where little is needed, little is kept
+		return nil
 	}
-	return err
+	if is, err := content.is(diffID); err != nil || !is {
+		return err
+	}
+	c.put(ctx, diffID, l.LastCounts())
+	return nil
+}
+
+// content is a layer's tar stream, whose digest is its diffID.
+type content struct {
+	io.Reader
+	sum hash.Hash
+}
+
+func newContent(plain io.Reader) *content {
+	sum := sha256.New()
+	return &content{Reader: io.TeeReader(plain, sum), sum: sum}
+}
+
+// is reads what is left and compares.
+func (c *content) is(diffID string) (bool, error) {
+	if _, err := io.Copy(io.Discard, c); err != nil {
+		return false, err //nolint:wrapcheck // the caller names the layer
+	}
+	return "sha256:"+hex.EncodeToString(c.sum.Sum(nil)) == diffID, nil
 }
 
 func (c *listings) get(ctx context.Context, diffID string) *layer.Listing {

@@ -16,26 +16,31 @@ import (
 )
 
 // contentsKind is the cache's name of contents; the number is the format's.
-const contentsKind = "contents-2"
+const contentsKind = "contents-3"
 
 // maxContents is how many layers' contents are kept in memory: base layers are
 // shared by many images.
 const maxContents = 16
 
-// preflight reads whole layers, each once, by diffID.
+// preflight reads whole layers, each once, by diffID: under that only those
+// are kept whose content has it.
 type preflight struct {
 	cache    *cache
 	listings *listings
 
 	mu     sync.Mutex
-	layers map[string]*reading
-	recent []string // diffIDs, the last used last
+	layers map[layerKey]*reading
+	recent []layerKey // the last used last
 }
+
+// layerKey is a layer's content, by digest, and what an image claims of it.
+type layerKey struct{ digest, diffID string }
 
 // reading is a layer that is being read or has been.
 type reading struct {
 	mu     sync.Mutex
 	result *contents.Layer
+	proven bool // its content has the diffID
 }
 
 // look reads an image's layers; those that cannot be read are named.
@@ -46,48 +51,52 @@ func (p *preflight) look(ctx context.Context, repo repository, layers []descript
 			unread = append(unread, fmt.Sprintf("layer %s (%s)", layers[i].Digest, why))
 			continue
 		}
-		l, err := p.layer(ctx, repo, layers[i], diffIDs[i])
+		l, proven, err := p.layer(ctx, repo, layers[i], diffIDs[i])
 		if err != nil {
 			return contents.Image{}, nil, fmt.Errorf("reading layer %s: %w", layers[i].Digest, err)
 		}
-		p.listings.put(ctx, diffIDs[i], l.Listing)
+		if proven {
+			p.listings.put(ctx, diffIDs[i], l.Listing)
+		}
 		found = append(found, l)
 	}
 	return contents.Merge(found), unread, nil
 }
 
-func (p *preflight) layer(ctx context.Context, repo repository, d descriptor, diffID string) (*contents.Layer, error) {
-	r := p.reading(diffID)
+func (p *preflight) layer(ctx context.Context, repo repository, d descriptor, diffID string) (l *contents.Layer, proven bool, err error) {
+	r := p.reading(layerKey{d.Digest, diffID})
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.result != nil {
-		return r.result, nil
+		return r.result, r.proven, nil
 	}
-	l := &contents.Layer{}
+	l = &contents.Layer{}
 	if p.cache.load(ctx, contentsKind, diffID, l) && l.Listing != nil && l.Listing.Complete {
-		r.result = l
-		return l, nil
+		r.result, r.proven = l, true
+		return l, true, nil
 	}
-	l, err := readContents(ctx, repo, d)
+	l, proven, err = readContents(ctx, repo, d, diffID)
 	if err != nil {
-		return nil, err
+		return nil, false, err
 	}
-	r.result = l
-	p.cache.save(ctx, contentsKind, diffID, l)
-	return l, nil
+	r.result, r.proven = l, proven
+	if proven {
+		p.cache.save(ctx, contentsKind, diffID, l)
+	}
+	return l, proven, nil
 }
 
-func (p *preflight) reading(diffID string) *reading {
+func (p *preflight) reading(key layerKey) *reading {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.recent = append(slices.DeleteFunc(p.recent, func(id string) bool { return id == diffID }), diffID)
+	p.recent = append(slices.DeleteFunc(p.recent, func(k layerKey) bool { return k == key }), key)
 	if p.layers == nil {
-		p.layers = map[string]*reading{}
+		p.layers = map[layerKey]*reading{}
 	}
-	r := p.layers[diffID]
+	r := p.layers[key]
 	if r == nil {
 		r = &reading{}
-		p.layers[diffID] = r
+		p.layers[key] = r
 	}
 	if len(p.recent) > maxContents {
 		delete(p.layers, p.recent[0])
@@ -96,25 +105,27 @@ func (p *preflight) reading(diffID string) *reading {
 	return r
 }
 
-// readContents reads a layer to its end, so that its digest is checked.
-func readContents(ctx context.Context, repo repository, d descriptor) (*contents.Layer, error) {
+// readContents reads a layer to its end, so that its digest is checked. proven
+// says that its content has the diffID, too.
+func readContents(ctx context.Context, repo repository, d descriptor, diffID string) (l *contents.Layer, proven bool, err error) {
 	blob := repo.Whole(ctx, d.wire())
 	defer blob.Close() //nolint:errcheck // reading only
 	plain, err := layer.Decompress(blob)
 	if err != nil {
-		return nil, err
+		return nil, false, err
 	}
 	defer plain.Close() //nolint:errcheck // reading only
-	l, err := contents.Read(plain)
-	if err != nil {
-		return nil, err
+	content := newContent(plain)
+	if l, err = contents.Read(content); err != nil {
+		return nil, false, err
 	}
-	for _, rest := range []io.Reader{plain, blob} {
-		if _, err := io.Copy(io.Discard, rest); err != nil {
-			return nil, err
-		}
+	if proven, err = content.is(diffID); err != nil {
+		return nil, false, err
 	}
-	return l, nil
+	if _, err := io.Copy(io.Discard, blob); err != nil {
+		return nil, false, err
+	}
+	return l, proven, nil
 }
 
 // unreadable says why a layer cannot be read.

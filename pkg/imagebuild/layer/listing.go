@@ -30,20 +30,50 @@ type Node struct {
 // Listing is what one layer says of directories, as far as it has been read.
 // Files are not kept: a layer may have a hundred thousand. So a file that a
 // layer in between puts in a directory's place is taken for the directory
-// below it; nothing builds such images. Of several entries for one directory
-// the last counts, as far as the layer is read.
+// below it; nothing builds such images.
+//
+// Of several entries with one name the last counts, as it does for runtimes.
+// Only a reader who stops early cannot know it; see FirstCounts.
 type Listing struct {
 	Nodes     map[string]Node     // of a path that is there twice, the last
+	First     map[string]Node     `json:",omitempty"` // and the first, if another entry followed
 	Implied   map[string]struct{} // directories that have entries below and none of their own (yet)
 	Whiteouts map[string]struct{} // removed from the layers below
 	Opaque    map[string]struct{} // directories whose content below is hidden
 	Complete  bool                // read to the end
+
+	first bool
+}
+
+// FirstCounts is the listing for a view in which the first of several entries
+// with one name counts, however far the layer has been read: whoever reads
+// until a directory is met and whoever reads all see the same.
+func (l *Listing) FirstCounts() *Listing {
+	c := *l
+	c.first = true
+	return &c
+}
+
+// LastCounts takes FirstCounts back.
+func (l *Listing) LastCounts() *Listing {
+	c := *l
+	c.first = false
+	return &c
+}
+
+// node is the entry that counts for a path.
+func (l *Listing) node(p string) (Node, bool) {
+	if n, ok := l.First[p]; ok && l.first {
+		return n, true
+	}
+	n, ok := l.Nodes[p]
+	return n, ok
 }
 
 // NewListing is a listing of which nothing has been read.
 func NewListing() *Listing {
 	return &Listing{
-		Nodes: map[string]Node{}, Implied: map[string]struct{}{},
+		Nodes: map[string]Node{}, First: map[string]Node{}, Implied: map[string]struct{}{},
 		Whiteouts: map[string]struct{}{}, Opaque: map[string]struct{}{},
 	}
 }
@@ -97,11 +127,16 @@ func (l *Listing) Add(name string, h *tar.Header) bool {
 		l.Whiteouts[path.Join(dir, strings.TrimPrefix(base, whiteoutPrefix))] = struct{}{}
 		return true
 	}
-	switch {
-	case name == "" || h.Typeflag == tar.TypeXGlobalHeader:
+	if name == "" || h.Typeflag == tar.TypeXGlobalHeader {
 		return false
-	case h.Typeflag != tar.TypeDir && h.Typeflag != tar.TypeSymlink:
-		delete(l.Nodes, name) // of entries with one name the last counts
+	}
+	if before, again := l.Nodes[name]; again {
+		if _, known := l.First[name]; !known {
+			l.First[name] = before
+		}
+	}
+	if h.Typeflag != tar.TypeDir && h.Typeflag != tar.TypeSymlink {
+		delete(l.Nodes, name)
 		return false
 	}
 	n := Node{Path: name, Type: h.Typeflag, Mode: h.Mode & 0o7777, UID: h.Uid, GID: h.Gid}
@@ -151,7 +186,7 @@ func (l *Listing) Hides(p string) bool {
 		if _, gone := l.Whiteouts[dir]; gone {
 			return true
 		}
-		if n, ok := l.Nodes[dir]; ok && n.Type != tar.TypeDir {
+		if n, ok := l.node(dir); ok && n.Type != tar.TypeDir {
 			return true
 		}
 	}

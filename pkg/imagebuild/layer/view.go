@@ -38,7 +38,7 @@ func (v *View) Lookup(p string) (Node, Knowledge) {
 		return Node{}, Absent
 	}
 	for _, l := range v.Listings {
-		if n, ok := l.Nodes[p]; ok {
+		if n, ok := l.node(p); ok {
 			if n.Type != tar.TypeDir && implied {
 				return found() // a directory above replaced it
 			}
