@@ -2,6 +2,7 @@ package javaagent
 
 import (
 	"path"
+	"regexp"
 	"slices"
 	"strings"
 )
@@ -31,6 +32,26 @@ func HasSkyWalking(text string) bool {
 		}
 	}
 	return false
+}
+
+// namedFlag is SkyWalking's flag wherever it stands in a text.
+var namedFlag = regexp.MustCompile(`(?i)-javaagent:(\S*?skywalking\S*)`)
+
+// NamesFlag searches a text for SkyWalking's flag as one would by eye: whatever
+// stands around it, also where no reader of options finds an argument. It is what
+// HasSkyWalking is checked against. OpenTelemetry's jar may lie in the old
+// agent's folder.
+func NamesFlag(text string) bool {
+	if !strings.Contains(text, flagPrefix) {
+		return false
+	}
+	for _, match := range namedFlag.FindAllStringSubmatch(text, -1) {
+		jar, _, _ := strings.Cut(strings.ToLower(match[1]), ".jar")
+		if !isOpenTelemetryJar(path.Dir(jar), path.Base(jar)+".jar") {
+			return true
+		}
+	}
+	return HasSkyWalking(text)
 }
 
 // Agents finds every -javaagent flag of a string, whatever the agent, in

@@ -27,6 +27,7 @@ type index struct {
 	applications []application
 	files        []fleet.FileReason
 	mentions     []mention
+	passed       map[owner]bool  // workloads that nothing can name
 	read         int             // YAML files
 	every        bool            // keep workloads without any sign of an agent
 	charts       map[string]bool // folders with a Chart.yaml
@@ -46,7 +47,7 @@ type index struct {
 func newIndex() *index {
 	return &index{
 		namespaces: map[string]map[string]string{}, annotations: map[string]map[string]string{}, charts: map[string]bool{}, templates: map[string]bool{},
-		kustomizations: map[string]*kustomization{}, seeds: map[string]bool{}, values: map[string]bool{},
+		kustomizations: map[string]*kustomization{}, seeds: map[string]bool{}, values: map[string]bool{}, passed: map[owner]bool{},
 	}
 }
 
@@ -165,7 +166,7 @@ func (x *index) result(ctx context.Context, files fs.FS) (Result, error) {
 	for _, m := range left {
 		out.Remaining = append(out.Remaining, m.Remaining)
 	}
-	out.Files = unplanned(left, x.charts, out.Files)
+	out.Files = x.unplanned(left, out.Files)
 	slices.SortFunc(out.Files, func(a, b fleet.FileReason) int {
 		return cmp.Or(cmp.Compare(a.File, b.File), cmp.Compare(a.Line, b.Line), cmp.Compare(a.Reason.Code, b.Reason.Code))
 	})
@@ -187,6 +188,7 @@ func (x *index) passOver() {
 			x.others++
 			return true
 		}
+		x.passed[owner{w.Place.File, w.Document, w.Item}] = true
 		x.files = append(x.files, fleet.FileReason{File: w.Place.File, Line: w.Place.Line, Reason: fleet.Reason{
 			Code: fleet.CodeUnsupportedForm, Message: fmt.Sprintf("a %s is passed over: %s; Kubernetes takes no such name", oneLine(w.ID.Kind), fault), Place: w.Place,
 		}})

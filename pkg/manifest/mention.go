@@ -3,6 +3,7 @@ package manifest
 import (
 	"path"
 	"regexp"
+	"slices"
 	"strings"
 
 	"sigs.k8s.io/kustomize/kyaml/yaml"
@@ -17,7 +18,8 @@ import (
 type mention struct {
 	fleet.Remaining
 	start          int    // line at which its scalar begins
-	flag           string // what loads it, where the text has SkyWalking's flag: "FlinkDeployment f: spec.…"
+	after          int    // the last line before it that another flag of the scalar stands on
+	flag           string // what holds SkyWalking's flag: "FlinkDeployment f: spec.…"; empty: it is none
 	document, item int    // as of fleet.Workload
 }
 
@@ -36,25 +38,40 @@ func (f *facts) mentioned(file *yamledit.File, d yamledit.Document, object *yaml
 	}
 	subject := "the file"
 	if kind, name := field(object, "kind"), field(child(object, "metadata"), "name"); kind != "" && name != "" {
-		subject = kind + " " + name
+		subject = oneLine(kind + " " + name)
 	}
+	kind := field(object, "kind")
+	holds := kind != "ConfigMap" && kind != "Secret" && (kind != "" && field(object, "apiVersion") != "" || strings.HasPrefix(path.Base(file.Name()), "values"))
 	note := func(n *yaml.Node, name func() string) {
-		if inner, ok := spoken(n); ok {
-			at, what := place(file, n), name()
-			start := at.Line
-			at.Line += inner
-			if inner > 0 {
-				at.Column = 0
+		named, flags := spoken(n)
+		if named < 0 && len(flags) == 0 {
+			return
+		}
+		at, what := place(file, n), name()
+		add := func(inner, after int, flag string) {
+			m := mention{
+				Remaining: fleet.Remaining{Place: at, What: subject + ": " + what + " names SkyWalking's agent"},
+				start:     at.Line, after: at.Line + after, flag: flag, document: d.Index, item: item,
 			}
-			m := mention{Remaining: fleet.Remaining{Place: at, What: subject + ": " + what + " names SkyWalking's agent"}, start: start, document: d.Index, item: item}
-			if kind := field(object, "kind"); kind != "ConfigMap" && kind != "Secret" && (kind != "" && field(object, "apiVersion") != "" || strings.HasPrefix(path.Base(at.File), "values")) && javaagent.HasSkyWalking(n.Value) {
-				m.flag = subject + ": " + what
+			m.Line += inner
+			if inner > 0 {
+				m.Column = 0
 			}
 			f.mentions = append(f.mentions, m)
 		}
+		if holds {
+			after := -1
+			for _, inner := range flags {
+				add(inner, after, subject+": "+what)
+				after = inner
+			}
+		}
+		if named >= 0 && !(holds && slices.Contains(flags, named)) {
+			add(named, -1, "")
+		}
 	}
 	yamledit.Walk(object, func(p yamledit.Path, n *yaml.Node) bool {
-		if n.Kind == yaml.ScalarNode && !nickname(p) {
+		if n.Kind == yaml.ScalarNode && !nickname(p) && !applied(p) {
 			note(n, p.String)
 		}
 		if n.Kind == yaml.MappingNode {
@@ -82,12 +99,27 @@ func nickname(p yamledit.Path) bool {
 	return false
 }
 
-// spoken finds the agent's name in a scalar outside comments. The line is that
-// within a literal block, counted from the scalar's own; 0 for all other styles.
-func spoken(n *yaml.Node) (line int, ok bool) {
+// applied reports what kubectl keeps of an object as it was: nothing reads it
+// but kubectl.
+func applied(p yamledit.Path) bool {
+	return len(p) > 0 && p[len(p)-1].Key == "kubectl.kubernetes.io/last-applied-configuration"
+}
+
+// spoken finds the agent's name in a scalar outside comments, and each line with
+// its flag. Lines are those within a literal block, counted from the scalar's
+// own; 0 for all other styles; named is -1 where there is no name.
+func spoken(n *yaml.Node) (named int, flags []int) {
+	named = -1
 	if !strings.Contains(n.Value, "\n") {
-		return 0, agentName.MatchString(n.Value)
+		if agentName.MatchString(n.Value) {
+			named = 0
+		}
+		if javaagent.NamesFlag(n.Value) {
+			flags = []int{0}
+		}
+		return named, flags
 	}
+	line := 0
 	for text := range strings.Lines(n.Value) {
 		line++
 		code := strings.TrimSpace(text)
@@ -97,69 +129,105 @@ func spoken(n *yaml.Node) (line int, ok bool) {
 		if i := commentStart([]byte(code)); i >= 0 {
 			code = code[:i]
 		}
-		if agentName.MatchString(code) {
-			if n.Style&yaml.LiteralStyle == 0 {
-				line = 0
-			}
-			return line, true
+		at := line
+		if n.Style&yaml.LiteralStyle == 0 {
+			at = 0
+		}
+		if named < 0 && agentName.MatchString(code) {
+			named = at
+		}
+		if javaagent.NamesFlag(code) && (len(flags) == 0 || flags[len(flags)-1] != at) {
+			flags = append(flags, at)
 		}
 	}
-	return 0, false
+	return named, flags
 }
 
-// unplanned says which files hold a flag that no workload was found for: a kind
-// whose pods are described in a form of their own, values of a chart that
-// renders nothing with them. A ConfigMap's or Secret's may be nobody's. Files that have a
-// reason already keep it.
-func unplanned(left []mention, charts map[string]bool, files []fleet.FileReason) []fleet.FileReason {
-	said := map[string]bool{}
-	for _, f := range files {
-		said[f.File] = true
-	}
-	for _, m := range left {
-		if m.flag == "" || said[m.File] || strings.HasPrefix(m.flag, "the file") && !charts[path.Dir(m.File)] {
-			continue
-		}
-		said[m.File] = true
-		files = append(files, fleet.FileReason{File: m.File, Reason: fleet.Reason{
-			Code: fleet.CodeUnsupportedForm, Place: m.Place,
-			Message: m.flag + " loads SkyWalking, and no workload was found that it belongs to: change it by hand",
-		}, Line: m.Line})
-	}
-	return files
-}
-
-// unclaimed are the mentions that no workload's load or sign stands for: what an
-// object that loads SkyWalking says of it goes when the workload is migrated.
-func unclaimed(mentions []mention, workloads []fleet.Workload) []mention {
+// unplanned says which flags no workload was found to load: in a kind whose pods
+// are described in a form of its own, in values of a chart that renders nothing
+// with them, in a form of a workload's own that is not understood. A ConfigMap's or
+// Secret's may be nobody's. What has a reason already keeps it.
+func (x *index) unplanned(left []mention, files []fleet.FileReason) []fleet.FileReason {
 	type line struct {
 		file string
 		line int
 	}
-	type object struct {
-		file           string
-		document, item int
+	said := map[line]bool{}
+	for _, f := range files {
+		said[line{f.File, f.Line}] = true
 	}
-	lines, objects := map[line]bool{}, map[object]bool{}
+	pods := map[owner]bool{}
+	for _, w := range x.workloads {
+		pods[owner{w.Place.File, w.Document, w.Item}] = true
+	}
+	for _, m := range left {
+		if m.flag == "" || x.passed[owner{m.File, m.document, m.item}] || said[line{m.File, 0}] || said[line{m.File, m.Line}] || said[line{m.File, m.start}] || strings.HasPrefix(m.flag, "the file") && !x.charts[path.Dir(m.File)] {
+			continue
+		}
+		message := m.flag + " loads SkyWalking, and no workload was found that it belongs to: change it by hand"
+		if pods[owner{m.File, m.document, m.item}] {
+			message = m.flag + " holds SkyWalking's flag in a form that is not understood, and stays as it is: change it by hand"
+		}
+		files = append(files, fleet.FileReason{File: m.File, Line: m.Line, Reason: fleet.Reason{Code: fleet.CodeUnsupportedForm, Place: m.Place, Message: message}})
+	}
+	return files
+}
+
+// owner is an object of a file, as of fleet.Workload.
+type owner struct {
+	file           string
+	document, item int
+}
+
+// unclaimed are the mentions that no workload's load or sign stands for: what an
+// object that loads SkyWalking says of it goes when the workload is migrated, but
+// for a flag that none of its loads is.
+func unclaimed(mentions []mention, workloads []fleet.Workload) []mention {
+	loads, objects := map[string]map[int]bool{}, map[owner]bool{}
+	claim := func(l fleet.Load) {
+		if loads[l.File] == nil {
+			loads[l.File] = map[int]bool{}
+		}
+		loads[l.File][l.Line] = true
+	}
 	for _, w := range workloads {
 		for _, l := range w.Loads {
-			lines[line{l.File, l.Line}] = true
+			claim(l)
 			if l.Agent == javaagent.SkyWalking {
-				objects[object{w.Place.File, w.Document, w.Item}] = true
+				objects[owner{w.Place.File, w.Document, w.Item}] = true
 			}
 		}
 		for _, l := range w.Signs {
-			lines[line{l.File, l.Line}] = true
+			claim(l)
 		}
 	}
-	var left []mention
-	for _, m := range mentions {
-		at := line{m.File, m.Line}
-		if lines[at] || lines[line{m.File, m.start}] || objects[object{m.File, m.document, m.item}] {
-			continue
+	claimed := func(m mention) bool {
+		lines := loads[m.File]
+		if lines[m.Line] || lines[m.start] {
+			return true
 		}
-		lines[at] = true // one for a line
-		left = append(left, m)
+		if m.flag == "" {
+			return objects[owner{m.File, m.document, m.item}]
+		}
+		for at := m.Line; at > m.after; at-- { // a string of the YAML inside a string
+			if lines[at] {
+				return true
+			}
+		}
+		return false
+	}
+	var left []mention
+	type line struct {
+		file string
+		line int
+		flag string
+	}
+	seen := map[line]bool{}
+	for _, m := range mentions { // one for a line, and each flag on it
+		if at := (line{m.File, m.Line, m.flag}); !seen[at] && !claimed(m) {
+			seen[at], seen[line{m.File, m.Line, ""}] = true, true
+			left = append(left, m)
+		}
 	}
 	return left
 }
