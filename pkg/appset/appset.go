@@ -318,6 +318,9 @@ func StandIn(expression string) string {
 // Unknown reports a text that holds a stand-in.
 func Unknown(text string) bool { return strings.Contains(text, standIn) }
 
+// Gaps are the stand-ins of a text, in their order.
+func Gaps(text string) []string { return gap.FindAllString(text, -1) }
+
 // Pattern is a path with stand-ins as a glob.
 func Pattern(text string) string {
 	return gap.ReplaceAllString(text, "*")

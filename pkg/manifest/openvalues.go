@@ -4,8 +4,10 @@ import (
 	"bytes"
 	"fmt"
 	"io/fs"
+	"maps"
 	"path"
 	"regexp"
+	"slices"
 	"strings"
 
 	"sigs.k8s.io/kustomize/kyaml/yaml"
@@ -95,17 +97,21 @@ func mentions(text, key string) bool {
 	}
 }
 
-// closed is the name of a values file with its gap filled.
+// closed is the name of a values file with its gaps filled.
 func (s helmSource) closed(name string) string {
-	if s.gap == "" || !appset.Unknown(name) {
-		return name
+	for _, gap := range fleet.SortedKeys(s.gaps) {
+		name = strings.ReplaceAll(name, gap, s.gaps[gap])
 	}
-	return strings.ReplaceAll(appset.Pattern(name), "*", s.gap)
+	return name
 }
 
-// variants are a source for each values file that one may take whose name holds
-// what only a generator knows: envs/{{name}}/values.yaml, say. All of them are
-// deployed, as far as the repository tells.
+// maxVariants bounds the sources that one of open names stands for.
+const maxVariants = 256
+
+// variants are a source for each set of values files that one may take whose
+// names hold what only a generator knows: envs/{{name}}/values.yaml, say. All of
+// them are deployed, as far as the repository tells; where a missing file is
+// ignored, so is the source without any.
 func (r *releaser) variants(s helmSource) []helmSource {
 	f := r.files.file(s.file)
 	if s.by == nil || f == nil {
@@ -119,23 +125,87 @@ func (r *releaser) variants(s helmSource) []helmSource {
 	if list == nil || list.Kind != yaml.SequenceNode {
 		return []helmSource{s}
 	}
+	closed := map[string]bool{} // files that every one takes
 	for _, item := range list.Content {
 		if !appset.Unknown(item.Value) {
+			closed[valueFile(s.chart, item.Value)] = true
+		}
+	}
+	fills := map[string][]string{} // by gap
+	for _, item := range list.Content {
+		gaps := appset.Gaps(item.Value)
+		if len(gaps) == 0 {
 			continue
 		}
-		before, after, _ := strings.Cut(valueFile(s.chart, appset.Pattern(item.Value)), "*")
-		found, err := fs.Glob(r.files.files, before+"*"+after)
-		if err != nil || len(found) == 0 || strings.Contains(after, "*") {
-			return []helmSource{s}
+		found := r.matching(valueFile(s.chart, appset.Pattern(item.Value)))
+		found = slices.DeleteFunc(found, func(name string) bool { return closed[name] })
+		if len(found) == 0 {
+			continue
 		}
-		var out []helmSource
+		if len(gaps) > 1 {
+			return []helmSource{s.blockedAt(place(f, item), fmt.Sprintf(
+				"the values file %s takes its name from more than one value that the ApplicationSet's generator alone knows; %s is one that it may be",
+				appset.Pattern(item.Value), found[0]))}
+		}
+		before, after, _ := strings.Cut(valueFile(s.chart, item.Value), gaps[0])
 		for _, name := range found {
-			one := s
-			one.gap = strings.TrimSuffix(strings.TrimPrefix(name, before), after)
-			one.name += "-" + one.gap
-			out = append(out, one)
+			fill := strings.TrimSuffix(strings.TrimPrefix(name, before), after)
+			if !slices.Contains(fills[gaps[0]], fill) {
+				fills[gaps[0]] = append(fills[gaps[0]], fill)
+			}
 		}
-		return out
 	}
-	return []helmSource{s}
+	if len(fills) == 0 {
+		return []helmSource{s}
+	}
+	out := []helmSource{s}
+	for _, gap := range fleet.SortedKeys(fills) {
+		all := fills[gap]
+		slices.Sort(all)
+		var next []helmSource
+		for _, one := range out {
+			if field(node, "ignoreMissingValueFiles") == "true" {
+				next = append(next, one)
+			}
+			for _, fill := range all {
+				filled := one
+				filled.gaps = maps.Clone(one.gaps)
+				if filled.gaps == nil {
+					filled.gaps = map[string]string{}
+				}
+				filled.gaps[gap] = fill
+				filled.name += "-" + fill
+				next = append(next, filled)
+			}
+		}
+		if out = next; len(out) > maxVariants {
+			return []helmSource{s.blockedAt(place(f, list), fmt.Sprintf("its values files may be taken in more than %d ways", maxVariants))}
+		}
+	}
+	return out
+}
+
+// matching are the YAML files whose names a pattern fits.
+func (r *releaser) matching(pattern string) []string {
+	parts := strings.Split(pattern, "*")
+	for i := range parts {
+		parts[i] = special.ReplaceAllString(parts[i], `\$0`)
+	}
+	found, err := fs.Glob(r.files.files, strings.Join(parts, "*"))
+	if err != nil {
+		return nil
+	}
+	return slices.DeleteFunc(found, func(name string) bool {
+		return path.Ext(name) != ".yaml" && path.Ext(name) != ".yml" || path.Base(name) == "Chart.yaml"
+	})
+}
+
+// special are the characters of a glob that a file's name may have.
+var special = regexp.MustCompile(`[\\?\[\]]`)
+
+func (s helmSource) blockedAt(place fleet.Place, message string) helmSource {
+	if s.reason == nil {
+		s.reason = &fleet.Reason{Code: fleet.CodeUnsupportedForm, Message: message, Place: place}
+	}
+	return s
 }

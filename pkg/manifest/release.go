@@ -30,7 +30,8 @@ type helmSource struct {
 	by     *madeBy // nil: it stands in the file itself
 	prefix string  // of its fields
 	open   bool    // it stands for several, whose names are not known
-	gap    string  // what takes the place of a gap in the names of values files
+
+	gaps map[string]string // what takes the place of each gap in the names of values files
 }
 
 // release is one set of values that is deployed.
