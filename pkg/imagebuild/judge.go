@@ -84,6 +84,9 @@ func (b *Builder) judge(ctx context.Context, j *job, repo repository, doc config
 			j.warn(fleet.CodeRemoval, "%s is not in %s: nothing to remove", dir, j.rebuild.From)
 		}
 	}
+	if err := b.refuseContents(j, image); err != nil {
+		return err
+	}
 	b.warnTexts(j, image)
 	return b.refuseJava(ctx, j, image, doc)
 }

@@ -69,8 +69,8 @@ func TestLayerRules(t *testing.T) {
 			name:    "a user without a group may have root's",
 			layers:  []registry.Layer{{{Name: "home/"}, {Name: "home/admin/", Mode: 0o770}}},
 			spec:    func(s *registry.ImageSpec) { s.User = "1001" },
-			options: noScript,
-			want:    "home/ home/admin/ home/admin/.wh.skywalking-agent " + ownEntries,
+			options: func(o *imagebuild.Options) { o.Directory, o.StartScript, o.Entrypoint = "/home/admin/otel", nil, nil },
+			want:    "home/ home/admin/ home/admin/.wh.skywalking-agent home/admin/otel/ home/admin/otel/.wh..wh..opq home/admin/otel/extensions/ home/admin/otel/extensions/extension.jar home/admin/otel/opentelemetry-javaagent.jar",
 		},
 		{
 			name:    "a removal that is a link leaves what it leads to, and says so",

@@ -36,6 +36,9 @@ func (b *Builder) spec(ctx context.Context, j *job, s *stack) (layer.Spec, strin
 	} else if wanted := b.options.Version; wanted != "" && strings.TrimPrefix(wanted, "v") != version {
 		j.warn(fleet.CodeVersion, "the agent's jar says that it is version %s; the configuration says %s", version, wanted)
 	}
+	if err := b.refuseUsed(s); err != nil {
+		return layer.Spec{}, "", err
+	}
 	directory := strings.TrimPrefix(path.Clean(b.options.Directory), "/")
 	spec := layer.Spec{Own: directory, Files: files}
 	wanted := []string{path.Dir(directory)}
@@ -70,6 +73,9 @@ func (b *Builder) spec(ctx context.Context, j *job, s *stack) (layer.Spec, strin
 		spec.Extra[i].Name = place(file.Name)
 	}
 	if err := b.refuseHidden(s, view, spec); err != nil {
+		return layer.Spec{}, "", err
+	}
+	if err := b.refuseSeen(j, s, view, spec); err != nil {
 		return layer.Spec{}, "", err
 	}
 	removals, err := b.removals(j, s, spec, where)

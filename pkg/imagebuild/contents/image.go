@@ -1,6 +1,7 @@
 package contents
 
 import (
+	"archive/tar"
 	"cmp"
 	"maps"
 	"path"
@@ -104,8 +105,8 @@ func Merge(layers []*Layer) Image {
 			}
 		}
 	}
-	image.Archives = slices.DeleteFunc(image.Archives, func(a Archive) bool { return image.ofAgent(a.Path) })
-	image.Texts = slices.DeleteFunc(image.Texts, func(t Text) bool { return image.ofAgent(t.Path) })
+	image.Archives = slices.DeleteFunc(image.Archives, func(a Archive) bool { return image.OfAgent(a.Path) })
+	image.Texts = slices.DeleteFunc(image.Texts, func(t Text) bool { return image.OfAgent(t.Path) })
 	slices.SortFunc(image.Agents, func(a, b Agent) int { return cmp.Compare(a.Directory, b.Directory) })
 	slices.SortFunc(image.Archives, func(a, b Archive) int { return cmp.Compare(a.Path, b.Path) })
 	slices.SortFunc(image.Java, func(a, b Java) int { return cmp.Compare(a.Home, b.Home) })
@@ -150,9 +151,9 @@ func (l *Layer) clone() *Layer {
 	return c
 }
 
-// ofAgent reports a file of an agent's own. An application may lie beside the
+// OfAgent reports a file of a SkyWalking agent's own. An application may lie beside the
 // agent's jar, so its directories are named.
-func (i Image) ofAgent(name string) bool {
+func (i Image) OfAgent(name string) bool {
 	return slices.ContainsFunc(i.Agents, func(a Agent) bool {
 		inside, ok := strings.CutPrefix(name, strings.TrimSuffix(a.Directory, "/")+"/")
 		first, _, below := strings.Cut(inside, "/")
@@ -180,17 +181,64 @@ func (i Image) Has(name string) bool {
 	if err != nil || !known || !parent.Exists {
 		return false
 	}
-	place := path.Join(parent.Path, path.Base(name))
-	for _, l := range i.layers {
-		_, file := l.Files[place]
-		_, node := l.Listing.Nodes[place]
-		_, implied := l.Listing.Implied[place]
-		if file || node || implied {
-			return true
+	return i.top(path.Join(parent.Path, path.Base(name))) >= 0
+}
+
+// Inside lists the files and links in a directory, at any depth, in order of
+// names; of what is no directory, itself.
+func (i Image) Inside(dir string) []string {
+	dir = i.place(dir)
+	found := map[string]struct{}{}
+	for n, l := range i.layers {
+		add := func(name string) {
+			if (name == dir || strings.HasPrefix(name, dir+"/")) && i.top(name) == n {
+				found["/"+name] = struct{}{}
+			}
 		}
-		if l.Listing.Hides(place) {
-			return false
+		for name := range l.Files {
+			add(name)
+		}
+		for name, node := range l.Listing.Nodes {
+			if node.Type == tar.TypeSymlink {
+				add(name)
+			}
 		}
 	}
-	return false
+	return slices.Sorted(maps.Keys(found))
+}
+
+// FileOn is the first file on the way to a path; "" if there is none.
+func (i Image) FileOn(name string) string {
+	at := ""
+	for part := range strings.SplitSeq(strings.Trim(path.Clean(name), "/"), "/") {
+		at = i.Real(at + "/" + part)
+		if n := i.top(at[1:]); n >= 0 {
+			if _, file := i.layers[n].Files[at[1:]]; file {
+				return at
+			}
+		}
+	}
+	return ""
+}
+
+// place is where a path lies, a link at its end not followed.
+func (i Image) place(name string) string {
+	name = path.Clean(name)
+	return strings.TrimPrefix(path.Join(i.Real(path.Dir(name)), path.Base(name)), "/")
+}
+
+// top is the layer that says what is at a path; -1: none does.
+func (i Image) top(name string) int {
+	for n, l := range i.layers {
+		_, file := l.Files[name]
+		_, node := l.Listing.Nodes[name]
+		_, implied := l.Listing.Implied[name]
+		if file || node || implied {
+			return n
+		}
+		if l.Listing.Hides(name) {
+			break
+		}
+	}
+	return -1
 }
