@@ -357,6 +357,9 @@ func refusedReference(err error) error {
 
 // missing words the failure to read an image.
 func missing(ref string, err error) error {
+	if what := indexError(""); errors.As(err, &what) {
+		return refuse(fleet.CodeImageRefused, "image %s %s", ref, string(what))
+	}
 	if errors.Is(err, fleet.ErrNotFound) {
 		return fmt.Errorf("%w: %w", refuse(fleet.CodeImageMissing, "image %s is not in its registry", ref), err)
 	}

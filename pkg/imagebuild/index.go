@@ -13,8 +13,27 @@ import (
 	"github.com/otelshift/otelshift/pkg/imagebuild/wire"
 )
 
-// maxDepth limits indexes in indexes.
-const maxDepth = 4
+// Limits of an index. Real ones have one level and some thirty entries, twice
+// that with attestations.
+const (
+	maxDepth   = 4    // indexes in each other
+	maxEntries = 1000 // of all of them together
+)
+
+// indexError is what is wrong with an index; the image's name goes before it.
+type indexError string
+
+func (e indexError) Error() string { return "reading an index: the image " + string(e) }
+
+const errNoLinux indexError = "has no image for linux in its index"
+
+func errDeep(digest string) error {
+	return indexError(fmt.Sprintf("has more than %d indexes in each other, %s last", maxDepth, digest))
+}
+
+func errMany() error {
+	return indexError(fmt.Sprintf("has more than %d entries in its indexes", maxEntries))
+}
 
 type indexDoc struct {
 	Manifests []descriptor `json:"manifests"`
@@ -61,31 +80,80 @@ func artifact(artifactType string) bool {
 	return artifactType != "" && !types.MediaType(artifactType).IsConfig()
 }
 
+// walk goes through an index and the indexes in it, to each digest once.
+type walk struct {
+	repo    repository
+	seen    map[string]bool
+	entries int
+}
+
+// linux lists the entries of an index that a rebuild makes anew or goes into
+// and that were not met yet.
+func (w *walk) linux(index wire.Manifest) ([]descriptor, error) {
+	doc, err := parseIndex(index.Body)
+	if err != nil {
+		return nil, err
+	}
+	if w.entries += len(doc.Manifests); w.entries > maxEntries {
+		return nil, errMany()
+	}
+	if w.seen == nil {
+		w.seen = map[string]bool{}
+	}
+	return slices.DeleteFunc(doc.Manifests, func(d descriptor) bool {
+		if d.rank() < 0 || w.seen[d.Digest] {
+			return true
+		}
+		w.seen[d.Digest] = true
+		return false
+	}), nil
+}
+
 // anyImage is an index's image for linux/amd64, or for another architecture:
 // jars are the same on all. What is no index is returned as it is.
 func anyImage(ctx context.Context, repo repository, m wire.Manifest) (wire.Manifest, error) {
-	for range maxDepth {
-		if !isIndex(m.MediaType) {
-			return m, nil
-		}
-		index, err := parseIndex(m.Body)
+	if !isIndex(m.MediaType) {
+		return m, nil
+	}
+	found, err := (&walk{repo: repo}).best(ctx, m, 1)
+	switch {
+	case err != nil:
+		return m, err
+	case found == nil:
+		return m, errNoLinux
+	}
+	return *found, nil
+}
+
+// best is the image that stands for all of an index; nil: there is none.
+func (w *walk) best(ctx context.Context, index wire.Manifest, depth int) (*wire.Manifest, error) {
+	entries, err := w.linux(index)
+	if err != nil {
+		return nil, err
+	}
+	slices.SortStableFunc(entries, func(a, b descriptor) int { return b.rank() - a.rank() })
+	for _, d := range entries {
+		m, err := w.repo.Manifest(ctx, d.Digest)
 		if err != nil {
-			return m, err
+			return nil, err
 		}
-		digest, best := "", -1
-		for _, d := range index.Manifests {
-			if rank := d.rank(); rank > best {
-				digest, best = d.Digest, rank
+		if isIndex(m.MediaType) {
+			if depth == maxDepth {
+				return nil, errDeep(d.Digest)
 			}
+			if found, err := w.best(ctx, m, depth+1); found != nil || err != nil {
+				return found, err
+			}
+			continue
 		}
-		if digest == "" {
-			return m, fmt.Errorf("reading an index: no image for linux in it: %w", fleet.ErrNotFound)
-		}
-		if m, err = repo.Manifest(ctx, digest); err != nil {
-			return m, err
+		switch manifest, err := parseManifest(m.Body); {
+		case err != nil:
+			return nil, err
+		case manifest.isImage():
+			return &m, nil
 		}
 	}
-	return m, fmt.Errorf("reading an index: more than %d in each other", maxDepth)
+	return nil, nil //nolint:nilnil // there is none
 }
 
 // allImages are the images that a rebuild makes anew: of an index those for
@@ -95,17 +163,15 @@ func allImages(ctx context.Context, repo repository, m wire.Manifest) ([]wire.Ma
 		return []wire.Manifest{m}, nil
 	}
 	var images []wire.Manifest
-	for level, depth := []wire.Manifest{m}, 0; len(level) > 0 && depth < maxDepth; depth++ {
+	w := &walk{repo: repo}
+	for level, depth := []wire.Manifest{m}, 1; len(level) > 0; depth++ {
 		var inner []wire.Manifest
 		for _, one := range level {
-			index, err := parseIndex(one.Body)
+			entries, err := w.linux(one)
 			if err != nil {
 				return nil, err
 			}
-			for _, d := range index.Manifests {
-				if d.rank() < 0 {
-					continue
-				}
+			for _, d := range entries {
 				m, err := repo.Manifest(ctx, d.Digest)
 				if err != nil {
 					return nil, err
@@ -113,6 +179,8 @@ func allImages(ctx context.Context, repo repository, m wire.Manifest) ([]wire.Ma
 				switch manifest, err := parseManifest(m.Body); {
 				case err != nil:
 					return nil, err
+				case isIndex(m.MediaType) && depth == maxDepth:
+					return nil, errDeep(d.Digest)
 				case isIndex(m.MediaType):
 					inner = append(inner, m)
 				case manifest.isImage():
@@ -150,13 +218,18 @@ type indexing struct {
 	rebuilt   int
 	dropped   int   // attestations
 	first     *made // the first image, which the others are held against
+	entries   int
+	// What was made already, by the digest of what it was made of: indexes may
+	// name one thing often.
+	indexes map[string][]byte
+	images  map[string]*made
 }
 
 // index rebuilds each linux image of an index, and of the indexes in it.
 // Attestations are dropped: what they attest is not what is in the new image.
 // Everything else stays byte for byte, in its place.
 func (b *Builder) index(ctx context.Context, j *job, found *base) (body []byte, platforms []string, err error) {
-	x := &indexing{builder: b, job: j, base: found}
+	x := &indexing{builder: b, job: j, base: found, indexes: map[string][]byte{}, images: map[string]*made{}}
 	if body, err = x.level(ctx, found.manifest.Body, 1); err != nil {
 		return nil, nil, err
 	}
@@ -178,6 +251,9 @@ func (x *indexing) level(ctx context.Context, body []byte, depth int) ([]byte, e
 	entries, err := top.list("manifests")
 	if err != nil {
 		return nil, err
+	}
+	if x.entries += len(entries); x.entries > maxEntries {
+		return nil, missing(x.job.rebuild.From, errMany())
 	}
 	kept := []json.RawMessage{}
 	for _, raw := range entries {
@@ -218,13 +294,19 @@ func (x *indexing) entry(ctx context.Context, d descriptor, raw json.RawMessage,
 	if what == anArtifact && !types.MediaType(d.MediaType).IsImage() { // nothing that we could read
 		return x.keep(raw, d.Digest+", which is no image ("+d.kind()+"),", "stays as it is"), nil
 	}
+	if body, ok := x.indexes[d.Digest]; ok {
+		return repoint(raw, body)
+	}
+	if made, ok := x.images[d.Digest]; ok && what == anImage {
+		return repoint(raw, made.body)
+	}
 	m, err := x.base.repo.Manifest(ctx, d.Digest)
 	if err != nil {
 		return nil, missing(x.job.rebuild.From+" ("+d.Digest+")", err)
 	}
 	if what == anIndex {
 		if depth == maxDepth {
-			return nil, refuse(fleet.CodeImageRefused, "image %s has more than %d indexes in each other, %s last", x.job.rebuild.From, maxDepth, d.Digest)
+			return nil, missing(x.job.rebuild.From, errDeep(d.Digest))
 		}
 		body, err := x.level(ctx, m.Body, depth+1)
 		if err != nil {
@@ -233,6 +315,7 @@ func (x *indexing) entry(ctx context.Context, d descriptor, raw json.RawMessage,
 		if err := x.job.target.PutManifest(ctx, digestOf(body), m.MediaType, body); err != nil {
 			return nil, err
 		}
+		x.indexes[d.Digest] = body
 		return repoint(raw, body)
 	}
 	if err := schema(x.job.rebuild.From+" ("+d.Digest+")", m.MediaType); err != nil {
@@ -294,6 +377,7 @@ func (x *indexing) image(ctx context.Context, m wire.Manifest, raw json.RawMessa
 		return nil, err
 	}
 	x.rebuilt++
+	x.images[m.Digest] = made
 	if name := made.platform.String(); !slices.Contains(x.platforms, name) {
 		x.platforms = append(x.platforms, name)
 	}

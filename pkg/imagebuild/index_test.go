@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 
@@ -210,6 +211,81 @@ func TestAnIndexWithNothingToRebuildIsRefused(t *testing.T) {
 	for tag, want := range map[string]string{"1": "no platform", "deep": "in each other"} {
 		if _, err := newBuilder(t).Build(t.Context(), rebuild(o.Registry, "shop/odd:"+tag)); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: %v, want %q", tag, err, want)
+		}
+	}
+}
+
+// TestAnIndexThatNamesThingsOftenIsReadOnce: eight times eight times eight
+// entries, and three indexes and one image behind them.
+func TestAnIndexThatNamesThingsOftenIsReadOnce(t *testing.T) {
+	t.Parallel()
+	for _, preflight := range []string{imagebuild.PreflightFast, imagebuild.PreflightFull} {
+		o := oddities{start(t, registry.Options{}), t}
+		one := o.image("leaf", "", tomcat())
+		leaf := one
+		for _, tag := range []string{"1", "2", "3"} {
+			one = o.index(tag, slices.Repeat([]string{one}, 8)...)
+		}
+		o.Reset()
+		built := build(t, newBuilder(t, func(o *imagebuild.Options) { o.Preflight = preflight }), fleet.Rebuild{From: o.Ref("shop/odd:3")})
+		if n := len(o.Reset()); n > 60 {
+			t.Errorf("%s: %d requests, want some dozens", preflight, n)
+		}
+		entries := o.entries(built.To)
+		if len(entries) != 8 {
+			t.Errorf("%s: %d entries, want eight", preflight, len(entries))
+		}
+		for range 2 {
+			if entries = o.entries(o.Ref("shop/odd@" + strings.Trim(string(entries[7]["digest"]), `"`))); len(entries) != 8 {
+				t.Fatalf("%s: %d entries, want eight", preflight, len(entries))
+			}
+		}
+		if digest := string(entries[7]["digest"]); strings.Contains(leaf, digest) {
+			t.Errorf("%s: the last image is still the base, %s", preflight, digest)
+		}
+	}
+}
+
+// TestAnIndexWithNoImageSaysSo, and one that is not searched to its end, in
+// whatever way it is looked at.
+func TestAnIndexWithNoImageSaysSo(t *testing.T) {
+	t.Parallel()
+	o := oddities{start(t, registry.Options{}), t}
+	windows := o.image("windows", `,"platform":{"architecture":"amd64","os":"windows"}`, tomcat())
+	linux := o.image("linux", `,"platform":{"architecture":"amd64","os":"linux"}`, tomcat())
+	empty := o.index("empty")
+	o.index("windows-only", windows)
+	o.index("nested", empty, o.index("inner", linux))
+	deep := linux
+	for range 5 {
+		deep = o.index("deep", deep)
+	}
+	o.index("many", slices.Repeat([]string{linux}, 1001)...)
+	for _, row := range []struct{ tag, inspect, build string }{
+		{"windows-only", "no image for linux", "no platform"},
+		{"empty", "no image for linux", "no platform"},
+		{"deep", "more than 4 indexes in each other", "more than 4 indexes in each other"},
+		{"many", "more than 1000 entries", "more than 1000 entries"},
+		{"nested", "", ""},
+	} {
+		ref := o.Ref("shop/odd:" + row.tag)
+		says := func(what string, err error, want string) {
+			t.Helper()
+			var refused *fleet.RefusedError
+			if want == "" && err != nil || want != "" && (!errors.As(err, &refused) || refused.Reason.Code != fleet.CodeImageRefused || !strings.Contains(err.Error(), want)) {
+				t.Errorf("%s(%s): %v, want %q", what, row.tag, err, want)
+			}
+		}
+		for _, preflight := range []string{imagebuild.PreflightFast, imagebuild.PreflightFull} {
+			b := newBuilder(t, func(o *imagebuild.Options) { o.Preflight = preflight })
+			_, err := b.Inspect(t.Context(), ref)
+			says("Inspect", err, row.inspect)
+			_, err = b.Build(t.Context(), fleet.Rebuild{From: ref})
+			says("Build", err, row.build)
+		}
+		if row.inspect != "" {
+			_, err := newBuilder(t, withSource(imagebuild.Source{Image: ref, Path: "/agent.jar"})).Payload(t.Context())
+			says("Payload", err, row.inspect)
 		}
 	}
 }
