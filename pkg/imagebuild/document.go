@@ -115,8 +115,18 @@ type manifestDoc struct {
 }
 
 // isImage reports a manifest of a container image; others carry Helm charts,
-// signatures and whatever people put into registries.
-func (m manifestDoc) isImage() bool { return types.MediaType(m.Config.MediaType).IsConfig() }
+// signatures and whatever people put into registries. Registries once lost the
+// configuration's type (github.com/docker/distribution/issues/1621), and Docker
+// takes what they made of it for images (moby, distribution/registry.go,
+// "ImageTypes"); here the layers have to be an image's too.
+func (m manifestDoc) isImage() bool {
+	switch m.Config.MediaType {
+	case "application/octet-stream", "application/json", "text/html", "":
+		return m.ArtifactType == "" && len(m.Layers) > 0 &&
+			!slices.ContainsFunc(m.Layers, func(d descriptor) bool { return !types.MediaType(d.MediaType).IsLayer() })
+	}
+	return types.MediaType(m.Config.MediaType).IsConfig()
+}
 
 type configDoc struct {
 	platform

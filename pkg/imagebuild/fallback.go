@@ -73,6 +73,10 @@ func (r *remoteRepo) Head(ctx context.Context, ref string) (wire.Descriptor, err
 	if err != nil {
 		return wire.Descriptor{}, r.failed(ctx, err)
 	}
+	if !strings.Contains(string(d.MediaType), "vnd.") { // the manifest knows
+		m, err := r.Manifest(ctx, ref)
+		return m.Descriptor, err
+	}
 	return wire.Descriptor{MediaType: string(d.MediaType), Digest: d.Digest.String(), Size: d.Size}, nil
 }
 
@@ -83,7 +87,7 @@ func (r *remoteRepo) Manifest(ctx context.Context, ref string) (wire.Manifest, e
 		return wire.Manifest{}, r.failed(ctx, err)
 	}
 	return wire.Manifest{
-		Descriptor: wire.Descriptor{MediaType: string(d.MediaType), Digest: d.Digest.String(), Size: d.Size},
+		Descriptor: wire.Descriptor{MediaType: wire.TypeOf(string(d.MediaType), d.Manifest), Digest: d.Digest.String(), Size: d.Size},
 		Body:       d.Manifest,
 	}, nil
 }

@@ -1,6 +1,7 @@
 package imagebuild_test
 
 import (
+	"bytes"
 	"errors"
 	"io"
 	"net/http"
@@ -153,4 +154,72 @@ func TestATakenTagIsNeverOverwritten(t *testing.T) {
 	if got, err := b.Digest(t.Context(), resolved.To); err != nil || got != taken {
 		t.Errorf("the tag now names %s (%v), want %s", got, err, taken)
 	}
+}
+
+// TestRegistriesThatLostMediaTypesAreRead: docker/distribution issue 1621 left
+// configurations without their type, and plain web servers know none.
+func TestRegistriesThatLostMediaTypesAreRead(t *testing.T) {
+	t.Parallel()
+	r := start(t, registry.Options{Wrap: func(next http.Handler) http.Handler {
+		return http.HandlerFunc(func(w http.ResponseWriter, q *http.Request) {
+			if strings.Contains(q.URL.Path, "/manifests/plain") {
+				w = plainTypes{w}
+			}
+			next.ServeHTTP(w, q)
+		})
+	}})
+	spec := tomcat()
+	spec.Docker = true
+	seed(t, r, "shop/cart:1.4", spec)
+	manifest, err := image(t, r.Ref("shop/cart:1.4")).RawManifest()
+	if err != nil {
+		t.Fatal(err)
+	}
+	const configType, manifestType = "application/vnd.docker.container.image.v1+json", "application/vnd.docker.distribution.manifest.v2+json"
+	for _, row := range []struct{ tag, config string }{
+		{"plain", configType}, {"octets", "application/octet-stream"}, {"json", "application/json"}, {"html", "text/html"}, {"none", ""},
+	} {
+		for _, push := range []string{imagebuild.PushAuto, imagebuild.PushCrane} {
+			tag := row.tag + "-" + push
+			body := bytes.ReplaceAll(manifest, []byte(configType), []byte(row.config))
+			if _, err := r.SeedManifest(t.Context(), "shop/cart", tag, manifestType, body); err != nil {
+				t.Fatal(err)
+			}
+			b := newBuilder(t, func(o *imagebuild.Options) { o.Push = push })
+			request := rebuild(r, "shop/cart:"+tag)
+			resolved, err := b.Resolve(t.Context(), request)
+			if err != nil || resolved.Reused && push == imagebuild.PushAuto {
+				t.Errorf("%s: Resolve: %+v, %v", tag, resolved, err)
+			}
+			built, err := b.Build(t.Context(), request)
+			if err != nil || !strings.HasPrefix(built.To, resolved.To) || len(built.Platforms) != 1 {
+				t.Errorf("%s: %+v, %v", tag, built, err)
+			}
+			if _, err := b.Inspect(t.Context(), request.From); err != nil {
+				t.Errorf("%s: Inspect: %v", tag, err)
+			}
+		}
+	}
+	// Something else of no type stays something else.
+	body := bytes.ReplaceAll(manifest, []byte(configType), []byte("application/octet-stream"))
+	body = bytes.ReplaceAll(body, []byte("application/vnd.docker.image.rootfs.diff.tar.gzip"), []byte("application/zip"))
+	if _, err := r.SeedManifest(t.Context(), "shop/cart", "zip", manifestType, body); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := newBuilder(t).Build(t.Context(), rebuild(r, "shop/cart:zip")); err == nil || !strings.Contains(err.Error(), "no container image") {
+		t.Errorf("zip: %v, want a refusal", err)
+	}
+}
+
+// plainTypes answers as a web server does that knows JSON.
+type plainTypes struct{ http.ResponseWriter }
+
+func (p plainTypes) WriteHeader(status int) {
+	p.Header().Set("Content-Type", "application/json")
+	p.ResponseWriter.WriteHeader(status)
+}
+
+func (p plainTypes) Write(b []byte) (int, error) {
+	p.Header().Set("Content-Type", "application/json")
+	return p.ResponseWriter.Write(b) //nolint:wrapcheck // a writer's own error
 }

@@ -91,7 +91,7 @@ func (r *Repo) Manifest(ctx context.Context, ref string) (Manifest, error) {
 		return Manifest{}, err
 	}
 	m := Manifest{Descriptor: Descriptor{
-		MediaType: typeOf(mediaType(header), body), Digest: digestOf(body), Size: int64(len(body)),
+		MediaType: TypeOf(mediaType(header), body), Digest: digestOf(body), Size: int64(len(body)),
 	}, Body: body}
 	want := ref
 	if !strings.HasPrefix(ref, "sha256:") {
@@ -241,10 +241,10 @@ func (r *Repo) pause(ctx context.Context, attempt int) error {
 	return r.client.options.Sleep(ctx, 250*time.Millisecond<<(attempt-1))
 }
 
-// typeOf is a manifest's media type where the answer's header names none: plain
+// TypeOf is a manifest's media type where the answer's header names none: plain
 // files behind a web server are registries too. OCI image-spec v1.1,
 // manifest.md, "mediaType".
-func typeOf(header string, body []byte) string {
+func TypeOf(header string, body []byte) string {
 	if strings.Contains(header, "vnd.") {
 		return header
 	}
