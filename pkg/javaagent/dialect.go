@@ -60,6 +60,9 @@ type Token struct {
 	// Bare: it is the value of an assignment without quotes, NAME=-javaagent:…,
 	// behind which nothing can be put.
 	Bare bool
+	// Listed: it is a quoted item of a list, of JSON or of an array of bash, behind
+	// which nothing can be put: a string in it is one argument.
+	Listed bool
 }
 
 // SyntaxError is an option string that its reader would refuse.

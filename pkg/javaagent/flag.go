@@ -1,6 +1,7 @@
 package javaagent
 
 import (
+	"encoding/json"
 	"path"
 	"regexp"
 	"slices"
@@ -78,7 +79,9 @@ func regions(text string, d Dialect) [][]Token {
 	}
 	var own []Token
 	var all [][]Token
+	listed := isJSON(text)
 	for _, token := range tokens {
+		token.Listed = listed
 		raw := text[token.Start:token.End]
 		start, end, ok := 0, 0, false
 		bare := false
@@ -103,6 +106,7 @@ func regions(text string, d Dialect) [][]Token {
 			for i := range inner {
 				inner[i].Start += token.Start + start
 				inner[i].End += token.Start + start
+				inner[i].Listed = inner[i].Listed || listed || inList(raw, start-1)
 			}
 			all = append(all, inner)
 		}
@@ -120,8 +124,20 @@ func severalOptions(text string) bool {
 	return err == nil && len(tokens) > 1 && !slices.ContainsFunc(tokens, func(t Token) bool { return !strings.HasPrefix(t.Text, "-") })
 }
 
+// isJSON reports an object or a list.
+func isJSON(text string) bool {
+	text = strings.TrimSpace(text)
+	return (strings.HasPrefix(text, "{") || strings.HasPrefix(text, "[")) && json.Valid([]byte(text))
+}
+
+// inList reports that the quote at the offset begins an item of a list or the
+// value of a key.
+func inList(raw string, quote int) bool {
+	return quote > 0 && strings.IndexByte("([{,:", raw[quote-1]) >= 0
+}
+
 // quotedPart finds the first quoted part of a shell word that holds an agent
-// flag and no escape.
+// flag and no escape but that of a line's end.
 func quotedPart(raw string) (start, end int, ok bool) {
 	for at := 0; at < len(raw); at++ {
 		c := raw[at]
@@ -138,6 +154,9 @@ func quotedPart(raw string) (start, end int, ok bool) {
 		}
 		part := raw[at+1 : at+1+n]
 		if strings.Contains(part, flagPrefix) {
+			if c == '"' {
+				part = strings.ReplaceAll(part, "\\\n", "")
+			}
 			return at + 1, at + 1 + n, !strings.Contains(part, `\`)
 		}
 		at += n + 1

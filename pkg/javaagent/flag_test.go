@@ -35,6 +35,7 @@ func TestAgentsTellsAgentsApart(t *testing.T) {
 		{"an assignment without quotes, of another agent", "JAVA_OPTS=-javaagent:/otel/opentelemetry-javaagent.jar exec java", javaagent.OpenTelemetry, "/otel/opentelemetry-javaagent.jar"},
 		{"a quoted list in the text of a chart's values", "javaOpts: \"-Xmx1g -javaagent:/sw/skywalking-agent.jar\"", javaagent.SkyWalking, "/sw/skywalking-agent.jar"},
 		{"a quoted list that begins with it", "value: '-javaagent:/sw/skywalking-agent.jar -Xmx1g -Da=b'", javaagent.SkyWalking, "/sw/skywalking-agent.jar"},
+		{"a quoted assignment that goes on in the next line", "export JAVA_OPTS=\"$JAVA_OPTS -javaagent:/sw/skywalking-agent.jar \\\n  -Dskywalking.agent.service_name=q\"\nexec java $JAVA_OPTS", javaagent.SkyWalking, "/sw/skywalking-agent.jar"},
 		{"one quoted flag", "\"-javaagent:/my apps/skywalking-agent.jar\"", javaagent.SkyWalking, "/my apps/skywalking-agent.jar"},
 	}
 	for _, test := range tests {

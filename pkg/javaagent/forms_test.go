@@ -50,6 +50,34 @@ func TestForms(t *testing.T) {
 			block: "unsupported-form",
 		},
 		{
+			name:  "JSON has no room for options",
+			in:    javaagent.Input{Variable: "CONF", Text: `{"jvm":["` + swFlag + `"]}`},
+			block: "unsupported-form",
+		},
+		{
+			name:  "JSON with blanks has no room for options",
+			in:    javaagent.Input{Variable: "CONF", Text: `{"jvm": "` + swFlag + `"}`},
+			block: "unsupported-form",
+		},
+		{
+			name:  "a list in a text that is no JSON has no room for options",
+			in:    javaagent.Input{Variable: "CONF", Text: `jvm: ["-Xmx1g","` + swFlag + `"]`},
+			block: "unsupported-form",
+		},
+		{
+			name:  "an array of bash has no room for options",
+			in:    javaagent.Input{Text: `OPTS=("` + swFlag + `"); exec java "${OPTS[@]}" -jar /app.jar`},
+			block: "unsupported-form",
+		},
+		{
+			name: "a quoted assignment over two lines",
+			in: javaagent.Input{
+				Text: "export JAVA_OPTS=\"$JAVA_OPTS " + swFlag + " \\\n  -Dskywalking.agent.service_name=q\"\nexec java $JAVA_OPTS -jar /app.jar",
+			},
+			want: "export JAVA_OPTS=\"$JAVA_OPTS " + flag + " -Dotel.service.name=q " + tail + "\"\nexec java $JAVA_OPTS -jar /app.jar",
+			as:   "q",
+		},
+		{
 			name: "a variable that becomes one argument holds the flag only",
 			in: javaagent.Input{
 				Variable: "APM_JAR", Text: swFlag, Commands: []string{"java", "$(APM_JAR)", "-jar", "/opt/pay.jar"},

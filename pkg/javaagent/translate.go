@@ -223,6 +223,8 @@ func (t *translation) checkForm() {
 			t.refuse(CodeMixed, "both agents are loaded: %s and %s", t.flag.Jar, f.Jar)
 		case f.Kind == SkyWalking && f.Token.Bare:
 			t.refuse(CodeUnsupported, "%s assigns the flag without quotes, so no option can be put behind it: write NAME=\"%s…\"", f.at.source.label(), flagPrefix)
+		case f.Kind == SkyWalking && f.Token.Listed:
+			t.refuse(CodeUnsupported, "%s holds the flag as an item of a list, an array or JSON: options put behind it would be one argument with it", f.at.source.label())
 		case f.Kind == SkyWalking && f.at.source.fixed:
 			if t.flag == nil {
 				t.refuse(CodeUnsupported, "%s loads the agent, where nothing is edited: %s", f.at.source.fixedLabel(), f.Jar)
