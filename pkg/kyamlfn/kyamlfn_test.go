@@ -53,6 +53,26 @@ func TestFindDetectsByContent(t *testing.T) {
 			[]string{"a skywalking args "},
 		},
 		{
+			"a jar behind a variable of the container",
+			`{containers: [{name: a, image: i, env: [{name: JAR, value: /x/skywalking-agent.jar}, {name: JAVA_OPTS, value: "-javaagent:$(JAR)"}]}]}`,
+			[]string{"a skywalking env JAVA_OPTS"},
+		},
+		{
+			"a jar behind a variable of the script",
+			`{containers: [{name: a, image: i, command: [sh, -c, "JAR='/x/skywalking-agent.jar'; exec java -javaagent:${JAR} -jar a.jar"]}]}`,
+			[]string{"a skywalking args "},
+		},
+		{
+			"a jar in a directory behind a variable",
+			`{containers: [{name: a, image: i, env: [{name: DIR, value: /x/skywalking}], command: [sh, -c, "exec java -javaagent:${DIR}/agent.jar -jar a.jar"]}]}`,
+			[]string{"a skywalking args "},
+		},
+		{
+			"another jar behind a variable",
+			`{containers: [{name: a, image: i, env: [{name: JAR, value: /x/jacoco.jar}, {name: JAVA_OPTS, value: "-javaagent:$(JAR)"}]}]}`,
+			nil,
+		},
+		{
 			"another agent beside it is not ours to name",
 			`{containers: [{name: a, image: i, env: [{name: JAVA_TOOL_OPTIONS, value: "-javaagent:/x/jmx_prometheus.jar=1:c"}]}]}`,
 			nil,

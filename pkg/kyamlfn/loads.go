@@ -62,6 +62,7 @@ func (r *reader) envLoads(w *fleet.Workload, c *fleet.Container) []fleet.Load {
 				}})
 			}
 			r.judgeFlag(c, e.Value, flag, dialect)
+			r.lookBehind(c, e.Value, &flag)
 			if flag.Kind == javaagent.Other {
 				continue
 			}
@@ -144,6 +145,7 @@ func (r *reader) wordLoads(c *fleet.Container) []fleet.Load {
 			if flag.Kind == javaagent.Other && flag.Unresolved && besideSkyWalking(words) {
 				flag.Kind = javaagent.SkyWalking
 			}
+			r.lookBehind(c, words[i], &flag)
 			if flag.Kind != javaagent.Other {
 				out = append(out, load(c.Name, fleet.ViaArgs, "", words[i], flag))
 			}
@@ -188,6 +190,36 @@ func (r *reader) judgeFlag(c *fleet.Container, v fleet.Value, flag javaagent.Fla
 			note(fleet.CodePlaceholder, v.Field+": the agent's path cannot be resolved from the manifest")
 		}
 	}
+}
+
+// lookBehind finds SkyWalking's jar in the variable that a flag names: one of
+// the container, or of the script itself. Such a flag is not edited: the jar is
+// written elsewhere, and may be read there for more.
+func (r *reader) lookBehind(c *fleet.Container, v fleet.Value, flag *javaagent.Flag) {
+	if flag.Kind != javaagent.Other || !flag.Unresolved {
+		return
+	}
+	for _, name := range flag.Token.References {
+		value, ok := literal(c, name)
+		if m := assignment(name).FindAllStringSubmatch(v.Text, -1); len(m) > 0 {
+			value, ok = m[len(m)-1][2], true
+		}
+		jar := strings.NewReplacer("$("+name+")", value, "${"+name+"}", value, "$"+name, value).Replace(flag.Jar)
+		if !ok || !javaagent.HasSkyWalking("-javaagent:"+jar) {
+			continue
+		}
+		flag.Kind = javaagent.SkyWalking
+		r.taints = append(r.taints, taint{field: v.Field, reason: fleet.Reason{
+			Code: fleet.CodeUnsupportedForm, Place: v.Place,
+			Message: v.Field + ": SkyWalking's jar is behind the variable " + name + ", which is not followed: write the path into the flag",
+		}})
+		return
+	}
+}
+
+// assignment matches what a script gives to the variable.
+func assignment(name string) *regexp.Regexp {
+	return regexp.MustCompile(`(?m)(^|[\s;&|])` + regexp.QuoteMeta(name) + `=["']?([^\s;&|"']+)`)
 }
 
 // literal returns a variable's literal value; Kubernetes takes the last entry.
