@@ -1,7 +1,6 @@
 package imagebuild
 
 import (
-	"bytes"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
@@ -34,49 +33,6 @@ const (
 
 // createdBy marks our entry in an image's history.
 const createdBy = "otelshift: add the OpenTelemetry Java agent"
-
-// object is a JSON object whose unknown parts stay as they are.
-type object map[string]json.RawMessage
-
-// encode writes JSON without touching "&&" and the like inside raw values.
-func encode(value any) ([]byte, error) {
-	var buf bytes.Buffer
-	e := json.NewEncoder(&buf)
-	e.SetEscapeHTML(false)
-	if err := e.Encode(value); err != nil {
-		return nil, fmt.Errorf("writing JSON: %w", err)
-	}
-	return bytes.TrimSuffix(buf.Bytes(), []byte("\n")), nil
-}
-
-// set puts a value into the object.
-func (o object) set(key string, value any) error {
-	data, err := encode(value)
-	o[key] = data
-	return err
-}
-
-// inner is the object under a key; a new one if there is none.
-func (o object) inner(key string) (object, error) {
-	inner := object{}
-	if raw, ok := o[key]; ok && string(raw) != "null" {
-		if err := json.Unmarshal(raw, &inner); err != nil {
-			return nil, fmt.Errorf("reading %q: %w", key, err)
-		}
-	}
-	return inner, nil
-}
-
-// list is the array under a key.
-func (o object) list(key string) ([]json.RawMessage, error) {
-	var list []json.RawMessage
-	if raw, ok := o[key]; ok {
-		if err := json.Unmarshal(raw, &list); err != nil {
-			return nil, fmt.Errorf("reading %q: %w", key, err)
-		}
-	}
-	return list, nil
-}
 
 type descriptor struct {
 	MediaType   string            `json:"mediaType"`
@@ -181,7 +137,7 @@ func editManifest(body []byte, config wire.Descriptor, keep int, added descripto
 	if err != nil {
 		return nil, err
 	}
-	delete(c, "data") // the old content, embedded
+	c.remove("data") // the old content, embedded
 	if err := c.set("digest", config.Digest); err != nil {
 		return nil, err
 	}
@@ -202,7 +158,7 @@ func editManifest(body []byte, config wire.Descriptor, keep int, added descripto
 	if err := top.set("layers", append(layers[:keep:keep], raw)); err != nil {
 		return nil, err
 	}
-	delete(top, "subject") // what refers to the base does not refer to this
+	top.remove("subject") // what refers to the base does not refer to this
 	return encode(top)
 }
 
@@ -238,10 +194,10 @@ func (e configEdit) apply(body []byte) ([]byte, error) {
 		if e.restore.Env != nil {
 			env = e.restore.Env
 		}
-		if err := orDelete(config, "Entrypoint", said.Entrypoint); err != nil {
+		if err := config.orRemove("Entrypoint", said.Entrypoint); err != nil {
 			return nil, err
 		}
-		if err := orDelete(config, "Cmd", said.Cmd); err != nil {
+		if err := config.orRemove("Cmd", said.Cmd); err != nil {
 			return nil, err
 		}
 	}
@@ -250,7 +206,7 @@ func (e configEdit) apply(body []byte) ([]byte, error) {
 		said.Env, wrote.Env = env, editEnv(env, e.env)
 	}
 	if len(e.env) > 0 || e.restore != nil {
-		if err := orDelete(config, "Env", editEnv(env, e.env)); err != nil {
+		if err := config.orRemove("Env", editEnv(env, e.env)); err != nil {
 			return nil, err
 		}
 	}
@@ -263,10 +219,10 @@ func (e configEdit) apply(body []byte) ([]byte, error) {
 		wrote.Entrypoint, wrote.Cmd = e.entrypoint, nil
 	}
 	if len(e.words) > 0 || len(e.entrypoint) > 0 {
-		if err := orDelete(config, "Entrypoint", wrote.Entrypoint); err != nil {
+		if err := config.orRemove("Entrypoint", wrote.Entrypoint); err != nil {
 			return nil, err
 		}
-		if err := orDelete(config, "Cmd", wrote.Cmd); err != nil {
+		if err := config.orRemove("Cmd", wrote.Cmd); err != nil {
 			return nil, err
 		}
 	}
@@ -284,7 +240,7 @@ func (e configEdit) apply(body []byte) ([]byte, error) {
 	}
 	e.labels[LabelOriginal], e.labels[LabelWrote], e.labels[LabelLayer] = string(before), string(after), e.diffID
 	for key, value := range e.labels {
-		if err := labels.set(key, value); err != nil {
+		if labels[key], err = encode(value); err != nil { // names of labels are no keys to Go
 			return nil, err
 		}
 	}
@@ -330,7 +286,7 @@ func (e configEdit) stack(top object, doc configDoc) error {
 		return nil // the base keeps none; one entry for several layers would be wrong
 	}
 	entry := object{}
-	if created, ok := top["created"]; ok { // the base's: no clock in images
+	if created, ok := top[top.spelt("created")]; ok { // the base's: no clock in images
 		entry["created"] = created
 	}
 	if err := entry.set("created_by", createdBy); err != nil {
@@ -341,14 +297,6 @@ func (e configEdit) stack(top object, doc configDoc) error {
 		return err
 	}
 	return top.set("history", append(history, raw))
-}
-
-func orDelete(config object, key string, value []string) error {
-	if value == nil {
-		delete(config, key)
-		return nil
-	}
-	return config.set(key, value)
 }
 
 // effective leaves of each variable what a container gets: runtimes keep the

@@ -269,7 +269,7 @@ func (x *indexing) level(ctx context.Context, body []byte, depth int) ([]byte, e
 			kept = append(kept, raw)
 		}
 	}
-	delete(top, "subject")
+	top.remove("subject")
 	if err := top.set("manifests", kept); err != nil {
 		return nil, err
 	}
@@ -390,7 +390,7 @@ func repoint(raw json.RawMessage, body []byte) (json.RawMessage, error) {
 	if err := json.Unmarshal(raw, &entry); err != nil {
 		return nil, fmt.Errorf("reading an index: %w", err)
 	}
-	delete(entry, "data")
+	entry.remove("data")
 	if err := errors.Join(entry.set("digest", digestOf(body)), entry.set("size", len(body))); err != nil {
 		return nil, err
 	}
