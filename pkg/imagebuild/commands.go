@@ -11,6 +11,7 @@ import (
 type script struct {
 	paths    []string
 	optional bool   // read where it is met, not looked for
+	named    bool   // by its whole path, in a script
 	variable string // that names it; empty: the command does
 }
 
@@ -68,7 +69,7 @@ func moreScripts(doc configDoc) func(text) []script {
 				s := script{optional: true}
 				switch beside := path.Join("/", path.Dir(t.path), path.Base(word)); {
 				case strings.HasPrefix(word, "/"):
-					s.paths = []string{path.Clean(word)}
+					s.paths, s.named = []string{path.Clean(word)}, true
 				case strings.Contains(word, "$"):
 					s.paths = []string{beside}
 				default:

@@ -37,17 +37,17 @@ func (b *Builder) Files(ctx context.Context, ref string, paths []string) (map[st
 	for i, p := range paths {
 		scripts[i].paths = []string{strings.TrimPrefix(path.Clean(p), "/")}
 	}
-	found, complete, err := b.readScripts(ctx, repo, layers, scripts, nil)
+	sees, err := b.readScripts(ctx, repo, layers, scripts, nil)
 	if err != nil {
 		return nil, missing(ref, err)
 	}
 	files := map[string]fleet.ImageFile{}
 	for i, p := range paths {
 		file := fleet.ImageFile{}
-		if !complete {
+		if !sees.complete {
 			file.Unread = fmt.Sprintf("it lies behind more than %d MiB of layers; image.preflight: full reads them", maxLook>>20)
 		}
-		for _, f := range found {
+		for _, f := range sees.found {
 			if f.path == scripts[i].paths[0] {
 				file = fleet.ImageFile{Text: string(f.content), Found: true}
 			}

@@ -278,8 +278,11 @@ func TestAnIndexWithNoImageSaysSo(t *testing.T) {
 		}
 		for _, preflight := range []string{imagebuild.PreflightFast, imagebuild.PreflightFull} {
 			b := newBuilder(t, func(o *imagebuild.Options) { o.Preflight = preflight })
-			_, err := b.Inspect(t.Context(), ref)
+			info, err := b.Inspect(t.Context(), ref)
 			says("Inspect", err, row.inspect)
+			if row.inspect == "" && !slices.Equal(info.Platforms, []string{"linux/amd64"}) {
+				t.Errorf("Inspect(%s): platforms %v", row.tag, info.Platforms)
+			}
 			_, err = b.Build(t.Context(), fleet.Rebuild{From: ref})
 			says("Build", err, row.build)
 		}

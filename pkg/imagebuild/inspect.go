@@ -57,6 +57,9 @@ func (b *Builder) Inspect(ctx context.Context, ref string) (fleet.ImageInfo, err
 				info.Platforms = append(info.Platforms, d.Platform.String())
 			}
 		}
+		if len(info.Platforms) == 0 && doc.platform != (platform{}) { // entries need not say it
+			info.Platforms = append(info.Platforms, doc.String())
+		}
 	} else {
 		info.Platforms = append(info.Platforms, doc.String())
 	}
@@ -169,18 +172,22 @@ func (b *Builder) inspectScripts(ctx context.Context, repo repository, doc confi
 	if len(scripts) == 0 {
 		return nil
 	}
-	found, complete, err := b.readScripts(ctx, repo, layers, scripts, moreScripts(doc))
+	sees, err := b.readScripts(ctx, repo, layers, scripts, moreScripts(doc))
 	if err != nil {
 		return err
 	}
-	for _, s := range found {
+	for _, s := range sees.found {
 		info.Loads = append(info.Loads, scriptLoads(s)...)
 	}
-	if !complete {
-		info.Warnings = append(info.Warnings, fleet.Warning{
-			Code:    fleet.CodeScript,
-			Message: fmt.Sprintf("the start scripts of %s were not all found: they lie behind more than %d MiB of layers (preflight: fast), or in a layer that is foreign or encrypted", info.Reference, maxLook>>20),
-		})
+	warn := func(format string, args ...any) {
+		info.Warnings = append(info.Warnings, fleet.Warning{Code: fleet.CodeScript, Message: fmt.Sprintf(format, args...)})
+	}
+	loaded := slices.ContainsFunc(info.Loads, func(l fleet.ImageLoad) bool { return l.Agent == javaagent.SkyWalking })
+	switch {
+	case !sees.complete:
+		warn("the start scripts of %s were not all found: they lie behind more than %d MiB of layers (preflight: fast), or in a layer that is foreign or encrypted", info.Reference, maxLook>>20)
+	case len(sees.unread) > 0 && !loaded:
+		warn("the start scripts of %s name %s, which may lie in layers that were not read: SkyWalking loaded there would not be seen", info.Reference, strings.Join(sees.unread, ", "))
 	}
 	return nil
 }

@@ -235,14 +235,14 @@ func (b *Builder) standsAlone(ctx context.Context, j *job, s *stack, config []by
 	doc.Config.Env = effective(doc.Config.Env)
 	loads := configLoads(doc.Config.Env, doc.Config.Entrypoint, doc.Config.Cmd)
 	scripts := slices.DeleteFunc(scriptsOf(doc), func(s script) bool { return b.options.StartScript.at(s.paths) })
-	found, complete, err := b.readScripts(ctx, s.repo, s.layers, scripts, moreScripts(doc))
+	sees, err := b.readScripts(ctx, s.repo, s.layers, scripts, moreScripts(doc))
 	if err != nil {
 		return err
 	}
-	if !complete {
+	if !sees.complete || len(sees.unread) > 0 {
 		j.warn(fleet.CodePreflight, "not all start scripts of %s were found: one that is not may load SkyWalking", j.rebuild.From)
 	}
-	for _, t := range found {
+	for _, t := range sees.found {
 		loads = append(loads, scriptLoads(t)...)
 	}
 	for _, l := range loads {

@@ -79,7 +79,7 @@ func TestInspectReadsStartScripts(t *testing.T) {
 				Layers: []registry.Layer{
 					{{Name: "opt/real", Body: []byte(flag)}},
 					{hardLink("start.sh", "opt/real")},
-					{{Name: "opt/.wh.real"}, {Name: "opt/real", Body: []byte("exec java\n")}},
+					{{Name: "opt/"}, {Name: "opt/.wh.real"}, {Name: "opt/real", Body: []byte("exec java\n")}},
 				},
 			},
 			[]string{"/start.sh:3 skywalking"},
@@ -260,6 +260,45 @@ func TestInspectReadsNoFurtherThanNeeded(t *testing.T) {
 		}
 		if len(read) != row.blobs {
 			t.Errorf("%s: %d blobs read, want %d", row.name, len(read), row.blobs)
+		}
+	}
+}
+
+// TestInspectLooksForWhatScriptsReadNearby: COPY makes a layer of each file.
+// What lies further down is named.
+func TestInspectLooksForWhatScriptsReadNearby(t *testing.T) {
+	t.Parallel()
+	env := registry.File{Name: "opt/env.sh", Body: []byte("JAVA_OPTS=\"-javaagent:/skywalking/skywalking-agent.jar\"\n")}
+	entry := registry.Layer{{Name: "entry.sh", Mode: 0o755, Body: []byte("#!/bin/sh\n[ -f /opt/env.sh ] && . /opt/env.sh\nexec java $JAVA_OPTS -jar a.jar\n")}}
+	small, large := registry.Layer{{Name: "srv/a", Body: []byte("a")}}, registry.Layer{{Name: "srv/b", Body: noise(2 << 20)}}
+	for _, row := range []struct {
+		name   string
+		layers []registry.Layer
+		where  string // what loads SkyWalking
+		says   string
+	}{
+		{"in the layer below", []registry.Layer{large, {{Name: "opt/"}, env}, entry}, "/opt/env.sh:1", ""},
+		{"below a small layer", []registry.Layer{large, {{Name: "opt/"}, env}, small, entry}, "/opt/env.sh:1", ""},
+		{"below a large layer", []registry.Layer{{{Name: "opt/"}, env}, large, entry}, "", "/opt/env.sh"},
+		{"in a large layer", []registry.Layer{append(registry.Layer{{Name: "opt/"}, env}, large...), entry}, "", "/opt/env.sh"},
+		{"nowhere", []registry.Layer{small, entry}, "", ""},
+		{"removed", []registry.Layer{large, {{Name: "opt/"}, env}, {{Name: "opt/"}, {Name: "opt/.wh.env.sh"}}, entry}, "", ""},
+	} {
+		r := start(t, registry.Options{})
+		seed(t, r, "shop/cart:1.4", registry.ImageSpec{Entrypoint: []string{"/entry.sh"}, Layers: row.layers})
+		info, err := newBuilder(t).Inspect(t.Context(), r.Ref("shop/cart:1.4"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		where, says := "", ""
+		for _, l := range info.Loads {
+			where += l.Where
+		}
+		for _, w := range info.Warnings {
+			says += w.Message
+		}
+		if where != row.where || (says != "") != (row.says != "") || !strings.Contains(says, row.says) {
+			t.Errorf("%s: loads %q, warnings %q, want %q and one of %q", row.name, where, says, row.where, row.says)
 		}
 	}
 }

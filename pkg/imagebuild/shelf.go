@@ -19,6 +19,9 @@ const (
 	// maxLook is how much of an image is read for its scripts in the fast
 	// preflight.
 	maxLook = 64 << 20
+	// cheapLayer is read for a file too that a script names and that may not be
+	// there: what COPY puts side by side lies in layers of its own.
+	cheapLayer = 1 << 20
 	// maxRounds is how often layers are read again for names that links lead to.
 	maxRounds = 4
 	// maxScripts limits what one image's command and its scripts name.
@@ -50,13 +53,24 @@ type shelves struct {
 	missing map[string]bool // base names that links lead to and that were not
 }
 
+// sighting is what became of scripts that were looked for.
+type sighting struct {
+	found []text
+	// complete is false where the limit ended the search, or a layer that
+	// cannot be read.
+	complete bool
+	// unread are files that a script found reads or runs, by their whole paths,
+	// and that may lie in layers that were not read.
+	unread []string
+}
+
 // readScripts reads the scripts that an image's command names, from the top
 // layer down to where it is known of each what it is, and those that more says
-// of what was found, as far as they lie in the layers that were read. complete
-// is false where the limit ended that, or a layer that cannot be read.
-func (b *Builder) readScripts(ctx context.Context, repo repository, layers []descriptor, scripts []script, more func(text) []script) (found []text, complete bool, err error) {
+// of what was found, as far as they lie in these layers or in small ones next
+// to them.
+func (b *Builder) readScripts(ctx context.Context, repo repository, layers []descriptor, scripts []script, more func(text) []script) (sees sighting, err error) {
 	if len(scripts) == 0 {
-		return nil, true, nil
+		return sighting{complete: true}, nil
 	}
 	s := &shelves{names: map[string]bool{}, missing: map[string]bool{}}
 	for _, script := range scripts {
@@ -66,31 +80,33 @@ func (b *Builder) readScripts(ctx context.Context, repo repository, layers []des
 	}
 	left := int64(maxLook)
 	for i := len(layers) - 1; i >= 0; i-- {
-		if b.options.Preflight != PreflightFull && layers[i].Size > left || unreadable(layers[i]) != "" {
-			return found, false, nil
+		hidden := unreadable(layers[i]) != ""
+		if sees.complete && (len(sees.unread) == 0 || hidden || layers[i].Size > cheapLayer) {
+			break
+		}
+		if b.options.Preflight != PreflightFull && layers[i].Size > left || hidden {
+			sees.complete = false
+			break
 		}
 		left -= layers[i].Size
 		if err := s.read(ctx, repo, layers[i]); err != nil {
-			return nil, false, err
+			return sighting{}, err
 		}
 		s.view.Bottom = i == 0
-		found, complete = s.pick(scripts)
+		sees = s.pick(scripts)
 		for range maxRounds {
-			scripts = follow(scripts, found, more)
-			found, complete = s.pick(scripts)
+			scripts = follow(scripts, sees.found, more)
+			sees = s.pick(scripts)
 			if len(s.missing) == 0 {
 				break
 			}
 			if err := s.again(ctx, repo, layers[i:]); err != nil {
-				return nil, false, err
+				return sighting{}, err
 			}
-			found, complete = s.pick(scripts)
-		}
-		if complete {
-			break
+			sees = s.pick(scripts)
 		}
 	}
-	return found, complete, nil
+	return sees, nil
 }
 
 // follow adds the scripts that those found name.
@@ -199,24 +215,30 @@ const (
 	seen
 )
 
-// pick finds each script where the container would. known says that no more
+// pick finds each script where the container would. It is complete where no more
 // layers are needed for that.
-func (s *shelves) pick(scripts []script) (found []text, known bool) {
-	known = true
+func (s *shelves) pick(scripts []script) sighting {
+	found := sighting{complete: true}
 	for _, script := range scripts {
 		sees := nothing
 		for _, p := range script.paths {
 			var content []byte
 			if content, sees = s.look(p); sees == seen {
-				found = append(found, text{path: p, content: content, variable: script.variable})
+				found.found = append(found.found, text{path: p, content: content, variable: script.variable})
 			}
 			if sees != nothing {
 				break
 			}
 		}
-		known = known && (sees != unseen || script.optional)
+		switch {
+		case sees != unseen:
+		case !script.optional:
+			found.complete = false
+		case script.named:
+			found.unread = append(found.unread, "/"+script.paths[0])
+		}
 	}
-	return found, known
+	return found
 }
 
 // look follows links on the way and at the end. A symbolic link is followed in
