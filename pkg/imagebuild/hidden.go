@@ -85,9 +85,9 @@ func (b *Builder) refuseHiding(ref, what string) error {
 }
 
 // inside is something that the layers that were read show in a directory, or
-// the link in its place; "" if they show nothing.
+// the link or file in its place; "" if they show nothing.
 func inside(view *layer.View, dir string) string {
-	if node, known := view.Lookup(dir); known == layer.Present && node.Link != "" {
+	if node, known := view.Lookup(dir); known == layer.Present && node.Type != tar.TypeDir {
 		return dir
 	}
 	for _, l := range view.Listings {
@@ -98,9 +98,13 @@ func inside(view *layer.View, dir string) string {
 		for name := range l.Implied {
 			found = append(found, name)
 		}
+		for name := range l.Files {
+			found = append(found, name)
+		}
 		slices.Sort(found)
 		for _, name := range found {
-			if name == dir || !below("/"+name, "/"+dir) {
+			inside, ok := strings.CutPrefix(name, dir+"/")
+			if !ok || inside == AgentJar || below(inside, ExtensionsDir) {
 				continue
 			}
 			if _, known := view.Lookup(name); known == layer.Present {

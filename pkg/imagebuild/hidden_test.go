@@ -27,7 +27,7 @@ func TestTheAgentHidesNoApplication(t *testing.T) {
 	}{
 		{
 			name: "an application", layers: []registry.Layer{{{Name: "app/"}, file("app/app.jar")}},
-			fast: "?" + unseen, full: "has /app/app.jar, which the agent directory /app would hide",
+			fast: "has /app/app.jar, which the agent directory /app would hide", full: "has /app/app.jar, which the agent directory /app would hide",
 		},
 		{
 			name: "an application in directories", layers: []registry.Layer{{{Name: "app/"}, {Name: "app/lib/"}, file("app/lib/a.jar")}},
@@ -35,16 +35,25 @@ func TestTheAgentHidesNoApplication(t *testing.T) {
 		},
 		{
 			name: "an application beside an agent", layers: []registry.Layer{{{Name: "app/"}, file("app/app.jar"), file("app/opentelemetry-javaagent.jar")}},
-			fast: "?" + unseen, full: "has /app/app.jar",
+			fast: "has /app/app.jar", full: "has /app/app.jar",
 		},
 		{
 			name: "an application with an agent below", layers: []registry.Layer{{{Name: "app/"}, file("app/app.jar"), {Name: "app/sw/"}, file("app/sw/skywalking-agent.jar")}},
-			fast: "has /app/sw", full: "has /app/app.jar",
+			fast: "has /app/app.jar", full: "has /app/app.jar",
 		},
 		{
 			name: "an application in the way of a name for agents", directory: "/opt/agent", layers: []registry.Layer{{{Name: "opt/"}, {Name: "opt/agent/"}, file("opt/agent/broker.jar")}},
 			full: "has /opt/agent/broker.jar",
 		},
+		{name: "a file in its place", layers: []registry.Layer{{file("app")}}, fast: "has /app, which", full: "has /app, which"},
+		{
+			name: "a file on the way that a directory replaced", directory: "/app/otel", layers: []registry.Layer{{file("app")}, {{Name: "app/"}}},
+		},
+		{
+			name: "an application further down", directory: "/opt/shop/app", layers: []registry.Layer{{{Name: "opt/"}, {Name: "opt/shop/"}, {Name: "opt/shop/app/"}, file("opt/shop/app/app.jar")}},
+			fast: "?" + unseen, full: "has /opt/shop/app/app.jar",
+		},
+		{name: "a removal below a file", directory: "/otel", layers: []registry.Layer{{file("app")}}, remove: "/app/sw/agent"},
 		{name: "an empty directory", layers: []registry.Layer{{{Name: "app/"}}}, fast: "?" + unseen},
 		{name: "a directory that was removed", layers: []registry.Layer{{{Name: "app/"}, file("app/app.jar")}, {{Name: ".wh.app"}}}, fast: "?" + unseen},
 		{
@@ -77,7 +86,7 @@ func TestTheAgentHidesNoApplication(t *testing.T) {
 		},
 		{
 			name: "a file on the way", directory: "/app/otel", layers: []registry.Layer{{file("app")}},
-			full: "has a file /app where a directory is to be",
+			fast: "/app: not a directory", full: "has a file /app where a directory is to be",
 		},
 	} {
 		for mode, want := range map[string]string{imagebuild.PreflightFast: row.fast, imagebuild.PreflightFull: row.full} {

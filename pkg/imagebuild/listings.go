@@ -12,7 +12,7 @@ import (
 )
 
 // listingKind is the cache's name of listings; the number is the format's.
-const listingKind = "listing-2"
+const listingKind = "listing-3"
 
 // smallLayer arrives with the first range, so reading on costs next to nothing:
 // of several entries for one directory the last is seen then, as runtimes see

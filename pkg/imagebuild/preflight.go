@@ -16,7 +16,7 @@ import (
 )
 
 // contentsKind is the cache's name of contents; the number is the format's.
-const contentsKind = "contents-3"
+const contentsKind = "contents-4"
 
 // maxContents is how many layers' contents are kept in memory: base layers are
 // shared by many images.

@@ -41,7 +41,7 @@ func (b *Builder) spec(ctx context.Context, j *job, s *stack) (layer.Spec, strin
 	}
 	directory := strings.TrimPrefix(path.Clean(b.options.Directory), "/")
 	spec := layer.Spec{Own: directory, Files: files}
-	wanted := []string{path.Dir(directory)}
+	needed := []string{path.Dir(directory)}
 	script := b.options.StartScript
 	if script != nil {
 		file := layer.File{Name: strings.TrimPrefix(path.Clean(script.Path), "/"), Mode: 0o755, Content: script.Content}
@@ -50,13 +50,14 @@ func (b *Builder) spec(ctx context.Context, j *job, s *stack) (layer.Spec, strin
 			spec.Files = append(slices.Clone(files), file)
 		} else {
 			spec.Extra = []layer.File{file}
-			wanted = append(wanted, path.Dir(file.Name))
+			needed = append(needed, path.Dir(file.Name))
 		}
 	}
+	var wanted []string
 	for _, dir := range s.remove {
 		wanted = append(wanted, path.Dir(strings.TrimPrefix(dir, "/")))
 	}
-	view, where, err := b.parents(ctx, s, wanted)
+	view, where, err := b.parents(ctx, s, needed, wanted)
 	if err != nil {
 		return layer.Spec{}, "", err
 	}
@@ -138,17 +139,23 @@ func (s *stack) mayEnter(d layer.Node) bool {
 }
 
 // parents finds where directories really lie and how they look, reading
-// layers from the top and no further than needed.
-func (b *Builder) parents(ctx context.Context, s *stack, wanted []string) (*layer.View, map[string]layer.Resolved, error) {
+// layers from the top and no further than needed. Those that are needed may be
+// made, but not in a file's place; of those that are only wanted, a file's is
+// as good as none.
+func (b *Builder) parents(ctx context.Context, s *stack, needed, wanted []string) (*layer.View, map[string]layer.Resolved, error) {
 	view := &layer.View{}
 	where := map[string]layer.Resolved{}
 	var failed error
 	enough := func() bool {
-		for _, dir := range wanted {
+		for _, dir := range slices.Concat(needed, wanted) {
 			if _, ok := where[dir]; ok {
 				continue
 			}
 			r, known, err := view.Resolve(dir)
+			if errors.Is(err, layer.ErrNotDirectory) && !slices.Contains(needed, dir) {
+				where[dir] = layer.Resolved{}
+				continue
+			}
 			if err != nil {
 				failed = refuse(fleet.CodeImageRefused, "image %s: %v", s.ref, err)
 				return true

@@ -16,10 +16,11 @@ const (
 	xattrPrefix    = "SCHILY.xattr."
 )
 
-// Node is a directory or a symbolic link of a layer.
+// Node is a directory or a symbolic link of a layer; a file only in what a View
+// says.
 type Node struct {
 	Path   string            `json:"path"`
-	Type   byte              `json:"type"` // tar.TypeDir or tar.TypeSymlink
+	Type   byte              `json:"type"` // tar.TypeDir or tar.TypeSymlink; tar.TypeReg
 	Mode   int64             `json:"mode,omitempty"`
 	UID    int               `json:"uid,omitempty"`
 	GID    int               `json:"gid,omitempty"`
@@ -28,15 +29,16 @@ type Node struct {
 }
 
 // Listing is what one layer says of directories, as far as it has been read.
-// Files are not kept: a layer may have a hundred thousand. So a file that a
-// layer in between puts in a directory's place is taken for the directory
-// below it; nothing builds such images.
+// Of files only those near the root are kept: a layer may have a hundred
+// thousand. So a file that a layer in between puts in the place of a directory
+// further down is taken for that; nothing builds such images.
 //
 // Of several entries with one name the last counts, as it does for runtimes.
 // Only a reader who stops early cannot know it; see FirstCounts.
 type Listing struct {
 	Nodes     map[string]Node     // of a path that is there twice, the last
 	First     map[string]Node     `json:",omitempty"` // and the first, if another entry followed
+	Files     map[string]struct{} `json:",omitempty"` // in the root and in its directories; of any kind
 	Implied   map[string]struct{} // directories that have entries below and none of their own (yet)
 	Whiteouts map[string]struct{} // removed from the layers below
 	Opaque    map[string]struct{} // directories whose content below is hidden
@@ -66,6 +68,14 @@ func (l *Listing) node(p string) (Node, bool) {
 	if n, ok := l.First[p]; ok && l.first {
 		return n, true
 	}
+	return l.last(p)
+}
+
+// last is the last entry for a path.
+func (l *Listing) last(p string) (Node, bool) {
+	if _, ok := l.Files[p]; ok {
+		return Node{Path: p, Type: tar.TypeReg}, true
+	}
 	n, ok := l.Nodes[p]
 	return n, ok
 }
@@ -73,7 +83,7 @@ func (l *Listing) node(p string) (Node, bool) {
 // NewListing is a listing of which nothing has been read.
 func NewListing() *Listing {
 	return &Listing{
-		Nodes: map[string]Node{}, First: map[string]Node{}, Implied: map[string]struct{}{},
+		Nodes: map[string]Node{}, First: map[string]Node{}, Files: map[string]struct{}{}, Implied: map[string]struct{}{},
 		Whiteouts: map[string]struct{}{}, Opaque: map[string]struct{}{},
 	}
 }
@@ -90,7 +100,8 @@ func Clean(name string) (cleaned string, ok bool) {
 }
 
 // Scan reads a layer's tar stream until its end, or until enough says so
-// behind an entry that may matter: a directory, a link or a whiteout.
+// behind an entry that may matter: a directory, a link, a whiteout, or a file
+// near the root.
 func (l *Listing) Scan(r io.Reader, enough func() bool) error {
 	t := tar.NewReader(r)
 	for {
@@ -130,15 +141,20 @@ func (l *Listing) Add(name string, h *tar.Header) bool {
 	if name == "" || h.Typeflag == tar.TypeXGlobalHeader {
 		return false
 	}
-	if before, again := l.Nodes[name]; again {
+	if before, again := l.last(name); again {
 		if _, known := l.First[name]; !known {
 			l.First[name] = before
 		}
 	}
 	if h.Typeflag != tar.TypeDir && h.Typeflag != tar.TypeSymlink {
 		delete(l.Nodes, name)
-		return false
+		if strings.Count(name, "/") > 1 {
+			return false
+		}
+		l.Files[name] = struct{}{}
+		return true
 	}
+	delete(l.Files, name)
 	n := Node{Path: name, Type: h.Typeflag, Mode: h.Mode & 0o7777, UID: h.Uid, GID: h.Gid}
 	if h.Typeflag == tar.TypeSymlink {
 		n.Link = h.Linkname
