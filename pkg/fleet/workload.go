@@ -104,6 +104,15 @@ type Container struct {
 	// Startup and Liveness are the probes that can end a container that starts
 	// slowly; nil: it has none.
 	Startup, Liveness *Probe
+	// Hooks are the commands that the kubelet runs in the container beside its
+	// own.
+	Hooks []Hook
+}
+
+// Hook is the command of a probe or of the lifecycle.
+type Hook struct {
+	Kind  string // "livenessProbe", "postStart" and the like
+	Words []Value
 }
 
 // Argfile is a file that a ConfigMap puts into a container: one that its command

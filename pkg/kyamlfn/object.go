@@ -129,6 +129,7 @@ func (r *reader) container(c cursor, init bool, index int) fleet.Container {
 		out.MemoryLimit = r.value(limit)
 	}
 	out.Startup, out.Liveness = r.probe(c, "startupProbe"), r.probe(c, "livenessProbe")
+	out.Hooks = r.hooks(c)
 	if mounts, ok := r.get(c, "volumeMounts"); ok {
 		for _, item := range r.items(mounts, "mountPath") {
 			out.Mounts = append(out.Mounts, fleet.Mount{

@@ -97,3 +97,38 @@ func (r *reader) probe(c cursor, key string) *fleet.Probe {
 		Place: r.place(first(found.node)), InitialDelay: number("initialDelaySeconds", 0), Period: number("periodSeconds", 10), Failures: number("failureThreshold", 3),
 	}
 }
+
+// hooks are the commands of probes and of the lifecycle, and whom their other
+// forms ask.
+func (r *reader) hooks(c cursor) []fleet.Hook {
+	var out []fleet.Hook
+	add := func(kind string, path ...string) {
+		handler, ok := r.at(c, path...)
+		if !ok {
+			return
+		}
+		hook := fleet.Hook{Kind: kind}
+		if command, ok := r.at(handler, "exec", "command"); ok {
+			for _, item := range r.items(command, "") {
+				if v := r.value(item); v.Set() {
+					hook.Words = append(hook.Words, v)
+				}
+			}
+		}
+		for _, form := range []string{"httpGet", "tcpSocket"} {
+			if host, ok := r.at(handler, form, "host"); ok {
+				hook.Words = append(hook.Words, r.value(host))
+			}
+		}
+		if len(hook.Words) > 0 {
+			out = append(out, hook)
+		}
+	}
+	for _, probe := range []string{"startupProbe", "livenessProbe", "readinessProbe"} {
+		add(probe, probe)
+	}
+	for _, event := range []string{"postStart", "preStop"} {
+		add(event, "lifecycle", event)
+	}
+	return out
+}

@@ -308,7 +308,7 @@ func enrich(c, rendered fleet.Container, place fleet.Place) fleet.Container {
 			c.Image = fleet.Value{Text: rendered.Image.Text, Field: s.Base.Field, Place: s.Base.Place, At: s.Base.At}
 		}
 	}
-	c.Name, c.Startup, c.Liveness, c.MemoryLimit, c.EnvFrom, c.Mounts = rendered.Name, rendered.Startup, rendered.Liveness, rendered.MemoryLimit, rendered.EnvFrom, template.Mounts
+	c.Name, c.Startup, c.Liveness, c.Hooks, c.MemoryLimit, c.EnvFrom, c.Mounts = rendered.Name, rendered.Startup, rendered.Liveness, template.Hooks, rendered.MemoryLimit, rendered.EnvFrom, template.Mounts
 	known := map[string]bool{}
 	for _, e := range c.Env {
 		known[e.Name] = true
@@ -350,6 +350,14 @@ func fixed(c fleet.Container, place fleet.Place) fleet.Container {
 	for i := range c.Env {
 		c.Env[i].Fixed, c.Env[i].At, c.Env[i].Place = true, template(c.Env[i].Field, place), place
 		pin(&c.Env[i].Value)
+	}
+	c.Hooks = slices.Clone(c.Hooks)
+	for i, h := range c.Hooks {
+		h.Words = slices.Clone(h.Words)
+		for j := range h.Words {
+			pin(&h.Words[j])
+		}
+		c.Hooks[i] = h
 	}
 	for i := range c.Mounts {
 		c.Mounts[i].At, c.Mounts[i].Place = template(c.Mounts[i].Field, place), place

@@ -111,6 +111,7 @@ func (m *maker) migrate(d *draft, s situation) {
 			d.leavesAgent(agent)
 		}
 	}
+	m.hooks(d, s)
 	d.plan.Delivery = fleet.DeliveryImage
 	switch {
 	case m.byOperator():

@@ -1,0 +1,75 @@
+package plan
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/otelshift/otelshift/pkg/config"
+	"github.com/otelshift/otelshift/pkg/fleet"
+)
+
+// TestHooksThatNeedTheOldAgent: what the kubelet runs beside the container would
+// fail without SkyWalking's agent, and the pod never come up.
+func TestHooksThatNeedTheOldAgent(t *testing.T) {
+	exec := func(kind, command string) string {
+		if kind == "postStart" || kind == "preStop" {
+			return "        lifecycle: {" + kind + ": {exec: {command: [sh, -c, " + quote(command) + "]}}}\n"
+		}
+		return "        " + kind + ": {exec: {command: [sh, -c, " + quote(command) + "]}}\n"
+	}
+	const jar = "/skywalking/agent/skywalking-agent.jar"
+	for _, tt := range []struct {
+		name, jar, more string
+		edit            func(*config.Spec)
+		block           string // part of the reason; empty: it migrates
+		warn            string // part of the outline
+	}{
+		{name: "a liveness probe wants the jar", more: exec("livenessProbe", "test -f "+jar+" && curl -f localhost:8080"), block: "the livenessProbe of container app needs SkyWalking's agent (" + jar + ")"},
+		{name: "a readiness probe wants its log", jar: "/app/skywalking-agent.jar", more: exec("readinessProbe", "test -f /app/logs/skywalking-api.log"), block: "the readinessProbe"},
+		{name: "a startup probe wants a file of its folder", jar: "/opt/apm/agent.jar=agent.service_name=cart", more: exec("startupProbe", "test -d /opt/apm/plugins"), block: "(/opt/apm/plugins)"},
+		{name: "a probe looks for the argument", more: exec("livenessProbe", "pgrep -f skywalking"), block: "the livenessProbe"},
+		{name: "a folder behind a variable", more: exec("livenessProbe", "ls $DIR") + "        env: [{name: DIR, value: /skywalking/agent}, {name: JAVA_OPTS, value: \"-javaagent:" + jar + "\"}]\n", jar: "none", block: "(/skywalking/agent)"},
+		{name: "a hook reads the log", more: exec("postStart", "tail -f /skywalking/agent/logs/skywalking-api.log &"), block: "the postStart"},
+		{name: "a hook that may fail", more: exec("preStop", "rm -rf /skywalking/agent/logs"), warn: "the preStop hook of container app names SkyWalking's agent"},
+		{name: "a probe asks the backend", more: exec("readinessProbe", "nc -z oap.skywalking 11800"), warn: "the readinessProbe of container app names SkyWalking, and stays"},
+		{name: "the jar stays in the image", more: exec("livenessProbe", "test -f "+jar), edit: func(s *config.Spec) { s.Image.Remove = config.Remove{} }, warn: "which stays in the image as image.remove says"},
+		{name: "the application's own folder", jar: "/app/skywalking-agent.jar", more: exec("livenessProbe", "test -f /app/ready")},
+		{name: "a folder below the agent's", more: "        volumeMounts: [{name: logs, mountPath: /skywalking/agent/logs}]\n      volumes: [{name: logs, emptyDir: {}}]\n", warn: "volume logs stays mounted into container app at /skywalking/agent/logs"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			env := "        env: [{name: JAVA_OPTS, value: \"-javaagent:" + map[bool]string{true: jar, false: tt.jar}[tt.jar == ""] + "\"}]\n"
+			if tt.jar == "none" {
+				env = ""
+			}
+			scanned, _ := scan(t, map[string]string{"cart.yaml": `apiVersion: apps/v1
+kind: Deployment
+metadata: {name: cart, namespace: shop}
+spec:
+  template:
+    spec:
+      containers:
+      - name: app
+        image: registry.example/cart:1
+` + env + tt.more})
+			edits := []func(*config.Spec){}
+			if tt.edit != nil {
+				edits = append(edits, tt.edit)
+			}
+			p := Make(Input{Config: settings(edits...), Scan: scanned, Payload: payload, Offline: true})
+			w := planned(t, p, "cart")
+			if tt.block != "" {
+				if w.Action != fleet.ActionBlocked || !strings.Contains(w.Reason.Message, tt.block) || w.Reason.Line < 9 {
+					t.Errorf("%s: %s, want a block with %q", w.Action, message(w), tt.block)
+				}
+				return
+			}
+			if w.Action != fleet.ActionMigrate {
+				t.Fatalf("%s: %s", w.Action, message(w))
+			}
+			said := outline(p)
+			if !strings.Contains(said, tt.warn) || tt.warn == "" && strings.Contains(said, "names SkyWalking") {
+				t.Errorf("want the warning %q in\n%s", tt.warn, said)
+			}
+		})
+	}
+}
