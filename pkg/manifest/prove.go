@@ -29,6 +29,7 @@ type tree struct {
 // written. Files is the tree that was scanned and that the changes were
 // applied to. Plain manifests need no proof beyond yamledit's.
 func (r Result) Prove(ctx context.Context, files fs.FS, applied Applied) (map[fleet.ID]fleet.Reason, error) {
+	applied = applied.settled()
 	p := &prover{
 		result: r, applied: applied, refused: map[fleet.ID]fleet.Reason{}, before: newExpansions(newFinder(files)),
 		after: newExpansions(newFinder(overlaid{files, applied.Files})),
@@ -81,6 +82,25 @@ func (r Result) Prove(ctx context.Context, files fs.FS, applied Applied) (map[fl
 		}
 	}
 	return p.refused, nil
+}
+
+// settled has a tag where one is planned: kustomize takes no other for a tag.
+func (a Applied) settled() Applied {
+	settle := func(text string) string {
+		return strings.ReplaceAll(text, fleet.Pending, strings.Trim(fleet.Pending, "<>"))
+	}
+	out := Applied{Files: make(map[string][]byte, len(a.Files)), Refused: a.Refused, Changes: make(map[fleet.ID][]fleet.Change, len(a.Changes))}
+	for name, data := range a.Files {
+		out.Files[name] = []byte(settle(string(data)))
+	}
+	for id, changes := range a.Changes {
+		changes = slices.Clone(changes)
+		for i := range changes {
+			changes[i].Old, changes[i].New = settle(changes[i].Old), settle(changes[i].New)
+		}
+		out.Changes[id] = changes
+	}
+	return out
 }
 
 // Apply is Apply with proof: groups that Prove refuses are left out too. The

@@ -1,6 +1,7 @@
 package plan
 
 import (
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"strings"
@@ -54,7 +55,11 @@ func (m *maker) image(d *draft, c fleet.Container, r fleet.Rebuild) {
 	d.base += r.From + "\x00" + to.String() + "\x00"
 	d.plan.Rebuilds = append(d.plan.Rebuilds, r)
 	d.of(c.Name).Image = &fleet.ImageChange{From: c.Image.Text, To: to.String()}
-	d.setImage(c, to)
+	shape := to // what is written in the end, where only "build" knows the digest
+	if shape.Digest == "" && m.spec.Image.Pin != "tag" {
+		shape.Digest = "sha256:" + strings.Repeat("0", sha256.Size*2)
+	}
+	d.setImage(c, to, shape)
 }
 
 // imageFailure puts a failed rebuild into a reason.
@@ -97,8 +102,9 @@ func sameImage(a, b string) bool {
 	return err == nil && p.Name() == q.Name()
 }
 
-// setImage changes the image where it is decided.
-func (d *draft) setImage(c fleet.Container, to fleet.ImageRef) {
+// setImage changes the image where it is decided, where what has the reference's
+// shape fits.
+func (d *draft) setImage(c fleet.Container, to, shape fleet.ImageRef) {
 	if c.Split == nil {
 		if c.Image.Text != to.String() {
 			d.change(fleet.OpReplace, c.Image, to.String())
@@ -109,7 +115,7 @@ func (d *draft) setImage(c fleet.Container, to fleet.ImageRef) {
 	if s.Argument.Set() {
 		change := d.w.Change(fleet.OpReplace, s.Argument, s.Argue(to.String()))
 		if at := s.Argument.At; at != nil && at.Outer != (fleet.Outer{}) {
-			if _, ok := at.Outer.Inner(s.Argue(to.String())); !ok {
+			if _, ok := at.Outer.Inner(s.Argue(shape.String())); !ok {
 				d.block(fleet.CodeUnsupportedForm, change.Place, fmt.Sprintf("a part of the images entry %s stands here, and the new reference does not fit round it: "+
 					"write the entry as name=name:tag, or set image.pin: tag", s.Argument.Text))
 				return
