@@ -38,14 +38,18 @@ func readImage(ctx context.Context, open opener, ref, want string) ([]layer.File
 	if err != nil {
 		return nil, err
 	}
-	for range 8 { // symbolic links
-		files, link, err := takeFrom(ctx, repo, manifest.Layers, want)
-		if err != nil || link == "" {
+	layers := manifest.Layers
+	for range 8 { // links
+		files, link, err := takeFrom(ctx, repo, layers, want)
+		if err != nil || link == nil {
 			return files, err
 		}
-		want = strings.TrimPrefix(path.Clean(link), "/")
+		want = strings.TrimPrefix(path.Clean(link.target), "/")
+		if layers = manifest.Layers; link.layers > 0 {
+			layers = layers[:link.layers]
+		}
 	}
-	return nil, fmt.Errorf("/%s: too many symbolic links", want)
+	return nil, fmt.Errorf("/%s: too many links", want)
 }
 
 // absolute is where a link at a place leads.
@@ -71,18 +75,25 @@ type extracted struct {
 	link string // of a hard link at want itself
 }
 
-// takeFrom reads layers, top first. Another path may have to be read instead:
-// link, where that is a symbolic one or leads through one.
-func takeFrom(ctx context.Context, repo repository, layers []descriptor, want string) (files []layer.File, link string, err error) {
+// elsewhere is what has to be read in a path's stead: a symbolic link is
+// followed in the image as it is, a hard link in the layer that made it and
+// those below.
+type elsewhere struct {
+	target string
+	layers int // base first; 0: all
+}
+
+// takeFrom reads layers, top first.
+func takeFrom(ctx context.Context, repo repository, layers []descriptor, want string) (files []layer.File, link *elsewhere, err error) {
 	meter := layer.NewMeter(layer.DefaultLimits()) // of the layers together
 	var above []*extract
-	for _, d := range slices.Backward(layers) {
+	for i, d := range slices.Backward(layers) {
 		if why := unreadable(d); why != "" {
-			return nil, "", fmt.Errorf("layer %s cannot be read: %s", d.Digest, why)
+			return nil, nil, fmt.Errorf("layer %s cannot be read: %s", d.Digest, why)
 		}
 		x := &extract{want: want, listing: layer.NewListing(), entries: map[string]extracted{}}
 		if err := x.read(ctx, repo, d, meter); err != nil {
-			return nil, "", fmt.Errorf("layer %s: %w", d.Digest, err)
+			return nil, nil, fmt.Errorf("layer %s: %w", d.Digest, err)
 		}
 		covered := func(place string) bool {
 			return slices.ContainsFunc(above, func(a *extract) bool { return a.covers(place) })
@@ -92,7 +103,7 @@ func takeFrom(ctx context.Context, repo repository, layers []descriptor, want st
 			if covered(at) { // a directory took its place
 				break
 			}
-			return nil, target, nil
+			return nil, &elsewhere{target: target}, nil
 		}
 		for inside, e := range x.entries {
 			place := path.Join(want, inside)
@@ -101,12 +112,12 @@ func takeFrom(ctx context.Context, repo repository, layers []descriptor, want st
 			}
 			switch {
 			case inside == "" && e.kind == tar.TypeLink:
-				return nil, "/" + e.link, nil
+				return nil, &elsewhere{target: "/" + e.link, layers: i + 1}, nil
 			case e.kind != tar.TypeReg:
-				return nil, "", fmt.Errorf("/%s is a %s: %w", place, layer.Kind(e.kind), layer.ErrHostile)
+				return nil, nil, fmt.Errorf("/%s is a %s: %w", place, layer.Kind(e.kind), layer.ErrHostile)
 			case inside == "":
 				e.file.Name, e.file.Mode = path.Base(want), 0o644
-				return []layer.File{e.file}, "", nil
+				return []layer.File{e.file}, nil, nil
 			}
 			files = append(files, e.file)
 		}
@@ -116,10 +127,10 @@ func takeFrom(ctx context.Context, repo repository, layers []descriptor, want st
 		above = append(above, x)
 	}
 	if len(files) == 0 {
-		return nil, "", fmt.Errorf("/%s is not in the image: %w", want, fleet.ErrNotFound)
+		return nil, nil, fmt.Errorf("/%s is not in the image: %w", want, fleet.ErrNotFound)
 	}
 	slices.SortFunc(files, func(a, b layer.File) int { return cmp.Compare(a.Name, b.Name) })
-	return files, "", nil
+	return files, nil, nil
 }
 
 // covers reports that nothing of the layers below is seen at a place: it was

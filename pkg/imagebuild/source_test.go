@@ -77,6 +77,10 @@ func TestAgentSourcesGiveTheSameLayer(t *testing.T) {
 		{{Name: "data/"}, {Name: "data/real.jar", Body: []byte("an older one")}, {Name: "data/real.jar", Body: agent}},
 		{{Name: "opt", Type: tar.TypeSymlink, Link: "/data"}, {Name: "linked.jar", Type: tar.TypeLink, Link: "data/real.jar"}},
 	}})
+	seed(t, r, "otel/older:2.20.0", registry.ImageSpec{Layers: []registry.Layer{
+		{{Name: "data/"}, {Name: "data/real.jar", Body: agent}, {Name: "linked.jar", Type: tar.TypeLink, Link: "data/real.jar"}},
+		{{Name: "data/"}, {Name: "data/real.jar", Body: []byte("a later one, which the hard link is not")}},
+	}})
 	seed(t, r, "shop/cart:1.4", tomcat())
 	files := fstest.MapFS{
 		"a/agent-2.20.jar": {Data: agent}, "dir/opentelemetry-javaagent.jar": {Data: agent}, "a.tar.gz": {Data: packed},
@@ -92,6 +96,7 @@ func TestAgentSourcesGiveTheSameLayer(t *testing.T) {
 		{Image: r.Ref("otel/odd:2.20.0"), Path: "/opt/real.jar"},
 		{Image: r.Ref("otel/odd:2.20.0"), Path: "/linked.jar"},
 		{Image: r.Ref("otel/odd:2.20.0"), Path: "/opt"},
+		{Image: r.Ref("otel/older:2.20.0"), Path: "/linked.jar"},
 	} {
 		b := newBuilder(t, withSource(source))
 		payload, err := b.Payload(t.Context())
