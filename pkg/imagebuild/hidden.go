@@ -26,18 +26,24 @@ func (b *Builder) refuseUsed(s *stack) error {
 	no := func(what, value string) error {
 		return refuse(fleet.CodeImageRefused, "%s of image %s is %s, and the agent directory %s would hide what is there; choose another agent.directory", what, s.ref, value, own)
 	}
-	c := s.config.Config
+	if slices.Contains(s.remove, own) {
+		return nil
+	}
+	c, agents := s.config.Config, named(own)
 	if used(c.WorkingDir) {
 		return no("WorkingDir", c.WorkingDir)
 	}
-	for _, word := range slices.Concat(c.Entrypoint, c.Cmd) {
-		if used(word) {
-			return no("a word of the command", word)
+	// An agent's own start script may go with it, if it is not what runs.
+	if !agents || len(b.options.Entrypoint) == 0 {
+		for _, word := range slices.Concat(c.Entrypoint, c.Cmd) {
+			if used(word) {
+				return no("a word of the command", word)
+			}
 		}
 	}
 	for _, entry := range c.Env {
 		name, value, _ := strings.Cut(entry, "=")
-		if strings.HasPrefix(name, "OTEL_") || !strings.HasPrefix(value, "/") {
+		if agents && name != "PATH" && name != "JAVA_HOME" || strings.HasPrefix(name, "OTEL_") || !strings.HasPrefix(value, "/") {
 			continue
 		}
 		for item := range strings.SplitSeq(value, ":") {

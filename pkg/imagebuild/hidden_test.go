@@ -138,3 +138,43 @@ func TestAStartScriptReplacesNoDirectory(t *testing.T) {
 		t.Errorf("Build: %v, want a refusal", err)
 	}
 }
+
+// TestOurOwnLayerHidesNothing: what an earlier agent had in its directory is
+// ours, whatever it is.
+func TestOurOwnLayerHidesNothing(t *testing.T) {
+	t.Parallel()
+	r := start(t, registry.Options{})
+	seed(t, r, "agent:1", registry.ImageSpec{Layers: []registry.Layer{{
+		{Name: "agent/"},
+		{Name: "agent/opentelemetry-javaagent.jar", Body: jar(t, "2.20.0", 4096)},
+		{Name: "agent/lib/"},
+		{Name: "agent/lib/more.jar", Body: []byte("x")},
+	}}})
+	seed(t, r, "shop/cart:1.4", tomcat())
+	ours := build(t, newBuilder(t, bare, func(o *imagebuild.Options) {
+		o.Agent, o.Directory = imagebuild.Source{Image: r.Ref("agent:1"), Path: "/agent"}, "/tracer"
+	}), rebuild(r, "shop/cart:1.4"))
+	from := derive(t, r, ours.To, "derived", nil)
+	for _, mode := range []string{imagebuild.PreflightFast, imagebuild.PreflightFull} {
+		b := newBuilder(t, bare, func(o *imagebuild.Options) { o.Preflight, o.Directory = mode, "/tracer" })
+		if _, err := b.Build(t.Context(), fleet.Rebuild{From: from}); err != nil {
+			t.Errorf("%s: %v", mode, err)
+		}
+	}
+}
+
+// TestAnAgentsVariablesMayNameItsDirectory that the new agent takes over.
+func TestAnAgentsVariablesMayNameItsDirectory(t *testing.T) {
+	t.Parallel()
+	r := start(t, registry.Options{})
+	spec := tomcat()
+	spec.Env, spec.Entrypoint = []string{"AGENT_HOME=/opt/agent", "PATH=/bin"}, []string{"/opt/agent/start.sh"}
+	seed(t, r, "shop/cart:1.4", spec)
+	b := newBuilder(t, func(o *imagebuild.Options) { o.Directory = "/opt/agent" })
+	if _, err := b.Build(t.Context(), rebuild(r, "shop/cart:1.4")); err != nil {
+		t.Error(err)
+	}
+	if _, err := newBuilder(t, bare, func(o *imagebuild.Options) { o.Directory = "/opt/agent" }).Build(t.Context(), rebuild(r, "shop/cart:1.4")); err == nil {
+		t.Error("Build: nil, want the start script that stays to be missed")
+	}
+}

@@ -84,7 +84,13 @@ func (b *Builder) judge(ctx context.Context, j *job, repo repository, doc config
 			j.warn(fleet.CodeRemoval, "%s is not in %s: nothing to remove", dir, j.rebuild.From)
 		}
 	}
-	if err := b.refuseContents(j, image); err != nil {
+	base, last := image, len(layers)-1
+	if last >= 0 && doc.RootFS.DiffIDs[last] == doc.Config.Labels[LabelLayer] { // it goes
+		if base, _, err = b.preflight.look(ctx, repo, layers[:last], doc.RootFS.DiffIDs[:last]); err != nil {
+			return missing(j.rebuild.From, err)
+		}
+	}
+	if err := b.refuseContents(j, base); err != nil {
 		return err
 	}
 	b.warnTexts(j, image)

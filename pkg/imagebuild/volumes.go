@@ -30,6 +30,9 @@ func (s *stack) hiding(view *layer.View, place string) string {
 // refuseHidden refuses what would be there, and not for a container: the
 // agent's files and the start script below a volume.
 func (b *Builder) refuseHidden(s *stack, view *layer.View, spec layer.Spec) error {
+	if len(s.config.Config.Volumes) == 0 {
+		return nil
+	}
 	own := slices.Clone(spec.Files)
 	slices.SortFunc(own, func(a, b layer.File) int { return strings.Compare(a.Name, b.Name) })
 	for _, f := range own {
