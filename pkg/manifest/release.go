@@ -474,7 +474,7 @@ type parameter struct {
 func (p parameter) value() *value {
 	out := p.v
 	for _, key := range slices.Backward(p.keys) {
-		out = &value{kind: yaml.MappingNode, keys: []string{key}, fields: map[string]*value{key: out}, origin: p.v.origin}
+		out = &value{kind: yaml.MappingNode, keys: []string{key}, fields: map[string]*value{key: out}, origin: p.v.origin, path: true}
 	}
 	return out
 }

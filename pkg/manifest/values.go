@@ -27,6 +27,7 @@ type value struct {
 	raw    string        // its own text then
 	shadow bool          // a list or scalar that hides one of an earlier layer
 	plain  bool          // a scalar without quotes
+	path   bool          // a mapping on the way to a parameter's value: it stands nowhere
 }
 
 // get walks down keys; nil where there is none.
@@ -139,7 +140,10 @@ func overlay(base, over *value) *value {
 	case base.kind != yaml.MappingNode || over.kind != yaml.MappingNode:
 		return over
 	}
-	out := &value{kind: yaml.MappingNode, tag: over.tag, keys: slices.Clone(base.keys), fields: map[string]*value{}, origin: over.origin}
+	out := &value{kind: yaml.MappingNode, tag: over.tag, keys: slices.Clone(base.keys), fields: map[string]*value{}, origin: over.origin, path: base.path && over.path}
+	if over.path {
+		out.origin = base.origin
+	}
 	for key, v := range base.fields {
 		out.fields[key] = v
 	}
