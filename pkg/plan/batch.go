@@ -3,6 +3,7 @@ package plan
 import (
 	"cmp"
 	"fmt"
+	"path"
 	"slices"
 	"strings"
 
@@ -115,7 +116,7 @@ func (m *maker) blockShared(d *draft, byID map[fleet.ID]*draft) bool {
 				return true
 			case newAt(d, p) != newAt(other, p):
 				d.block(fleet.CodeShared, d.placeOf(p), fmt.Sprintf("%s of %s also decides %s, which needs another value there: %s would part them",
-					p.field, p.file, id, p.remedy()))
+					p.field, p.file, id, p.remedy()+m.beside(d, p)))
 				return true
 			}
 		}
@@ -125,10 +126,47 @@ func (m *maker) blockShared(d *draft, byID map[fleet.ID]*draft) bool {
 
 // remedy is what would give a place to one workload alone.
 func (p place) remedy() string {
-	if p.inConfigMap() {
+	switch {
+	case p.inConfigMap():
 		return "a ConfigMap of its own"
+	case strings.HasPrefix(p.field, "configMapGenerator["):
+		return "a configMapGenerator of the overlay's own"
+	case p.inSet():
+		return "a parameter of each element's own"
+	case p.inValues():
+		return "values of its own"
 	}
 	return "a patch in the overlay"
+}
+
+// inSet reports a place in an ApplicationSet.
+func (p place) inSet() bool {
+	return strings.HasPrefix(p.field, "spec.generators[") || strings.HasPrefix(p.field, "spec.template.spec.source")
+}
+
+// inValues reports a place in values of Helm's: a file of them, or what an
+// Application or HelmRelease lays over it.
+func (p place) inValues() bool {
+	if strings.HasPrefix(p.field, "spec.source") || strings.HasPrefix(p.field, "spec.values") {
+		return true
+	}
+	if p.inConfigMap() {
+		return false
+	}
+	root := p.field[:len(p.field)-len(strings.TrimLeft(p.field, letters))]
+	return !slices.Contains([]string{"spec", "metadata", "images", "patches", "patchesStrategicMerge", "patchesJson", "commonLabels", "labels", "items", "objects", "template"}, root) &&
+		!strings.HasPrefix(path.Base(p.file), "kustomization.") && p.field != "" && !strings.HasPrefix(p.field, "[")
+}
+
+const letters = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+
+// beside is the other way to part workloads whose flags differ in options alone.
+// In values there may be no variables that could take them.
+func (m *maker) beside(d *draft, p place) string {
+	if m.spec.Options.Placement == "env" || p.inSet() || p.inValues() || !strings.Contains(newAt(d, p), "-javaagent:") {
+		return ""
+	}
+	return ", or options.placement: env,"
 }
 
 func (p place) inConfigMap() bool {
@@ -235,7 +273,11 @@ func (m *maker) unfit(u unit) (reason string, unfit bool) {
 				return "", false
 			}
 			roots = append(roots, p.file)
-			if !p.inConfigMap() {
+			switch {
+			case p.inConfigMap():
+			case p.inSet() || p.inValues():
+				remedy = p.remedy() + " for each"
+			default:
 				remedy = "a patch of env and image in each overlay"
 			}
 		}

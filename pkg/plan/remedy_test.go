@@ -1,0 +1,62 @@
+package plan
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/otelshift/otelshift/pkg/config"
+)
+
+// TestRemedy: the advice fits the file that the shared value stands in.
+func TestRemedy(t *testing.T) {
+	for _, tt := range []struct{ file, field, want string }{
+		{"base/cart.yaml", "spec.template.spec.containers[name=cart].env[name=JAVA_OPTS].value", "a patch in the overlay"},
+		{"base/kustomization.yaml", "images[name=cart].newTag", "a patch in the overlay"},
+		{"base/patch.yaml", "[0].value", "a patch in the overlay"},
+		{"base/kustomization.yaml", "configMapGenerator[name=apm].literals[0]", "a configMapGenerator of the overlay's own"},
+		{"base/apm.yaml", "data.JAVA_OPTS", "a ConfigMap of its own"},
+		{"charts/shop/values.yaml", "global.javaOpts", "values of its own"},
+		{"argocd/cart.yaml", "spec.source.helm.parameters[name=image.tag].value", "values of its own"},
+		{"argocd/cart.yaml", "spec.sources[0].helm.valuesObject.image.tag", "values of its own"},
+		{"clusters/cart.yaml", "spec.values.image.tag", "values of its own"},
+		{"argocd/set.yaml", "spec.template.spec.source.helm.parameters[name=image.tag].value", "a parameter of each element's own"},
+		{"argocd/set.yaml", "spec.generators[0].list.elements[0].tag", "a parameter of each element's own"},
+	} {
+		if got := (place{file: tt.file, field: tt.field}).remedy(); got != tt.want {
+			t.Errorf("remedy of %s in %s = %q, want %q", tt.field, tt.file, got, tt.want)
+		}
+	}
+}
+
+// TestVariablesPartWhatSharesAFlag: one ConfigMap's flag for two names is
+// refused with the option that parts them, which does.
+func TestVariablesPartWhatSharesAFlag(t *testing.T) {
+	deployment := func(name string) string {
+		return `apiVersion: apps/v1
+kind: Deployment
+metadata: {name: ` + name + `, namespace: shop}
+spec:
+  template:
+    spec:
+      containers:
+      - name: app
+        image: registry.example/` + name + `:1
+        envFrom: [{configMapRef: {name: apm}}]
+        env: [{name: SW_AGENT_NAME, value: ` + name + `}]
+`
+	}
+	scanned, _ := scan(t, map[string]string{
+		"cart.yaml": deployment("cart"), "order.yaml": deployment("order"),
+		"apm.yaml": "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: apm, namespace: shop}\ndata:\n  JAVA_TOOL_OPTIONS: -javaagent:/skywalking/agent/skywalking-agent.jar\n",
+	})
+	w := planned(t, Make(Input{Config: settings(), Scan: scanned, Payload: payload, Offline: true}), "cart")
+	if !strings.Contains(message(w), "a ConfigMap of its own, or options.placement: env, would part them") {
+		t.Errorf("%s: %s", w.Action, message(w))
+	}
+	p := Make(Input{Config: settings(func(s *config.Spec) { s.Options.Placement = "env" }), Scan: scanned, Payload: payload, Offline: true})
+	for _, name := range []string{"cart", "order"} {
+		if w := planned(t, p, name); !w.Action.Changes() {
+			t.Errorf("with placement env %s: %s", w.Action, message(w))
+		}
+	}
+}
