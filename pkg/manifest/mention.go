@@ -70,6 +70,7 @@ func (f *facts) mentioned(file *yamledit.File, d yamledit.Document, object *yaml
 			add(named, -1, "")
 		}
 	}
+	f.reached(file, d, object, item, subject)
 	yamledit.Walk(object, func(p yamledit.Path, n *yaml.Node) bool {
 		if n.Kind == yaml.ScalarNode && !nickname(p) && !applied(p) {
 			note(n, p.String)

@@ -133,6 +133,10 @@ func kinds(data []byte) (workloads int, other bool) {
 			}
 		case "Namespace", "Application", "ApplicationSet", "Instrumentation", "SwAgent":
 			other = true
+		default:
+			if _, way := ways[string(rest[:end])]; way {
+				other = other || bytes.Contains(data, []byte("oap")) || bytes.Contains(data, []byte(backendPort))
+			}
 		}
 	}
 }
