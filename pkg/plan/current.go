@@ -9,6 +9,7 @@ import (
 
 	"github.com/otelshift/otelshift/pkg/fleet"
 	"github.com/otelshift/otelshift/pkg/javaagent"
+	"github.com/otelshift/otelshift/pkg/kyamlfn"
 )
 
 // mine reports a flag of ours in any container.
@@ -52,6 +53,10 @@ func (m *maker) current(d *draft, s situation) {
 		d.plan.Reason = &fleet.Reason{Code: fleet.CodeNotSelected, Message: message, Place: d.w.Place}
 		return
 	}
+	for _, a := range s.agents {
+		d.idle(*container(&d.w, a.Container))
+	}
+	d.idleInits()
 	for _, c := range mine {
 		if info, built := s.built[c.Name]; built {
 			d.plan.Delivery = cmp.Or(d.plan.Delivery, fleet.DeliveryImage)
@@ -76,6 +81,20 @@ func (m *maker) current(d *draft, s situation) {
 		return
 	}
 	d.verify(m)
+}
+
+// idleInits warns about init containers with SkyWalking's image whose copy no
+// container sees.
+func (d *draft) idleInits() {
+	for _, c := range d.w.Containers {
+		if c.Init && kyamlfn.AgentImage(c.Image.Text) && !slices.ContainsFunc(d.w.InitAgents, func(a fleet.InitAgent) bool { return a.Container == c.Name }) {
+			d.idle(c)
+		}
+	}
+}
+
+func (d *draft) idle(c fleet.Container) {
+	d.warn(fleet.CodeLeftover, cmp.Or(c.Image.Place, c.Place), fmt.Sprintf("init container %s goes on copying SkyWalking's agent, which nothing loads: take it away", c.Name))
 }
 
 // brought reports that the flag is otelshift's: the jar where it puts it, or

@@ -73,3 +73,29 @@ spec:
 		})
 	}
 }
+
+// TestAnInitContainerThatBringsSkyWalkingToNobody: it stays beside an agent of
+// ours, and that is said.
+func TestAnInitContainerThatBringsSkyWalkingToNobody(t *testing.T) {
+	scanned, _ := scan(t, map[string]string{"cart.yaml": `apiVersion: apps/v1
+kind: Deployment
+metadata: {name: cart, namespace: shop}
+spec:
+  template:
+    spec:
+      initContainers:
+      - name: sw
+        image: apache/skywalking-java-agent:9.0.0-java17
+        command: [cp, -r, /skywalking/agent, /sw]
+        volumeMounts: [{name: sw, mountPath: /sw}]
+      containers:
+      - name: app
+        image: registry.example/cart:1
+        env: [{name: JAVA_OPTS, value: "-javaagent:/otel/opentelemetry-javaagent.jar -Dotel.service.name=cart"}]
+      volumes: [{name: sw, emptyDir: {}}]
+`})
+	p := Make(Input{Config: settings(), Scan: scanned, Payload: payload, Offline: true})
+	if w := planned(t, p, "cart"); w.Action == fleet.ActionBlocked || !strings.Contains(outline(p), "init container sw goes on copying SkyWalking's agent") {
+		t.Errorf("%s: %s\n%s", w.Action, message(w), outline(p))
+	}
+}

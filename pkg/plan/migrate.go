@@ -112,6 +112,7 @@ func (m *maker) migrate(d *draft, s situation) {
 		}
 	}
 	m.hooks(d, s)
+	d.idleInits()
 	d.plan.Delivery = fleet.DeliveryImage
 	switch {
 	case m.byOperator():
