@@ -87,7 +87,7 @@ type reader struct {
 }
 
 func (r *reader) read(name string, buffer []byte, limit int64) (data, grown []byte, size int64, err error) {
-	if hidden(name) {
+	if hidden(name) || !fs.ValidPath(name) { // openat knows ".."
 		return nil, buffer, 0, errElsewhere
 	}
 	folder, err := r.enter(path.Dir(name))

@@ -16,7 +16,9 @@ func plainFiles(t *testing.T) working {
 	t.Helper()
 	outside := t.TempDir()
 	write(t, filepath.Join(outside, "secret.yaml"), "secret")
-	dir := t.TempDir()
+	above := t.TempDir()
+	write(t, filepath.Join(above, "outside.yaml"), "secret")
+	dir := filepath.Join(above, "repository")
 	for name, text := range map[string]string{
 		"a.yaml": "a", "deep/er/b.yaml": "b", "deep/er/c.yaml": "c", "deep/d.yaml": "d", "deeper/e.yaml": "e", "empty.yaml": "",
 		"large.yaml": strings.Repeat("x", 100_000), ".git/config": "git", "deep/.git/kept": "kept",
@@ -88,7 +90,10 @@ func TestReaderReadsWhatTheFileSystemHolds(t *testing.T) {
 		{".git/config", "", 0, true},
 		{"out.yaml", "", 0, true},
 		{"outside/secret.yaml", "", 0, true},
-		{"../" + "a.yaml", "", 0, true},
+		{"../outside.yaml", "", 0, true},
+		{"deep/../../outside.yaml", "", 0, true},
+		{"./a.yaml", "", 0, true},
+		{"deep//d.yaml", "", 0, true},
 		{"gone.yaml", "", 0, true},
 		{"missing/f.yaml", "", 0, true},
 		{"deep", "", 0, true},

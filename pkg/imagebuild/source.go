@@ -15,6 +15,7 @@ import (
 
 	"github.com/otelshift/otelshift/pkg/fleet"
 	"github.com/otelshift/otelshift/pkg/imagebuild/layer"
+	"github.com/otelshift/otelshift/pkg/imagebuild/wire"
 )
 
 // Source is where an agent or an extension comes from; exactly one of File,
@@ -58,7 +59,10 @@ var errOneSource = errors.New("want exactly one of file, archive, url and image"
 
 // String names the source.
 func (s Source) String() string {
-	return s.File + s.Archive + s.URL + s.Image
+	if s.URL != "" {
+		return wire.Address(s.URL)
+	}
+	return s.File + s.Archive + s.Image
 }
 
 // isArchive tells by the name what a URL gives.
@@ -179,11 +183,11 @@ func readAll(r io.Reader, limit int64) ([]byte, error) {
 func (s Source) download(ctx context.Context, transport http.RoundTripper) ([]byte, error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, s.URL, nil)
 	if err != nil {
-		return nil, err
+		return nil, wire.Classify(ctx, err)
 	}
 	resp, err := (&http.Client{Transport: transport}).Do(req)
 	if err != nil {
-		return nil, fmt.Errorf("%w: %w", fleet.ErrUnavailable, err)
+		return nil, wire.Classify(ctx, err)
 	}
 	defer resp.Body.Close() //nolint:errcheck // reading only
 	switch {

@@ -75,6 +75,7 @@ type registry struct {
 	holders  map[string]map[string]struct{} // digest -> repositories that have it
 	shared   []string                       // repositories that hold blobs to mount
 	flights  map[string]chan struct{}       // digest -> closed when its first upload ended
+	lied     map[string]struct{}            // repositories that lacked what was said to be mounted
 }
 
 // session is what is known of a repository's authentication: whose
@@ -176,7 +177,7 @@ func (c *Client) Open(repository string, access Access) (*Repo, error) {
 	if r == nil {
 		r = &registry{
 			name: parsed.Registry, sessions: map[string]*session{},
-			holders: map[string]map[string]struct{}{}, flights: map[string]chan struct{}{},
+			holders: map[string]map[string]struct{}{}, flights: map[string]chan struct{}{}, lied: map[string]struct{}{},
 		}
 		c.registry[key] = r
 	}
@@ -297,7 +298,8 @@ func (r *Repo) Holders(digest string) []string {
 }
 
 // Forget drops what is known of the blobs of the repository, after the
-// registry said that it lacks one.
+// registry said that it lacks one. From then on blobs are asked for or sent
+// there, not mounted.
 func (r *Repo) Forget() {
 	reg := r.registry
 	reg.mu.Lock()
@@ -305,6 +307,7 @@ func (r *Repo) Forget() {
 	for _, holders := range reg.holders {
 		delete(holders, r.path)
 	}
+	reg.lied[r.path] = struct{}{}
 	reg.shared = slices.DeleteFunc(reg.shared, func(path string) bool { return path == r.path })
 }
 

@@ -45,6 +45,10 @@ func (r *Repo) Ensure(ctx context.Context, b Blob) error {
 				from = holder
 			}
 		}
+		if _, lied := reg.lied[r.path]; lied && from != "" {
+			reg.mu.Unlock()
+			return r.first(ctx, b)
+		}
 		if from != "" || !b.Shared {
 			reg.mu.Unlock()
 			return r.bring(ctx, b, from)

@@ -7,7 +7,9 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/url"
 	"strings"
+	"unicode"
 
 	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
 
@@ -62,6 +64,41 @@ func (e *Error) Is(target error) bool {
 	return e.Status >= http.StatusInternalServerError && target == fleet.ErrUnavailable
 }
 
+// Address is a URL as it may be shown: its query and user are often secrets,
+// those of a presigned address and of an upload session among them.
+func Address(address string) string {
+	parsed, err := url.Parse(address)
+	if err != nil {
+		return "an address that cannot be read"
+	}
+	parsed.User, parsed.RawQuery, parsed.Fragment = nil, "", ""
+	return parsed.String()
+}
+
+// discreet shows no more of the address that an error of net/http tells of.
+func discreet(err error) error {
+	var told *url.Error
+	if errors.As(err, &told) {
+		told.URL = Address(told.URL)
+	}
+	return err
+}
+
+// said is what a server says, for one line of a message.
+func said(text string) string {
+	const most = 300 // bytes
+	text = strings.Map(func(r rune) rune {
+		if !unicode.IsPrint(r) {
+			return ' '
+		}
+		return r
+	}, text)
+	if len(text) > most {
+		text = strings.ToValidUTF8(text[:most], "") + "…"
+	}
+	return text
+}
+
 // refusal makes an Error of an answer and closes it.
 func refusal(resp *http.Response) *Error {
 	defer closeBody(resp)
@@ -82,7 +119,7 @@ func refusal(resp *http.Response) *Error {
 	if json.Unmarshal(data, &body) == nil {
 		for _, one := range body.Errors {
 			if e.Code == "" || one.Code == CodeManifestBlobUnknown {
-				e.Code, e.Message = one.Code, one.Message
+				e.Code, e.Message = said(one.Code), said(one.Message)
 			}
 		}
 	}
@@ -99,11 +136,12 @@ func classify(ctx context.Context, err error) error {
 			e.Method, e.Host, e.Path = refused.Request.Method, refused.Request.URL.Host, refused.Request.URL.Path
 		}
 		if len(refused.Errors) > 0 {
-			e.Code, e.Message = string(refused.Errors[0].Code), refused.Errors[0].Message
+			e.Code, e.Message = said(string(refused.Errors[0].Code)), said(refused.Errors[0].Message)
 		}
 		return e
 	}
 	var own *Error
+	err = discreet(err)
 	if errors.As(err, &own) || ctx.Err() != nil {
 		return err
 	}

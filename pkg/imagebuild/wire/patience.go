@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io"
 	"log/slog"
+	"math"
 	"math/rand/v2"
 	"net/http"
 	"strconv"
@@ -28,7 +29,10 @@ type patient struct {
 // lane is what may go to one host.
 type lane struct {
 	slots chan struct{}
-	held  chan struct{} // closed when what a 429 asked for has passed; nil: nothing did. patient.mu is held.
+
+	// Guarded by patient.mu.
+	resting int           // requests that a 429 told to wait
+	held    chan struct{} // closed when the last of them has; nil: there are none
 }
 
 func newPatient(o Options) *patient {
@@ -69,7 +73,7 @@ func (p *patient) RoundTrip(req *http.Request) (*http.Response, error) {
 		resp, err := p.once(ctx, req)
 		wait, again := p.again(req, resp, err, attempt)
 		busy := resp != nil && resp.StatusCode == http.StatusTooManyRequests // no failure: only the budget ends it
-		if !again || waited+wait > p.options.Budget || attempt >= p.options.Attempts && !busy {
+		if !again || wait > p.options.Budget-waited || attempt >= p.options.Attempts && !busy {
 			return resp, err
 		}
 		next := req.Clone(ctx)
@@ -106,21 +110,29 @@ func jitter(wait time.Duration) time.Duration {
 // request meanwhile.
 func (p *patient) rest(ctx context.Context, host string, wait time.Duration, busy bool) error {
 	if busy {
-		p.mu.Lock()
-		l := p.lane(host)
-		if l.held == nil {
-			held := make(chan struct{})
-			l.held = held
-			defer func() {
-				p.mu.Lock()
-				defer p.mu.Unlock()
-				l.held = nil
-				close(held)
-			}()
-		}
-		p.mu.Unlock()
+		p.hold(host)
+		defer p.release(host)
 	}
 	return p.options.Sleep(ctx, wait)
+}
+
+func (p *patient) hold(host string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	l := p.lane(host)
+	if l.resting++; l.held == nil {
+		l.held = make(chan struct{})
+	}
+}
+
+func (p *patient) release(host string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	l := p.lane(host)
+	if l.resting--; l.resting == 0 {
+		close(l.held)
+		l.held = nil
+	}
 }
 
 // lane of a host; p.mu is held.
@@ -157,13 +169,17 @@ func (p *patient) once(ctx context.Context, req *http.Request) (*http.Response, 
 	return p.transport(req.URL.Host).RoundTrip(req)
 }
 
+// leastWait before a request is sent again, whatever a server says: a budget of
+// time ends the attempts.
+const leastWait = 250 * time.Millisecond
+
 // again says whether a later try may help and does no harm, and how long to
 // wait for it.
 func (p *patient) again(req *http.Request, resp *http.Response, err error, attempt int) (time.Duration, bool) {
 	if req.Body != nil && req.Body != http.NoBody && req.GetBody == nil {
 		return 0, false
 	}
-	backoff := 250 * time.Millisecond << min(attempt-1, 6)
+	backoff := leastWait << min(attempt-1, 6)
 	if err != nil {
 		canceled := req.Context().Err() != nil || errors.Is(err, context.Canceled)
 		return backoff, repeatable(req) && !canceled && transient(err)
@@ -179,7 +195,7 @@ func (p *patient) again(req *http.Request, resp *http.Response, err error, attem
 		return 0, false
 	}
 	if after, ok := p.retryAfter(resp.Header.Get("Retry-After")); ok {
-		return after, true
+		return max(after, leastWait), true
 	}
 	return backoff, true
 }
@@ -216,8 +232,10 @@ func (p *patient) retryAfter(value string) (time.Duration, bool) {
 	if value == "" {
 		return 0, false
 	}
-	if seconds, err := strconv.Atoi(value); err == nil {
-		return time.Duration(max(seconds, 0)) * time.Second, true
+	seconds, err := strconv.ParseInt(value, 10, 64)
+	if err == nil || errors.Is(err, strconv.ErrRange) { // out of range it is the largest there is
+		const longest = math.MaxInt64 / int64(time.Second)
+		return time.Duration(min(max(seconds, 0), longest)) * time.Second, true
 	}
 	if date, err := http.ParseTime(value); err == nil && p.options.Now != nil {
 		return max(date.Sub(p.options.Now()), 0), true

@@ -176,3 +176,82 @@ func TestAHostThatStaysBusyEndsWithTheBudget(t *testing.T) {
 		}
 	})
 }
+
+func TestWhatAServerSaysOfWaiting(t *testing.T) {
+	t.Parallel()
+	past := time.Date(1999, time.January, 1, 0, 0, 0, 0, time.UTC).Format(http.TimeFormat)
+	for _, row := range []struct {
+		after string
+		most  int // attempts
+	}{
+		{"0", 250},
+		{"-5", 250},
+		{past, 250},
+		{"never", 30},
+		{"", 30},
+		{"61", 1},
+		{"9223372037", 1},
+		{"18446744074", 1},
+		{"99999999999999999999999", 1},
+	} {
+		t.Run(row.after, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				begin, asked := time.Now(), 0
+				c := New(Options{Now: time.Now, Transport: answers(func(*http.Request) *http.Response {
+					asked++
+					return answer(http.StatusTooManyRequests, "Retry-After", row.after)
+				})})
+				if got := get(t.Context(), t, c, "https://busy.example/v2/"); got != http.StatusTooManyRequests {
+					t.Errorf("answer %d", got)
+				}
+				if took := time.Since(begin); asked > row.most || asked == 0 || took > 2*time.Minute {
+					t.Errorf("asked %d times in %s, want at most %d times and about a minute", asked, took, row.most)
+				}
+			})
+		})
+	}
+}
+
+func TestTheLongestWaitHoldsAHost(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		begin := time.Now()
+		var mu sync.Mutex
+		waits, later := []string{"1", "20", "3"}, []time.Duration(nil)
+		first := make(chan struct{})
+		c := New(Options{Transport: answers(func(*http.Request) *http.Response {
+			mu.Lock()
+			if len(waits) > 0 {
+				after := waits[0]
+				if waits = waits[1:]; len(waits) == 0 {
+					close(first)
+				}
+				mu.Unlock()
+				<-first // all are on their way before one is answered
+				return answer(http.StatusTooManyRequests, "Retry-After", after)
+			}
+			defer mu.Unlock()
+			later = append(later, time.Since(begin))
+			return answer(http.StatusOK)
+		})})
+		var group errgroup.Group
+		for range 3 {
+			group.Go(func() error {
+				if got := get(t.Context(), t, c, "https://busy.example/v2/"); got != http.StatusOK {
+					t.Errorf("answer %d", got)
+				}
+				return nil
+			})
+		}
+		if err := group.Wait(); err != nil {
+			t.Fatal(err)
+		}
+		for _, at := range later {
+			if at < 20*time.Second {
+				t.Errorf("asked again at %v, want nothing before 20 s", later)
+				break
+			}
+		}
+	})
+}
