@@ -2,6 +2,7 @@ package manifest
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"sigs.k8s.io/kustomize/kyaml/yaml"
@@ -23,12 +24,62 @@ func lookup(f document, document int, path yamledit.Path) (*yaml.Node, error) {
 // be removed: the last entry must not leave "env: []" behind.
 func (a *applier) collapse(edits []fileEdit) ([]fileEdit, error) {
 	for {
+		for i, e := range edits {
+			var err error
+			if edits[i], err = a.holder(e); err != nil {
+				return nil, err
+			}
+		}
+		edits = slices.CompactFunc(edits, func(x, y fileEdit) bool { // both parts of one holder
+			return x.file == y.file && x.edit.Op == yamledit.Remove && sameEdit(x.edit, y.edit)
+		})
 		next, changed, err := a.collapseOnce(edits)
 		if err != nil || !changed {
 			return next, err
 		}
 		edits = next
 	}
+}
+
+// holder turns the removal of a value that its item of a list is nothing
+// without into that of the item: an operation of a JSON patch, a parameter of an
+// Application. An operation that replaces what stands below may not go: what it
+// hides would come back.
+func (a *applier) holder(e fileEdit) (fileEdit, error) {
+	path := e.edit.Path
+	if e.edit.Op != yamledit.Remove || len(path) < 2 || path[len(path)-1] != (yamledit.Step{Kind: yamledit.StepKey, Key: "value"}) {
+		return e, nil
+	}
+	f, err := a.file(e.file)
+	if err != nil {
+		return e, err
+	}
+	above := path[:len(path)-1]
+	item, err := lookup(f, e.edit.Document, above)
+	if err != nil || resolve(item).Kind != yaml.MappingNode {
+		return e, nil //nolint:nilerr // Apply tells
+	}
+	operation := len(path) == 2 && field(resolve(item), "op") != "" && field(resolve(item), "path") != ""
+	parameter := len(above) > 2 && above[len(above)-2].Key == "parameters" && above[len(above)-3].Key == "helm" && field(resolve(item), "name") != ""
+	if !operation && !parameter {
+		return e, nil
+	}
+	refuse := func(message string) (fileEdit, error) {
+		return e, &fleet.RefusedError{Reason: fleet.Reason{Code: fleet.CodeUnsupportedForm, Place: e.change.Place, Message: message}}
+	}
+	if operation {
+		pointer := field(resolve(item), "path")
+		root, err := lookup(f, e.edit.Document, yamledit.Path{})
+		switch {
+		case field(resolve(item), "op") != "add":
+			return refuse("an operation of a JSON patch puts this in the place of something else (" + pointer + "), which would come back without it: remove it by hand")
+		case err == nil && len(resolve(root).Content) < 2:
+			return refuse("a JSON patch adds nothing but this (" + pointer + ") and would be empty without it: remove the patch, and its entry in the kustomization, by hand")
+		}
+	}
+	e.edit.Path, e.edit.Old, e.edit.Source = slices.Clone(above), "", ""
+	e.change.Field, e.change.Old = collapsedField(above, e), ""
+	return e, nil
 }
 
 type parentKey struct {

@@ -22,8 +22,9 @@ func child(n *yaml.Node, key string) *yaml.Node {
 	return nil
 }
 
+// resolve follows an alias; nil stays nil.
 func resolve(n *yaml.Node) *yaml.Node {
-	if n.Kind == yaml.AliasNode {
+	if n != nil && n.Kind == yaml.AliasNode {
 		return n.Alias
 	}
 	return n

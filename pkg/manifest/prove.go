@@ -180,6 +180,10 @@ func (p *prover) tree(t tree, old, fresh []*yaml.RNode) {
 			generated = append(generated, edits...)
 			continue
 		}
+		if nulls(other) > nulls(o.YNode()) {
+			p.refuse(t, nil, "the changes would leave a null in "+id.kind+" "+id.name+" of "+t.folder)
+			continue
+		}
 		workload, isWorkload := t.ids[id]
 		changes, changed := p.applied.Changes[workload]
 		switch {
@@ -226,6 +230,18 @@ func (p *prover) workload(t tree, id fleet.ID, changes []fleet.Change, edits []y
 			return
 		}
 	}
+}
+
+// nulls counts the nulls of an object: a patch that lost its value makes one.
+func nulls(n *yaml.Node) int {
+	count := 0
+	yamledit.Walk(n, func(_ yamledit.Path, n *yaml.Node) bool {
+		if n.Kind == yaml.ScalarNode && n.ShortTag() == yaml.NodeTagNull {
+			count++
+		}
+		return true
+	})
+	return count
 }
 
 // appends reports an entry that an operation of a JSON patch appends, which a
