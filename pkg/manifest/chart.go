@@ -292,7 +292,11 @@ func (m match) one(w fleet.Workload, number int, pairs [][]at) (fleet.Workload, 
 			out.Containers = append(out.Containers, fixed(c, w.Place))
 		}
 	}
+	inits := agentInits(m.release.merged(), nil, false)
 	for _, a := range made.InitAgents {
+		if slices.ContainsFunc(inits, func(i valuesInit) bool { return i.name == a.Container }) {
+			continue // the values' own, which is said there
+		}
 		out.Warnings = append(slices.Clone(out.Warnings), fleet.Warning{Code: fleet.CodeLeftover, Place: w.Place, Message: fmt.Sprintf(
 			"init container %s of the chart %s goes on copying an agent: the chart's values switch it off, or its template", a.Container, m.release.chart)})
 	}

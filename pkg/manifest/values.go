@@ -210,7 +210,7 @@ type component struct {
 func (r *releaseReader) values(root *value) {
 	r.walk(root, yamledit.Path{}, component{node: root})
 	if slices.ContainsFunc(r.workload.Loads, func(l fleet.Load) bool { return l.Agent == javaagent.SkyWalking }) {
-		r.initContainers(root, yamledit.Path{}, false)
+		r.initContainers(root)
 	}
 	if n, err := parseInt(root.get("replicaCount").string()); err == nil {
 		r.workload.Replicas = n

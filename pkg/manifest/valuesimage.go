@@ -81,11 +81,19 @@ func (r *releaseReader) image(c *fleet.Container, of component) {
 	c.Split = split
 }
 
-// initContainers warns of init containers in the values that bring SkyWalking's
-// agent: they stay. inside says that the path leads below such a list.
-func (r *releaseReader) initContainers(v *value, p yamledit.Path, inside bool) {
+// valuesInit is an init container in values that brings SkyWalking's agent.
+type valuesInit struct {
+	at      yamledit.Path
+	name    string
+	volumes []string // that it mounts
+	place   fleet.Place
+}
+
+// agentInits are the init containers below a value that bring SkyWalking's
+// agent. inside says that the path leads below a list of them.
+func agentInits(v *value, p yamledit.Path, inside bool) []valuesInit {
 	if v == nil || len(p) > maxDepth {
-		return
+		return nil
 	}
 	image := v.get("image")
 	name := image.string()
@@ -93,16 +101,43 @@ func (r *releaseReader) initContainers(v *value, p yamledit.Path, inside bool) {
 		name = image.get("repository").string()
 	}
 	if inside && kyamlfn.AgentImage(name) {
-		r.workload.Warnings = append(r.workload.Warnings, fleet.Warning{
-			Code: fleet.CodeLeftover, Place: v.origin.Place,
-			Message: p.String() + " of the values goes on copying SkyWalking's agent, which nothing loads any more: take it out, with its volume and mount",
-		})
-		return
+		found := valuesInit{at: p, name: v.get("name").string(), place: v.origin.Place}
+		if last := p[len(p)-1]; found.name == "" && last.Kind == yamledit.StepKey {
+			found.name = last.Key
+		}
+		if mounts := v.get("volumeMounts"); mounts != nil {
+			for _, m := range mounts.items {
+				if volume := m.get("name").string(); volume != "" {
+					found.volumes = append(found.volumes, volume)
+				}
+			}
+		}
+		return []valuesInit{found}
 	}
+	var out []valuesInit
 	for _, key := range v.keys {
-		r.initContainers(v.fields[key], p.Child(key), inside || strings.Contains(strings.ToLower(key), "initcontainer"))
+		out = append(out, agentInits(v.fields[key], p.Child(key), inside || strings.Contains(strings.ToLower(key), "initcontainer"))...)
 	}
 	for i, item := range v.items {
-		r.initContainers(item, append(slices.Clip(p), v.names[i]), inside)
+		out = append(out, agentInits(item, append(slices.Clip(p), v.names[i]), inside)...)
+	}
+	return out
+}
+
+// initContainers warns of init containers in the values that bring SkyWalking's
+// agent: they stay.
+func (r *releaseReader) initContainers(v *value) {
+	for _, found := range agentInits(v, nil, false) {
+		with := "its volume and mount"
+		switch n := len(found.volumes); {
+		case n == 1:
+			with = "the volume " + found.volumes[0] + " and its mount"
+		case n > 1:
+			with = "those of the volumes " + strings.Join(found.volumes, ", ") + " that are the agent's, and their mounts"
+		}
+		r.workload.Warnings = append(r.workload.Warnings, fleet.Warning{
+			Code: fleet.CodeLeftover, Place: found.place,
+			Message: found.at.String() + " of the values goes on copying SkyWalking's agent, which nothing loads any more: take it out, with " + with,
+		})
 	}
 }
