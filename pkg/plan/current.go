@@ -83,12 +83,16 @@ func (m *maker) current(d *draft, s situation) {
 	d.verify(m)
 }
 
-// idleInits warns about init containers with SkyWalking's image whose copy no
-// container sees.
+// idleInits warns about init containers that bring SkyWalking's agent, or may,
+// and stay: nobody sees their copy, or what they do is not understood.
 func (d *draft) idleInits() {
 	for _, c := range d.w.Containers {
-		if c.Init && kyamlfn.AgentImage(c.Image.Text) && !slices.ContainsFunc(d.w.InitAgents, func(a fleet.InitAgent) bool { return a.Container == c.Name }) {
+		switch {
+		case !c.Init || d.gone(c.Entry()) || slices.ContainsFunc(d.w.InitAgents, func(a fleet.InitAgent) bool { return a.Container == c.Name }):
+		case kyamlfn.AgentImage(c.Image.Text):
 			d.idle(c)
+		case strings.Contains(strings.ToLower(strings.Join(texts(words(c)), " ")), "skywalking"):
+			d.warn(fleet.CodeLeftover, d.placeIn(c), fmt.Sprintf("init container %s names SkyWalking in its command, and stays: take it away if it brings the agent", c.Name))
 		}
 	}
 }

@@ -74,10 +74,16 @@ spec:
 	}
 }
 
-// TestAnInitContainerThatBringsSkyWalkingToNobody: it stays beside an agent of
-// ours, and that is said.
-func TestAnInitContainerThatBringsSkyWalkingToNobody(t *testing.T) {
-	scanned, _ := scan(t, map[string]string{"cart.yaml": `apiVersion: apps/v1
+// TestInitContainersThatStay: one that brings SkyWalking's agent to nobody, or in a
+// way that is not understood, is said.
+func TestInitContainersThatStay(t *testing.T) {
+	for _, tt := range []struct{ name, image, command, flag, want string }{
+		{"beside an agent of ours", "apache/skywalking-java-agent:9.0.0-java17", "cp -r /skywalking/agent /sw", "/otel/opentelemetry-javaagent.jar", "init container sw goes on copying SkyWalking's agent"},
+		{"one that nobody sees", "apache/skywalking-java-agent:9.0.0-java17", "cp -r /skywalking/agent /sw", "/skywalking/agent/skywalking-agent.jar", "init container sw goes on copying SkyWalking's agent"},
+		{"a download", "busybox:1.36", "wget -O- http://files/skywalking.tgz | tar xz -C /sw", "/skywalking/agent/skywalking-agent.jar", "init container sw names SkyWalking in its command"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			scanned, _ := scan(t, map[string]string{"cart.yaml": `apiVersion: apps/v1
 kind: Deployment
 metadata: {name: cart, namespace: shop}
 spec:
@@ -85,17 +91,19 @@ spec:
     spec:
       initContainers:
       - name: sw
-        image: apache/skywalking-java-agent:9.0.0-java17
-        command: [cp, -r, /skywalking/agent, /sw]
+        image: ` + tt.image + `
+        command: [sh, -c, "` + tt.command + `"]
         volumeMounts: [{name: sw, mountPath: /sw}]
       containers:
       - name: app
         image: registry.example/cart:1
-        env: [{name: JAVA_OPTS, value: "-javaagent:/otel/opentelemetry-javaagent.jar -Dotel.service.name=cart"}]
+        env: [{name: JAVA_OPTS, value: "-javaagent:` + tt.flag + `"}]
       volumes: [{name: sw, emptyDir: {}}]
 `})
-	p := Make(Input{Config: settings(), Scan: scanned, Payload: payload, Offline: true})
-	if w := planned(t, p, "cart"); w.Action == fleet.ActionBlocked || !strings.Contains(outline(p), "init container sw goes on copying SkyWalking's agent") {
-		t.Errorf("%s: %s\n%s", w.Action, message(w), outline(p))
+			p := Make(Input{Config: settings(), Scan: scanned, Payload: payload, Offline: true})
+			if w := planned(t, p, "cart"); w.Action == fleet.ActionBlocked || !strings.Contains(outline(p), tt.want) {
+				t.Errorf("%s: %s\n%s", w.Action, message(w), outline(p))
+			}
+		})
 	}
 }
