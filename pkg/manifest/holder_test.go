@@ -73,6 +73,11 @@ func TestAnOperationGoesWithTheWordThatItAdds(t *testing.T) {
 		{"a later index among flags", sky + heap, nil, heap, ""},
 		{"the only one", sky, nil, "", "adds nothing but this"},
 		{"one that replaces", list + "- {op: replace, path: /spec/template/spec/containers/0/args/1, value: -Dskywalking.agent.x=1}\n", nil, "", "come back"},
+		{
+			"an index behind which new words would come", list + "- {op: add, path: /spec/template/spec/containers/0/args/1, value: -jar}\n",
+			[]string{"-Dotel.a=b"},
+			"", "would move words",
+		},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

@@ -189,6 +189,7 @@ func (p *prover) tree(t tree, old, fresh []*yaml.RNode) {
 		switch {
 		case isWorkload && changed:
 			p.workload(t, workload, changes, edits)
+			p.words(t, workload, changes, other)
 		case len(edits) > 0:
 			p.refuse(t, nil, fmt.Sprintf("the changes would alter %s %s of %s too, at %s", id.kind, id.name, t.folder, edits[0].Path))
 		}
@@ -229,6 +230,17 @@ func (p *prover) workload(t tree, id fleet.ID, changes []fleet.Change, edits []y
 			p.refuse(t, &id, "the change of "+want+" does not show in what "+t.folder+" renders: something else decides it")
 			return
 		}
+	}
+}
+
+// words checks the order of the words that JSON patches lay over others.
+func (p *prover) words(t tree, id fleet.ID, changes []fleet.Change, after *yaml.Node) {
+	at := slices.IndexFunc(p.result.Workloads, func(w fleet.Workload) bool { return w.ID == id })
+	if at < 0 {
+		return
+	}
+	if field := inOrder(p.result.Workloads[at], changes, after); field != "" {
+		p.refuse(t, &id, "the changes would move words of "+field+" in what "+t.folder+" renders: a JSON patch counts them")
 	}
 }
 
