@@ -137,6 +137,9 @@ func (r *releaser) variants(s helmSource) []helmSource {
 		if len(gaps) == 0 {
 			continue
 		}
+		if wholly(item.Value, gaps[0]) {
+			return []helmSource{s.blockedAt(place(f, item), "which values file this is, the ApplicationSet's generator alone knows: any of the repository may be it")}
+		}
 		found := r.matching(valueFile(s.chart, appset.Pattern(item.Value)))
 		found = slices.DeleteFunc(found, func(name string) bool { return closed[name] })
 		if len(found) == 0 {
@@ -183,6 +186,14 @@ func (r *releaser) variants(s helmSource) []helmSource {
 		}
 	}
 	return out
+}
+
+// wholly reports a values file of which nothing but a gap is known.
+func wholly(name, gap string) bool {
+	if strings.HasPrefix(name, "$") {
+		_, name, _ = strings.Cut(name, "/")
+	}
+	return strings.TrimLeft(name, "./") == gap
 }
 
 // matching are the YAML files whose names a pattern fits.
