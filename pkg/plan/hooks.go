@@ -53,14 +53,14 @@ func (m *maker) hooks(d *draft, s situation) {
 // agentsOwn is what only SkyWalking's agent is called, as a file or as an
 // argument of the JVM.
 var (
-	agentsOwn = regexp.MustCompile(`(?i)\S*skywalking[-_]?agent\S*|\S*skywalking-api\S*|-Dskywalking\S*|\S*/skywalking/\S*`)
+	agentsOwn = regexp.MustCompile(`(?i)\S*skywalking[-_]?agent\S*|\S*skywalking-api\S*|-Dskywalking\S*|(?:^|[\s"'=(<>])/(?:\S*/)?skywalking/\S*`)
 	processes = regexp.MustCompile(`(?i)\b(pgrep|pkill|grep|ps)\b.*skywalking`)
 )
 
 // agentFile finds in a hook's command what goes with the agent.
 func agentFile(text, jar string) (file string, needed bool) {
 	if found := agentsOwn.FindString(text); found != "" && !strings.Contains(found, "://") && !strings.Contains(found, jarName) {
-		return strings.Trim(found, `"');&|`), true
+		return strings.Trim(found, "\"'()=<>;&| \t\n"), true
 	}
 	if found := processes.FindString(text); found != "" {
 		return found, true
