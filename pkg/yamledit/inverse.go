@@ -108,6 +108,13 @@ func (p *proof) invertRemove(t *target, m moved, e Edit, source string) (Edit, e
 			e.After = "" // its key is no scalar
 		}
 	}
+	if t.parent.Style&yaml.FlowStyle != 0 && previous != p.kept(t, parent) {
+		// A value that is not written ("c: ,") ends behind the place.
+		e.Op, e.Path, e.Gap, e.After = Replace, p.pathNow(t.edit.Path[:len(t.edit.Path)-1], t.parent), 0, ""
+		e.Old, e.New = Flow(parent), Flow(t.parent)
+		e.Was, e.Source = p.widened(parent, m)
+		return e, nil
+	}
 	if previous < 0 && len(parent.Content) > 0 {
 		start, err := p.after.entryStart(parent, 0)
 		if err != nil {
@@ -120,6 +127,23 @@ func (p *proof) invertRemove(t *target, m moved, e Edit, source string) (Edit, e
 	}
 	e.Path = append(slices.Clip(e.Path), step)
 	return e, nil
+}
+
+// kept is the entry of the new collection that stood before a removed one; -1:
+// none did.
+func (p *proof) kept(t *target, now *yaml.Node) int {
+	for i := t.entry - 1; i >= 0; i-- {
+		n := p.now[t.parent.Content[i]]
+		if n == nil {
+			continue
+		}
+		at := slices.Index(now.Content, n)
+		if now.Kind == yaml.MappingNode {
+			at -= at % 2
+		}
+		return at
+	}
+	return -1
 }
 
 // pathNow is where a node of the old file, or an added one, is in the new file:
