@@ -267,44 +267,65 @@ func (x *index) templateOf(file string) string {
 	}
 }
 
-// users lists the workloads that take variables from each ConfigMap, by its
-// place in configMaps.
-func (x *index) users() map[int][]fleet.ID {
-	out := map[int][]fleet.ID{}
+// use is what a workload takes of a ConfigMap, by its place in configMaps; an
+// empty key: all of it.
+type use struct {
+	configMap int
+	key       string
+}
+
+// users lists the workloads that take something from each ConfigMap.
+func (x *index) users() map[use][]fleet.ID {
+	out := map[use][]fleet.ID{}
 	for i := range x.workloads {
 		w := &x.workloads[i]
-		seen := map[int]bool{}
-		note := func(name string) {
-			if c, _ := x.configMap(w, name); c >= 0 && !seen[c] {
-				seen[c] = true
-				out[c] = append(out[c], w.ID)
+		note := func(name, key string) {
+			if c, _ := x.configMap(w, name); c >= 0 {
+				out[use{c, key}] = append(out[use{c, key}], w.ID)
 			}
 		}
 		for _, c := range w.Containers {
 			for _, e := range c.Env {
 				if e.From != nil && e.From.Kind == "configMapKeyRef" {
-					note(e.From.Name)
+					note(e.From.Name, e.From.Key)
 				}
 			}
 			for _, f := range c.EnvFrom {
 				if f.Kind == "configMapRef" {
-					note(f.Name)
+					note(f.Name, "")
 				}
 			}
 		}
 		for _, v := range w.Volumes {
 			for _, source := range v.Sources {
-				if source.Kind == "configMap" {
-					note(source.Name)
+				if source.Kind != "configMap" {
+					continue
+				}
+				if len(source.Items) == 0 {
+					note(source.Name, "")
+				}
+				for _, item := range source.Items {
+					note(source.Name, item.Key)
 				}
 			}
 		}
 	}
-	x.consumed(out)
-	for _, ids := range out {
-		slices.SortFunc(ids, fleet.ID.Compare)
+	consumed := map[int][]fleet.ID{}
+	x.consumed(consumed)
+	for at, ids := range consumed {
+		out[use{at, ""}] = append(out[use{at, ""}], ids...)
 	}
 	return out
+}
+
+// usersOf are those that take a key of a ConfigMap, by itself or with all.
+func usersOf(users map[use][]fleet.ID, configMap int, key string) []fleet.ID {
+	ids := slices.Clone(users[use{configMap, ""}])
+	if key != "" {
+		ids = append(ids, users[use{configMap, key}]...)
+	}
+	slices.SortFunc(ids, fleet.ID.Compare)
+	return slices.Compact(ids)
 }
 
 // configMap finds the ConfigMap that a workload names: the nearest one in the

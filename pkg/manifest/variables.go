@@ -14,7 +14,7 @@ import (
 
 // variables adds what a workload's containers take from ConfigMaps and
 // Secrets.
-func (x *index) variables(w *fleet.Workload, users map[int][]fleet.ID) {
+func (x *index) variables(w *fleet.Workload, users map[use][]fleet.ID) {
 	before := len(w.Loads)
 	for i := range w.Containers {
 		c := &w.Containers[i]
@@ -92,12 +92,12 @@ func (x *index) fromConfigMap(w *fleet.Workload, name string, use func(configMap
 }
 
 // entry adds one variable that a container takes from a ConfigMap.
-func (x *index) entry(w *fleet.Workload, users map[int][]fleet.ID, c *fleet.Container, m configMap, key, variable, at string) {
+func (x *index) entry(w *fleet.Workload, users map[use][]fleet.ID, c *fleet.Container, m configMap, key, variable, at string) {
 	v, ok := m.data[key]
 	if !ok {
 		return
 	}
-	v = x.decided(w, users, m, v, at)
+	v = x.decided(w, users, m, key, at)
 	if javaagent.IsSkyWalkingVariable(variable) {
 		w.Signs = append(w.Signs, fleet.Load{
 			Container: c.Name, Agent: javaagent.SkyWalking, Via: fleet.ViaConfigMap, Name: variable, Place: v.Place, Field: at, Value: v,
@@ -117,7 +117,8 @@ func (x *index) entry(w *fleet.Workload, users map[int][]fleet.ID, c *fleet.Cont
 }
 
 // decided is a ConfigMap's value as a value of the workload.
-func (x *index) decided(w *fleet.Workload, users map[int][]fleet.ID, m configMap, v fleet.Value, at string) fleet.Value {
+func (x *index) decided(w *fleet.Workload, users map[use][]fleet.ID, m configMap, key, at string) fleet.Value {
+	v := m.data[key]
 	if v.At != nil { // traced through a kustomization
 		v.Field = at
 		return v
@@ -125,7 +126,7 @@ func (x *index) decided(w *fleet.Workload, users map[int][]fleet.ID, m configMap
 	origin := m.origin
 	origin.Place, origin.Field = v.Place, v.Field
 	if i, _ := x.configMap(w, m.name); i >= 0 {
-		origin.Users = users[i]
+		origin.Users = usersOf(users, i, key)
 	}
 	return fleet.Value{Text: v.Text, Field: at, Place: v.Place, At: &origin}
 }
@@ -193,7 +194,7 @@ func optionVariable(name string) bool {
 // scripts finds mounted ConfigMaps whose start script (setenv.sh, say) loads
 // the agent. A script that one container reads is edited like one behind
 // "sh -c"; files of other kinds are not.
-func (x *index) scripts(w *fleet.Workload, users map[int][]fleet.ID) {
+func (x *index) scripts(w *fleet.Workload, users map[use][]fleet.ID) {
 	for _, volume := range w.Volumes {
 		for _, source := range volume.Sources {
 			if source.Kind == "secret" {
@@ -212,12 +213,12 @@ func (x *index) scripts(w *fleet.Workload, users map[int][]fleet.ID) {
 }
 
 // script looks at one key of a ConfigMap, which is a file of the volume.
-func (x *index) script(w *fleet.Workload, users map[int][]fleet.ID, volume fleet.Volume, m configMap, key, file string) {
+func (x *index) script(w *fleet.Workload, users map[use][]fleet.ID, volume fleet.Volume, m configMap, key, file string) {
 	readers := readersOf(w, volume.Name, file)
 	if len(readers) == 0 {
 		return
 	}
-	v := x.decided(w, users, m, m.data[key], volume.Field)
+	v := x.decided(w, users, m, key, volume.Field)
 	x.agentConfig(w, m, key, readers, v)
 	argfile, dialect := x.argfile(w, m, readers, v), javaagent.DialectShell
 	if argfile != "" {
