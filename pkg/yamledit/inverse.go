@@ -108,7 +108,7 @@ func (p *proof) invertRemove(t *target, m moved, e Edit, source string) (Edit, e
 			e.After = "" // its key is no scalar
 		}
 	}
-	if t.parent.Style&yaml.FlowStyle != 0 && previous != p.kept(t, parent) {
+	if kept := p.kept(t, parent); t.parent.Style&yaml.FlowStyle != 0 && previous != kept && kept >= 0 && unwritten(parent.Content[lastOf(parent, kept)]) {
 		// A value that is not written ("c: ,") ends behind the place.
 		e.Op, e.Path, e.Gap, e.After = Replace, p.pathNow(t.edit.Path[:len(t.edit.Path)-1], t.parent), 0, ""
 		e.Old, e.New = Flow(parent), Flow(t.parent)
@@ -127,6 +127,11 @@ func (p *proof) invertRemove(t *target, m moved, e Edit, source string) (Edit, e
 	}
 	e.Path = append(slices.Clip(e.Path), step)
 	return e, nil
+}
+
+// unwritten reports a null of which nothing stands in the file.
+func unwritten(n *yaml.Node) bool {
+	return n.Kind == yaml.ScalarNode && n.Value == "" && n.Tag == "!!null" && n.Style == 0
 }
 
 // kept is the entry of the new collection that stood before a removed one; -1:
