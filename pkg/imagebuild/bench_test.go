@@ -29,7 +29,7 @@ import (
 
 const (
 	benchApps     = 200
-	benchParallel = 32 // as migrate does
+	benchParallel = 48 // as migrate does
 	benchDelay    = 20 * time.Millisecond
 	benchAgent    = 20 << 20
 	benchSample   = 3 // of buildah

@@ -19,7 +19,7 @@ import (
 // Concurrency of registry work, and how many images may fail before a run
 // gives up: beyond that the registry is the problem, not an image.
 const (
-	imageWorkers    = 32
+	imageWorkers    = 48
 	maxFailedImages = 50
 	// maxUnavailable images in a row that no server answered for end a run.
 	maxUnavailable = 5

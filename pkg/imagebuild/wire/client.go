@@ -31,9 +31,9 @@ type Options struct {
 	// Rewrite sends what is meant for one host to another: host -> host.
 	// "docker.io" and "index.docker.io" are the same.
 	Rewrite map[string]string
-	// Concurrency is how many requests may run at once; default 64.
+	// Concurrency is how many requests may run at once; default 96.
 	Concurrency int
-	// PerRegistry is how many of them may run at one registry; default 32.
+	// PerRegistry is how many of them may run at one registry; default 48.
 	PerRegistry int
 	// Attempts for a request that a later try may help; default 5.
 	Attempts int
@@ -96,10 +96,10 @@ func New(o Options) *Client {
 		o.Transport = remote.DefaultTransport
 	}
 	if o.Concurrency <= 0 {
-		o.Concurrency = 64
+		o.Concurrency = 96
 	}
 	if o.PerRegistry <= 0 {
-		o.PerRegistry = 32
+		o.PerRegistry = 48
 	}
 	if o.Attempts <= 0 {
 		o.Attempts = 5
