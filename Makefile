@@ -8,6 +8,8 @@ RACE  ?= $(if $(shell command -v gcc || command -v clang),-race)
 # Packages with tests behind the tag e2e.
 E2E   := $(sort $(dir $(shell grep -rlE --include='*_test.go' '^//go:build .*\be2e\b' cmd pkg internal 2>/dev/null)))
 FULL  := $(sort $(dir $(shell grep -rlE --include='*_test.go' '^//go:build .*\be2e_full\b' cmd pkg internal 2>/dev/null)))
+# What the tag e2e_full adds: slow oracles.
+ORACLES := $(shell grep -lE --include='*_test.go' -r '^//go:build .*\be2e_full\b' cmd pkg internal 2>/dev/null | xargs grep -hoE '^func Test[A-Za-z0-9_]+' 2>/dev/null | cut -d' ' -f2 | sort | paste -sd'|')
 # A comma would end an argument of $(if).
 FULLTAGS := e2e,e2e_full
 # Tests behind the tag e2e find the programs of a control plane by this variable.
@@ -41,6 +43,10 @@ e2e: build ## journeys over real servers; builds a Kubernetes control plane once
 .PHONY: e2e-full
 e2e-full: build ## e2e with the slow oracles, Gitea among them (five minutes of building, once); screenshots are kept in _artifacts/ beside their test
 	$(if $(E2E)$(FULL),$(CONTROLPLANE) && $(GITEA) && $(GOTEST) -tags $(FULLTAGS) -count=1 -timeout 90m -artifacts $(addprefix ./,$(sort $(E2E) $(FULL))),@echo "no tests behind the tag e2e_full")
+
+.PHONY: oracles
+oracles: build ## what e2e-full adds to e2e: Gitea (five minutes of building, once), a browser, the Collector
+	$(GITEA) && $(GOTEST) -tags $(FULLTAGS) -count=1 -timeout 60m -run '^($(ORACLES))$$' $(addprefix ./,$(FULL))
 
 .PHONY: bench
 bench: $(TOOLS)/crane ## benchmarks, once each

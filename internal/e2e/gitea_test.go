@@ -66,7 +66,7 @@ func startGitea(t *testing.T) *gitea {
 	t.Helper()
 	dir := os.Getenv("OTELSHIFT_GITEA")
 	if dir == "" {
-		t.Skip("needs Gitea: make e2e-full builds it and names its folder in OTELSHIFT_GITEA")
+		t.Skip("needs Gitea: OTELSHIFT_GITEA is not set; make oracles builds it and names its folder")
 	}
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
