@@ -1,6 +1,7 @@
 package imagebuild
 
 import (
+	"bytes"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
@@ -160,6 +161,24 @@ func editManifest(body []byte, config wire.Descriptor, keep int, added descripto
 	}
 	top.remove("subject") // what refers to the base does not refer to this
 	return encode(top)
+}
+
+// isEdited reports a manifest that is, byte for byte, what editManifest makes
+// of the base's with the configuration and the last layer that it names. Other
+// tools do not write theirs so: their keys come in another order.
+func isEdited(base wire.Manifest, body []byte) bool {
+	have, err := parseManifest(body)
+	if err != nil || len(have.Layers) == 0 {
+		return false
+	}
+	want, err := parseManifest(base.Body)
+	if err != nil {
+		return false
+	}
+	added := have.Layers[len(have.Layers)-1]
+	ours := describe(layerType(base.MediaType), layer.Result{Digest: added.Digest, Size: added.Size})
+	edited, err := editManifest(base.Body, have.Config.wire(), len(want.Layers), ours)
+	return err == nil && bytes.Equal(edited, body)
 }
 
 // configEdit is what a rebuild changes in an image's configuration.
@@ -388,9 +407,4 @@ func digestOf(data []byte) string {
 
 func describe(mediaType string, r layer.Result) descriptor {
 	return descriptor{MediaType: mediaType, Size: r.Size, Digest: r.Digest}
-}
-
-// sameLayers reports whether whole is base and one layer more.
-func sameLayers(base, whole []descriptor) bool {
-	return len(whole) == len(base)+1 && slices.EqualFunc(base, whole[:len(base)], func(a, b descriptor) bool { return a.Digest == b.Digest })
 }

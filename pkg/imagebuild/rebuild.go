@@ -52,35 +52,23 @@ func (b *Builder) rebuild(ctx context.Context, r fleet.Rebuild, open opener) (fl
 }
 
 // reuse checks that what the target tag names was made of the base. The tag's
-// hash says so, but a person may have pushed something there.
+// hash says so, but a person may have pushed something there. A manifest as we
+// write it is proof enough, and costs no request; of any other, and of an index,
+// the labels are read.
 func (b *Builder) reuse(ctx context.Context, j *job, found *base, there wire.Manifest) (fleet.Built, error) {
-	foreign := func() (fleet.Built, error) {
-		labels, err := b.labels(ctx, j.target, there)
-		if err != nil {
-			return fleet.Built{}, fmt.Errorf("reading %s: %w", j.to, err)
-		}
-		if labels[LabelPayload] == j.payload.Digest && (labels[LabelBaseDigest] == found.digest || labels[LabelBaseIndex] == found.digest) {
-			return b.kept(j, there)
-		}
-		return fleet.Built{}, refuse(fleet.CodeImageRefused,
-			"tag %s is taken by another image (%s, made of %q): tags are never overwritten; delete it, or change image.tag",
-			j.to, there.Digest, labels[LabelBaseName])
+	if !isIndex(there.MediaType) && there.MediaType == found.manifest.MediaType && isEdited(found.manifest, there.Body) {
+		return b.kept(j, there)
 	}
-	if isIndex(there.MediaType) != isIndex(found.manifest.MediaType) {
-		return foreign()
-	}
-	if isIndex(there.MediaType) {
-		return foreign() // its children say what they were made of
-	}
-	have, err := parseManifest(there.Body)
+	labels, err := b.labels(ctx, j.target, there)
 	if err != nil {
-		return foreign()
+		return fleet.Built{}, fmt.Errorf("reading %s: %w", j.to, err)
 	}
-	want, err := parseManifest(found.manifest.Body)
-	if err != nil || !sameLayers(want.Layers, have.Layers) {
-		return foreign()
+	if labels[LabelPayload] == j.payload.Digest && (labels[LabelBaseDigest] == found.digest || labels[LabelBaseIndex] == found.digest) {
+		return b.kept(j, there)
 	}
-	return b.kept(j, there)
+	return fleet.Built{}, refuse(fleet.CodeImageRefused,
+		"tag %s is taken by another image (%s, made of %q): tags are never overwritten; delete it, or change image.tag",
+		j.to, there.Digest, labels[LabelBaseName])
 }
 
 func (b *Builder) kept(j *job, there wire.Manifest) (fleet.Built, error) {
