@@ -74,8 +74,8 @@ type manifestDoc struct {
 // isImage reports a manifest of a container image; others carry Helm charts,
 // signatures and whatever people put into registries. Registries once lost the
 // configuration's type (github.com/docker/distribution/issues/1621), and Docker
-// takes what they made of it for images (moby, distribution/registry.go,
-// "ImageTypes"); here the layers have to be an image's too.
+// takes what they made of it for images (moby v2,
+// daemon/internal/distribution/registry.go, "defaultImageTypes"); here the layers have to be an image's too.
 func (m manifestDoc) isImage() bool {
 	switch m.Config.MediaType {
 	case "application/octet-stream", "application/json", "text/html", "":
