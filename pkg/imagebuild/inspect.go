@@ -2,7 +2,6 @@ package imagebuild
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"slices"
 	"strings"
@@ -48,8 +47,8 @@ func (b *Builder) Inspect(ctx context.Context, ref string) (fleet.ImageInfo, err
 		info.Labels[key] = redactEnv(key, value)[len(key)+1:]
 	}
 	if isIndex(m.MediaType) {
-		var index indexDoc
-		if err := json.Unmarshal(m.Body, &index); err != nil {
+		index, err := parseIndex(m.Body)
+		if err != nil {
 			return fleet.ImageInfo{}, fmt.Errorf("reading image %s: %w", ref, err)
 		}
 		for _, d := range index.Manifests {

@@ -72,10 +72,10 @@ func (b *Builder) reuse(ctx context.Context, j *job, found *base, there wire.Man
 }
 
 func (b *Builder) kept(j *job, there wire.Manifest) (fleet.Built, error) {
-	var index indexDoc
 	var platforms []string
 	if isIndex(there.MediaType) {
-		if err := json.Unmarshal(there.Body, &index); err != nil {
+		index, err := parseIndex(there.Body)
+		if err != nil {
 			return fleet.Built{}, fmt.Errorf("reading %s: %w", j.to, err)
 		}
 		for _, d := range index.Manifests {
