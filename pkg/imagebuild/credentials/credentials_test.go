@@ -176,23 +176,27 @@ func TestWhatCannotBeReadIsSaidWithoutSecrets(t *testing.T) {
 	}
 }
 
-// hanging is a helper that never answers. The returned function waits until it
-// runs; what that returns waits until it has ended.
+// hanging is a helper that never answers, and waits for a program of its own.
+// The returned function waits until it runs; what that returns waits until both
+// have ended.
 func hanging(t *testing.T, name string) (running func() (ended func())) {
 	t.Helper()
 	pipe := filepath.Join(t.TempDir(), "alive")
 	if err := syscall.Mkfifo(pipe, 0o600); err != nil {
 		t.Skipf("needs named pipes: %v", err)
 	}
-	helper(t, name, "exec 3>'"+pipe+"'\nexec sleep 600")
+	helper(t, name, "exec 3>'"+pipe+"'\nsleep 600 &\nwait")
 	return func() func() {
 		f, err := os.Open(pipe) // once the helper has it open too
 		if err != nil {
 			t.Fatal(err)
 		}
 		return func() {
-			if _, err := io.ReadAll(f); err != nil { // its end is the helper's
+			if err := f.SetReadDeadline(time.Now().Add(20 * time.Second)); err != nil {
 				t.Error(err)
+			}
+			if _, err := io.ReadAll(f); err != nil { // its end is that of the last who has it open
+				t.Errorf("the helper or what it ran has not ended: %v", err)
 			}
 			_ = f.Close() // only read
 		}

@@ -5,8 +5,9 @@
 // (registry.example.com/shop before registry.example.com), and a registry's
 // own helper counts before the helper for all.
 //
-// A helper program runs once for all that wait for its answer, ends with them
-// or with the time it is given, and holds up nobody who needs another.
+// A helper program runs once for all that wait for its answer, is ended with
+// them or after the time it is given, what it runs too (on Unix), and holds up
+// nobody who needs another.
 //
 // It stores nothing, writes nothing, and asks no registry.
 //

@@ -130,6 +130,7 @@ func (q question) run(ctx context.Context) (config authn.AuthConfig, found bool,
 	cmd := exec.CommandContext(ctx, helperPrefix+q.program, "get") //nolint:gosec // the user's own configuration names it
 	var out, said bytes.Buffer
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = strings.NewReader(q.server), &out, &said
+	endTogether(cmd)
 	cmd.WaitDelay = afterwards
 	// What a helper leaves running behind itself may keep its output open.
 	if err := cmd.Run(); err != nil && !errors.Is(err, exec.ErrWaitDelay) {
