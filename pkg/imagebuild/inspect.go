@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/otelshift/otelshift/pkg/fleet"
+	"github.com/otelshift/otelshift/pkg/imagebuild/contents"
 	"github.com/otelshift/otelshift/pkg/imagebuild/wire"
 	"github.com/otelshift/otelshift/pkg/javaagent"
 )
@@ -112,10 +113,11 @@ func (b *Builder) inspectContents(ctx context.Context, repo repository, m wire.M
 		if len(layers) != len(doc.RootFS.DiffIDs) {
 			continue // it will be refused
 		}
-		image, unread, err := b.preflight.look(ctx, repo, layers, doc.RootFS.DiffIDs)
+		found, unread, err := b.preflight.look(ctx, repo, layers, doc.RootFS.DiffIDs)
 		if err != nil {
 			return err
 		}
+		image := contents.Merge(found)
 		info.Contents = unite(info.Contents, contentsOf(image))
 		for _, what := range append(unread, unreadArchives(image)...) {
 			w := fleet.Warning{Code: fleet.CodePreflight, Message: what + " was not read"}

@@ -72,10 +72,11 @@ func onPlatform(err error, doc configDoc, platforms int) error {
 
 // judge looks into one platform's image.
 func (b *Builder) judge(ctx context.Context, j *job, repo repository, doc configDoc, layers []descriptor) error {
-	image, unread, err := b.preflight.look(ctx, repo, layers, doc.RootFS.DiffIDs)
+	found, unread, err := b.preflight.look(ctx, repo, layers, doc.RootFS.DiffIDs)
 	if err != nil {
 		return missing(j.rebuild.From, err)
 	}
+	image := contents.Merge(found)
 	for _, what := range append(unread, unreadArchives(image)...) {
 		j.warn(fleet.CodePreflight, "%s of %s was not read: it may use SkyWalking's toolkit", what, j.rebuild.From)
 	}
@@ -85,10 +86,8 @@ func (b *Builder) judge(ctx context.Context, j *job, repo repository, doc config
 		}
 	}
 	base, last := image, len(layers)-1
-	if last >= 0 && doc.RootFS.DiffIDs[last] == doc.Config.Labels[LabelLayer] { // it goes
-		if base, _, err = b.preflight.look(ctx, repo, layers[:last], doc.RootFS.DiffIDs[:last]); err != nil {
-			return missing(j.rebuild.From, err)
-		}
+	if last >= 0 && doc.RootFS.DiffIDs[last] == doc.Config.Labels[LabelLayer] && unreadable(layers[last]) == "" {
+		base = contents.Merge(found[1:]) // our layer goes
 	}
 	if err := b.refuseContents(j, base); err != nil {
 		return err

@@ -43,9 +43,9 @@ type reading struct {
 	proven bool // its content has the diffID
 }
 
-// look reads an image's layers; those that cannot be read are named.
-func (p *preflight) look(ctx context.Context, repo repository, layers []descriptor, diffIDs []string) (image contents.Image, unread []string, err error) {
-	var found []*contents.Layer
+// look reads an image's layers and returns them top first; those that cannot be
+// read are named.
+func (p *preflight) look(ctx context.Context, repo repository, layers []descriptor, diffIDs []string) (found []*contents.Layer, unread []string, err error) {
 	for i := len(layers) - 1; i >= 0; i-- {
 		if why := unreadable(layers[i]); why != "" {
 			unread = append(unread, fmt.Sprintf("layer %s (%s)", layers[i].Digest, why))
@@ -53,14 +53,14 @@ func (p *preflight) look(ctx context.Context, repo repository, layers []descript
 		}
 		l, proven, err := p.layer(ctx, repo, layers[i], diffIDs[i])
 		if err != nil {
-			return contents.Image{}, nil, fmt.Errorf("reading layer %s: %w", layers[i].Digest, err)
+			return nil, nil, fmt.Errorf("reading layer %s: %w", layers[i].Digest, err)
 		}
 		if proven {
 			p.listings.put(ctx, diffIDs[i], l.Listing)
 		}
 		found = append(found, l)
 	}
-	return contents.Merge(found), unread, nil
+	return found, unread, nil
 }
 
 func (p *preflight) layer(ctx context.Context, repo repository, d descriptor, diffID string) (l *contents.Layer, proven bool, err error) {

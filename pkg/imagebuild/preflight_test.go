@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 
@@ -322,4 +323,42 @@ func encrypt(t *testing.T, r *registry.Registry, repository, tag string, n int) 
 	if _, err := r.SeedManifest(t.Context(), repository, tag, string(manifest.MediaType), body); err != nil {
 		t.Fatal(err)
 	}
+}
+
+// TestAFullPreflightReadsALayerOnce: also of an image of ours, whose own layer
+// counts for some questions only, and that has more layers than are remembered.
+func TestAFullPreflightReadsALayerOnce(t *testing.T) {
+	t.Parallel()
+	r := start(t, registry.Options{})
+	spec := tomcat()
+	for n := range 20 {
+		spec.Layers = append(spec.Layers, registry.Layer{{Name: fmt.Sprintf("srv/%d", n), Body: []byte{byte(n)}}})
+	}
+	seed(t, r, "shop/cart:1.4", spec)
+	pushAs(t, r.Ref("shop/cart:prod"), image(t, build(t, newBuilder(t), rebuild(r, "shop/cart:1.4")).To))
+	r.Reset()
+	build(t, newBuilder(t, full), rebuild(r, "shop/cart:prod"))
+	read := map[string]int{}
+	for _, q := range r.Reset() {
+		if q.Kind() == "GET blob" && q.Range == "" {
+			read[q.Path]++
+		}
+	}
+	if len(read) < 24 {
+		t.Errorf("%d blobs were read whole, want the layers", len(read))
+	}
+	for blob, times := range read {
+		if times > 1 && !strings.HasSuffix(blob, configDigest(t, r.Ref("shop/cart:prod"))) {
+			t.Errorf("%s was read %d times", blob, times)
+		}
+	}
+}
+
+func configDigest(t *testing.T, ref string) string {
+	t.Helper()
+	digest, err := image(t, ref).ConfigName()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return digest.String()
 }
