@@ -56,24 +56,14 @@ func Merge(layers []*Layer) Image {
 	for _, l := range layers {
 		image.view.Listings = append(image.view.Listings, l.Listing)
 	}
-	visible := func(i int, name string) bool {
-		for _, upper := range layers[:i] {
-			if _, replaced := upper.Files[name]; replaced || upper.Listing.Hides(name) {
-				return false
-			}
-			if _, replaced := upper.Listing.Nodes[name]; replaced {
-				return false
-			}
+	visible := func(i int, name string) bool { return image.top(name) == i }
+	file := func(name string) (*Layer, bool) { // the layer that a file is seen from
+		i := image.top(name)
+		if i < 0 {
+			return nil, false
 		}
-		return true
-	}
-	files := func(name string) (int, bool) { // the layer that a file is seen from
-		for i, l := range layers {
-			if _, ok := l.Files[name]; ok {
-				return i, visible(i, name)
-			}
-		}
-		return 0, false
+		_, ok := layers[i].Files[name]
+		return layers[i], ok
 	}
 	for i, l := range layers {
 		for name, version := range l.Agents {
@@ -83,10 +73,10 @@ func Merge(layers []*Layer) Image {
 			dir := path.Dir(name)
 			agent := Agent{Directory: path.Join("/", dir), Version: version}
 			config := path.Join(dir, "config/agent.config")
-			if at, ok := files(config); ok {
-				agent.Config = layers[at].Configs[config]
+			if at, ok := file(config); ok {
+				agent.Config = at.Configs[config]
 			}
-			_, agent.Certificate = files(path.Join(dir, "ca/ca.crt"))
+			_, agent.Certificate = file(path.Join(dir, "ca/ca.crt"))
 			image.Agents = append(image.Agents, agent)
 		}
 		for name, report := range l.Archives {
