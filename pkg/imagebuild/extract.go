@@ -4,7 +4,6 @@ import (
 	"archive/tar"
 	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"path"
@@ -186,28 +185,20 @@ func (x *extract) read(ctx context.Context, repo repository, d descriptor, meter
 		return err
 	}
 	defer plain.Close() //nolint:errcheck // reading only
-	for t := tar.NewReader(plain); ; {
-		h, err := t.Next()
-		if errors.Is(err, io.EOF) {
-			break
-		}
+	for e, err := range layer.Entries(plain) {
 		if err != nil {
-			return err //nolint:wrapcheck // wrapped by takeFrom
+			return err
 		}
-		name, ok := layer.Clean(h.Name)
-		if !ok {
-			continue
-		}
-		x.listing.Add(name, h)
-		inside, ok := x.within(name)
-		if !ok || h.Typeflag == tar.TypeXGlobalHeader || strings.HasPrefix(path.Base(name), ".wh.") {
+		x.listing.Add(e.Name, e.Header)
+		inside, ok := x.within(e.Name)
+		if !ok || e.Header.Typeflag == tar.TypeXGlobalHeader || strings.HasPrefix(path.Base(e.Name), ".wh.") {
 			continue
 		}
 		if strings.Contains("/"+inside, "/.wh.") {
-			return fmt.Errorf("/%s is the name of a whiteout: %w", name, layer.ErrHostile)
+			return fmt.Errorf("/%s is the name of a whiteout: %w", e.Name, layer.ErrHostile)
 		}
-		if err := x.entry(inside, h, t, meter); err != nil {
-			return fmt.Errorf("/%s: %w", name, err)
+		if err := x.entry(inside, e.Header, e.Content, meter); err != nil {
+			return fmt.Errorf("/%s: %w", e.Name, err)
 		}
 	}
 	for _, rest := range []io.Reader{plain, blob} { // the digest is checked at the end

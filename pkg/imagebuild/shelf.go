@@ -3,9 +3,7 @@ package imagebuild
 import (
 	"archive/tar"
 	"context"
-	"errors"
 	"fmt"
-	"io"
 	"maps"
 	"path"
 	"slices"
@@ -165,30 +163,24 @@ func (s shelf) fill(ctx context.Context, repo repository, d descriptor, listing 
 		return err
 	}
 	defer plain.Close() //nolint:errcheck // reading only
-	for t := tar.NewReader(plain); ; {
-		h, err := t.Next()
-		if errors.Is(err, io.EOF) {
-			listing.Complete = true
-			return nil
+	for e, err := range layer.Entries(plain) {
+		if err == nil {
+			listing.Add(e.Name, e.Header)
+			if names[path.Base(e.Name)] {
+				err = s.put(e)
+			}
 		}
 		if err != nil {
 			return fmt.Errorf("reading layer %s: %w", d.Digest, err)
 		}
-		name, ok := layer.Clean(h.Name)
-		if !ok {
-			continue
-		}
-		listing.Add(name, h)
-		if names[path.Base(name)] {
-			if err := s.put(name, h, t); err != nil {
-				return fmt.Errorf("reading layer %s: %w", d.Digest, err)
-			}
-		}
 	}
+	listing.Complete = true
+	return nil
 }
 
 // put takes an entry, and what was there under its name away.
-func (s shelf) put(name string, h *tar.Header, r io.Reader) (err error) {
+func (s shelf) put(e layer.Entry) (err error) {
+	name, h := e.Name, e.Header
 	delete(s.files, name)
 	delete(s.links, name)
 	delete(s.others, name)
@@ -199,7 +191,7 @@ func (s shelf) put(name string, h *tar.Header, r io.Reader) (err error) {
 			s.links[name] = target
 		}
 	case h.Typeflag == tar.TypeReg && h.Size <= maxScript:
-		s.files[name], err = readAll(r, maxScript)
+		s.files[name], err = readAll(e.Content, maxScript)
 	default:
 		s.others[name] = struct{}{}
 	}

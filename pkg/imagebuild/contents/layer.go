@@ -3,7 +3,6 @@ package contents
 import (
 	"archive/tar"
 	"bytes"
-	"errors"
 	"fmt"
 	"io"
 	"path"
@@ -54,18 +53,12 @@ func newLayer() *Layer {
 // the last counts.
 func Read(r io.Reader) (*Layer, error) {
 	l := newLayer()
-	t := tar.NewReader(r)
-	for {
-		h, err := t.Next()
-		if errors.Is(err, io.EOF) {
-			l.Listing.Complete = true
-			return l, nil
-		}
+	for e, err := range layer.Entries(r) {
 		if err != nil {
 			return nil, fmt.Errorf("reading a layer: %w", err)
 		}
-		name, ok := layer.Clean(h.Name)
-		if !ok || name == "" {
+		name, h := e.Name, e.Header
+		if name == "" {
 			continue
 		}
 		l.Listing.Add(name, h)
@@ -76,7 +69,7 @@ func Read(r io.Reader) (*Layer, error) {
 			}
 			l.forget(name)
 			l.Files[name] = struct{}{}
-			if err := l.file(name, h.Size, t); err != nil {
+			if err := l.file(name, h.Size, e.Content); err != nil {
 				return nil, fmt.Errorf("reading %s of a layer: %w", name, err)
 			}
 		case tar.TypeXGlobalHeader:
@@ -94,6 +87,8 @@ func Read(r io.Reader) (*Layer, error) {
 			l.Files[name] = struct{}{}
 		}
 	}
+	l.Listing.Complete = true
+	return l, nil
 }
 
 // forget drops what an earlier entry of the same name said.

@@ -2,7 +2,6 @@ package layer
 
 import (
 	"archive/tar"
-	"errors"
 	"fmt"
 	"io"
 	"path"
@@ -103,24 +102,16 @@ func Clean(name string) (cleaned string, ok bool) {
 // behind an entry that may matter: a directory, a link, a whiteout, or a file
 // near the root.
 func (l *Listing) Scan(r io.Reader, enough func() bool) error {
-	t := tar.NewReader(r)
-	for {
-		h, err := t.Next()
-		if errors.Is(err, io.EOF) {
-			l.Complete = true
-			return nil
-		}
+	for e, err := range Entries(r) {
 		if err != nil {
 			return fmt.Errorf("reading a layer: %w", err)
 		}
-		name, ok := Clean(h.Name)
-		if !ok {
-			continue // engines refuse such a layer; it says nothing of a path
-		}
-		if l.Add(name, h) && enough() {
+		if l.Add(e.Name, e.Header) && enough() {
 			return nil
 		}
 	}
+	l.Complete = true
+	return nil
 }
 
 // Add records an entry and reports whether it may matter to a lookup.
