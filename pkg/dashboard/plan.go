@@ -2,6 +2,7 @@ package dashboard
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -70,6 +71,7 @@ func PlanText(p fleet.Plan, style Style) string {
 		}
 		text.WriteString(style.table(rows, 2) + "\n")
 	}
+	text.WriteString(workloadWarnings(p, style))
 	for _, w := range p.Warnings {
 		text.WriteString(style.note(yellow, "warning", plain(w.Message)))
 	}
@@ -82,6 +84,58 @@ func PlanText(p fleet.Plan, style Style) string {
 	}
 	text.WriteString(planSummary(p, style))
 	return text.String()
+}
+
+// alike is how many warnings of one code the text of a plan lists.
+const alike = 3
+
+// workloadWarnings lists what to look at in single workloads, the same words
+// once, and of each code only the first few: the count stands in the workload's
+// line, all of them in the Markdown.
+func workloadWarnings(p fleet.Plan, style Style) string {
+	type said struct {
+		fleet.Warning
+		workloads []string
+	}
+	var list []*said
+	for _, w := range p.Workloads {
+		if !w.Action.Changes() && w.Action != fleet.ActionNone {
+			continue
+		}
+		for _, warning := range w.Warnings {
+			i := slices.IndexFunc(list, func(s *said) bool { return s.Code == warning.Code && s.Message == warning.Message })
+			if i < 0 {
+				if !warning.Place.Known() {
+					warning.Place = fleet.Place{File: w.File, Line: w.Line}
+				}
+				list, i = append(list, &said{Warning: warning}), len(list)
+			}
+			if id := w.ID.String(); !slices.Contains(list[i].workloads, id) {
+				list[i].workloads = append(list[i].workloads, id)
+			}
+		}
+	}
+	if len(list) == 0 {
+		return ""
+	}
+	var rows []Row
+	shown, more := map[fleet.Code]int{}, 0
+	for _, s := range list {
+		if shown[s.Code]++; shown[s.Code] > alike {
+			more++
+			continue
+		}
+		row := Row{plain(s.workloads[0]), plain(s.Place.String()), plain(s.Message) + " (" + string(s.Code) + ")"}
+		if n := len(s.workloads); n > 1 {
+			row[0] += fmt.Sprintf(" and %d more", n-1)
+		}
+		rows = append(rows, row)
+	}
+	text := style.paint(bold+";"+yellow, "warnings") + style.paint(dim, "  of single workloads; docs/reasons.md says what to do about each") + "\n" + style.table(rows, 2)
+	if more > 0 {
+		text += style.paint(dim, fmt.Sprintf("  %d more of these kinds: -o markdown lists all", more)) + "\n"
+	}
+	return text + "\n"
 }
 
 func withAction(p fleet.Plan, a fleet.Action) []fleet.Planned {

@@ -28,7 +28,7 @@ func readiness(p fleet.Plan) string {
 }
 
 func workloadDetail(w fleet.Planned) string {
-	if w.Action == fleet.ActionSkip || w.Action == fleet.ActionNone {
+	if w.Action == fleet.ActionSkip || w.Action == fleet.ActionNone && len(w.Warnings) == 0 {
 		return ""
 	}
 	var text strings.Builder
