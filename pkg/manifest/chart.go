@@ -293,12 +293,13 @@ func (m match) one(w fleet.Workload, number int, pairs [][]at) (fleet.Workload, 
 		}
 	}
 	inits := agentInits(m.release.merged(), nil, false)
-	for _, a := range made.InitAgents {
-		if slices.ContainsFunc(inits, func(i valuesInit) bool { return i.name == a.Container }) {
-			continue // the values' own, which is said there
+	for _, c := range made.Containers {
+		brings := slices.ContainsFunc(made.InitAgents, func(a fleet.InitAgent) bool { return a.Container == c.Name }) || kyamlfn.AgentImage(c.Image.Text)
+		if !c.Init || !brings || slices.ContainsFunc(inits, func(i valuesInit) bool { return i.name == c.Name }) {
+			continue // the values' own are said there
 		}
 		out.Warnings = append(slices.Clone(out.Warnings), fleet.Warning{Code: fleet.CodeLeftover, Place: w.Place, Message: fmt.Sprintf(
-			"init container %s of the chart %s goes on copying an agent: the chart's values switch it off, or its template", a.Container, m.release.chart)})
+			"init container %s of the chart %s goes on copying an agent: the chart's values switch it off, or its template", c.Name, m.release.chart)})
 	}
 	return out, true
 }

@@ -89,6 +89,7 @@ func (d *draft) idleInits() {
 	for _, c := range d.w.Containers {
 		switch {
 		case !c.Init || d.gone(c.Entry()) || slices.ContainsFunc(d.w.InitAgents, func(a fleet.InitAgent) bool { return a.Container == c.Name }):
+		case kyamlfn.AgentImage(c.Image.Text) && c.At != nil && c.At.Document < 0: // a chart's: Scan has said it
 		case kyamlfn.AgentImage(c.Image.Text):
 			d.idle(c)
 		case strings.Contains(strings.ToLower(strings.Join(texts(words(c)), " ")), "skywalking"):

@@ -109,3 +109,45 @@ spec:
 		})
 	}
 }
+
+// TestInitContainersOfCharts: one that a chart's values bring, and one of its
+// template's own, whose copy nobody sees, are said once each.
+func TestInitContainersOfCharts(t *testing.T) {
+	scanned, _ := scan(t, map[string]string{
+		"cart/Chart.yaml": "apiVersion: v2\nname: cart\nversion: 0.1.0\n",
+		"cart/values.yaml": `image: {repository: registry.example/cart, tag: "1"}
+javaOpts: -javaagent:/skywalking/agent/skywalking-agent.jar
+initContainers:
+- name: sky
+  image: apache/skywalking-java-agent:9.0.0-java17
+  command: [sh, -c, "cp -r /skywalking/agent /sw"]
+  volumeMounts: [{name: sw, mountPath: /sw}]
+`,
+		"cart/templates/d.yaml": `apiVersion: apps/v1
+kind: Deployment
+metadata: {name: "{{ .Release.Name }}"}
+spec:
+  template:
+    spec:
+      initContainers:
+      - {name: own, image: "apache/skywalking-java-agent:8.16.0-java17", command: [cp, -r, /skywalking/agent, /own]}
+      {{- toYaml .Values.initContainers | nindent 6 }}
+      containers:
+      - name: app
+        image: "{{ .Values.image.repository }}:{{ .Values.image.tag }}"
+        env: [{name: JAVA_OPTS, value: {{ .Values.javaOpts | quote }}}]
+      volumes: [{name: sw, emptyDir: {}}]
+`,
+		"argocd/cart.yaml": "apiVersion: argoproj.io/v1alpha1\nkind: Application\nmetadata: {name: cart}\nspec:\n" +
+			"  source: {repoURL: 'https://git.example/d.git', path: cart}\n  destination: {server: x, namespace: shop}\n",
+	})
+	said := outline(Make(Input{Config: settings(), Scan: scanned, Payload: payload, Offline: true}))
+	for _, want := range []string{"initContainers[name=sky] of the values goes on copying", "init container own of the chart"} {
+		if strings.Count(said, want) != 1 {
+			t.Errorf("want %q once in\n%s", want, said)
+		}
+	}
+	if n := strings.Count(said, "goes on copying"); n != 2 {
+		t.Errorf("%d warnings of init containers, want 2:\n%s", n, said)
+	}
+}
