@@ -147,18 +147,23 @@ func (p place) inSet() bool {
 // inValues reports a place in values of Helm's: a file of them, or what an
 // Application or HelmRelease lays over it.
 func (p place) inValues() bool {
-	if strings.HasPrefix(p.field, "spec.source") || strings.HasPrefix(p.field, "spec.values") {
+	if strings.HasPrefix(p.field, "spec.source") {
+		return strings.Contains(p.field, ".helm.")
+	}
+	if strings.HasPrefix(p.field, "spec.values") {
 		return true
 	}
-	if p.inConfigMap() {
+	base := path.Base(p.file)
+	if p.inConfigMap() || base == "Kustomization" || strings.HasPrefix(base, "kustomization.") {
 		return false
 	}
-	root := p.field[:len(p.field)-len(strings.TrimLeft(p.field, letters))]
-	return !slices.Contains([]string{"spec", "metadata", "images", "patches", "patchesStrategicMerge", "patchesJson", "commonLabels", "labels", "items", "objects", "template"}, root) &&
-		!strings.HasPrefix(path.Base(p.file), "kustomization.") && p.field != "" && !strings.HasPrefix(p.field, "[")
+	root := p.field
+	if end := strings.IndexAny(root, ".[ "); end >= 0 {
+		root = root[:end]
+	}
+	// What objects, lists and templates of them, and patches begin with.
+	return !slices.Contains([]string{"", "spec", "metadata", "template", "items", "objects"}, root)
 }
-
-const letters = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
 
 // beside is the other way to part workloads whose flags differ in options alone.
 // In values there may be no variables that could take them.
