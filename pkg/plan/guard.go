@@ -47,8 +47,10 @@ func (f Finding) Stops() bool { return f.Severity == SeverityError }
 
 // Guard finds what a change breaks of the migration: a container that carries
 // our flag and gets an image without our agent (its JVM would not start), and
-// SkyWalking where it had been replaced. What was wrong before the change is
-// not its fault and not found. Sorted by place.
+// SkyWalking where it had been replaced; where only the image carried the flag,
+// a warning: no image that a pipeline could write would do, the next run
+// migrates it again. What was wrong before the change is not its fault and not
+// found. Sorted by place.
 func Guard(in GuardInput) []Finding {
 	g := newGuard(in)
 	var findings []Finding
@@ -66,6 +68,7 @@ func Guard(in GuardInput) []Finding {
 			}
 		}
 		findings = append(findings, g.returned(w, was)...)
+		findings = append(findings, g.unbuilt(w, was)...)
 	}
 	findings = append(findings, g.unreadable()...)
 	slices.SortStableFunc(findings, func(a, b Finding) int {
@@ -75,7 +78,8 @@ func Guard(in GuardInput) []Finding {
 }
 
 // GuardImages are the references that a registry can say more about than their
-// tag does, sorted: images of containers with our flag that the change sets.
+// tag does, sorted: images of containers with our flag, in the manifest or in
+// the image before, that the change sets.
 func GuardImages(in GuardInput) []string {
 	g := newGuard(in)
 	var refs []string
@@ -86,6 +90,9 @@ func GuardImages(in GuardInput) []string {
 			if c.Image.Set() && !c.init && (old == nil || old.Image.Text != c.Image.Text) {
 				refs = append(refs, c.Image.Text)
 			}
+		}
+		for _, c := range g.bare(w, was) {
+			refs = append(refs, c.Image.Text)
 		}
 	}
 	slices.Sort(refs)
@@ -230,7 +237,7 @@ func (g guard) image(c flagged) (Severity, fleet.Code, string) {
 	if err != nil {
 		return SeverityWarning, fleet.CodeImageUnknown, fmt.Sprintf("container %s carries our flag (%s), and its image cannot be told: %v", c.Name, c.load.Place, err)
 	}
-	_, _, named := g.tag.Match(ref.Tag)
+	named := g.rebuilt(text)
 	if info, read := g.guarded.Inspected[text]; read {
 		if info.Base == nil {
 			return SeverityError, fleet.CodeAgentMissing, without
@@ -249,6 +256,54 @@ func (g guard) image(c flagged) (Severity, fleet.Code, string) {
 		return SeverityWarning, fleet.CodeImageUnread, fmt.Sprintf("container %s carries our flag (%s), and whether the image %s has our agent cannot be read: %v", c.Name, c.load.Place, text, failed)
 	}
 	return SeverityWarning, fleet.CodeImageUnread, fmt.Sprintf("container %s carries our flag (%s), and a digest alone does not say whether %s has our agent: ask the registry (--online)", c.Name, c.load.Place, text)
+}
+
+// rebuilt reports a reference with a tag of ours.
+func (g guard) rebuilt(image string) bool {
+	ref, err := fleet.ParseImageRef(image)
+	if err != nil {
+		return false
+	}
+	_, _, named := g.tag.Match(ref.Tag)
+	return named
+}
+
+// bare are the containers whose flag the image before had, one of ours, the
+// manifest showing none, and that the change gives an image which may not be.
+func (g guard) bare(w fleet.Workload, was *fleet.Workload) []fleet.Container {
+	var list []fleet.Container
+	for _, c := range w.Containers {
+		old := container(was, c.Name)
+		if old != nil && c.Image.Set() && g.rebuilt(old.Image.Text) && !g.rebuilt(c.Image.Text) && !loaded(w, c.Name) && !loaded(*was, c.Name) {
+			list = append(list, c)
+		}
+	}
+	return list
+}
+
+func loaded(w fleet.Workload, container string) bool {
+	return slices.ContainsFunc(w.Loads, func(l fleet.Load) bool { return l.Container == container })
+}
+
+// unbuilt finds images that take the place of rebuilt ones which carried the
+// flag themselves.
+func (g guard) unbuilt(w fleet.Workload, was *fleet.Workload) []Finding {
+	var findings []Finding
+	for _, c := range g.bare(w, was) {
+		f := Finding{
+			Severity: SeverityWarning, ID: w.ID, Container: c.Name, Code: fleet.CodeImageUnread, Place: cmp.Or(c.Image.Place, c.Place, w.Place),
+			Message: fmt.Sprintf("container %s had our agent in its image alone, and gets %s, which is not rebuilt: whether SkyWalking comes back only that image can tell (--online)", c.Name, c.Image.Text),
+		}
+		if info, read := g.guarded.Inspected[c.Image.Text]; read {
+			if len(imageLoads(c, info.Loads, javaagent.SkyWalking)) == 0 {
+				continue
+			}
+			f.Code = fleet.CodeSkyWalkingBack
+			f.Message = fmt.Sprintf("SkyWalking comes back: container %s had our agent in its image alone, and the image %s loads SkyWalking; the next run rebuilds it", c.Name, c.Image.Text)
+		}
+		findings = append(findings, f)
+	}
+	return findings
 }
 
 // returned finds SkyWalking that the change brings in.

@@ -60,6 +60,9 @@ func TestGuard(t *testing.T) {
 	read := func(ref string, base *fleet.ImageBase) map[string]fleet.ImageInfo {
 		return map[string]fleet.ImageInfo{ref: {Base: base}}
 	}
+	baked := func(ref string) map[string]fleet.ImageInfo {
+		return map[string]fleet.ImageInfo{ref: startsBy([]string{"java", "-javaagent:" + swJar, "-jar", "/app.jar"})}
+	}
 	rows := []struct {
 		name       string
 		base, head string
@@ -84,6 +87,12 @@ func TestGuard(t *testing.T) {
 		{name: "SkyWalking that was never away is the migration's", base: guarded("reg.example/cart:1.4", theirs), head: guarded("reg.example/cart:1.5", theirs)},
 		{name: "a new workload with SkyWalking is a warning", base: guarded("reg.example/cart:1.4", plain), head: guarded("reg.example/cart:1.4", theirs), want: []string{"warning skywalking-back app.yaml:12:22"}},
 		{name: "a workload that gives both up is its owner's choice", base: guarded(with, ours), head: guarded("reg.example/cart:1.5", plain)},
+		{name: "an image that takes the place of one with the flag in it is said", base: bareApp(with, ""), head: bareApp("reg.example/cart:1.5", ""), want: []string{"warning image-unread app.yaml:9:16"}},
+		{name: "one that loads SkyWalking by itself is said plainly", base: bareApp(with, ""), head: bareApp("reg.example/cart:1.5", ""), inspected: baked("reg.example/cart:1.5"), want: []string{"warning skywalking-back app.yaml:9:16"}},
+		{name: "one without any agent is its owner's choice", base: bareApp(with, ""), head: bareApp("reg.example/cart:1.5", ""), inspected: read("reg.example/cart:1.5", nil)},
+		{name: "one that the manifest's command keeps from it is fine", base: bareApp(with, ""), head: bareApp("reg.example/cart:1.5", "        command: [java, -jar, /app.jar]\n"), inspected: baked("reg.example/cart:1.5")},
+		{name: "another rebuilt image is fine", base: bareApp(with, ""), head: bareApp("reg.example/cart:1.5-otel-0123456789cd", "")},
+		{name: "an image that was never rebuilt is the migration's", base: bareApp("reg.example/cart:1.4", ""), head: bareApp("reg.example/cart:1.5", ""), inspected: baked("reg.example/cart:1.5")},
 		{name: "an init container that goes while its flag stays is found", base: filled(bring(initImage)), head: filled(""), want: []string{"error agent-missing app.yaml:12:50"}},
 		{name: "an init container with a later image of ours is fine", base: filled(bring(initImage)), head: filled(bring(strings.Split(initImage, ":")[0] + ":2.99.0"))},
 		{name: "a file that cannot be read any more is said", base: guarded(with, ours), head: strings.Replace(guarded(with, ours), "image: ", "image: {", 1) + "            - name: SW_AGENT_NAME\n", want: []string{"warning unparsable app.yaml"}},
@@ -94,7 +103,7 @@ func TestGuard(t *testing.T) {
 			in.Config.Spec.Agent.Directory = "/opt/otelshift"
 			for text, to := range map[string]*manifest.Result{row.base: &in.Base, row.head: &in.Head} {
 				if text != "" {
-					*to, _ = scan(t, map[string]string{"app.yaml": text})
+					*to = scanEvery(t, text)
 				}
 			}
 			if row.base == row.head {
@@ -128,5 +137,9 @@ func TestGuardImages(t *testing.T) {
 	in.Head, _ = scan(t, map[string]string{"a.yaml": guarded("reg.example/cart:1.5", ours)})
 	if diff := cmp.Diff([]string{"reg.example/cart:1.5"}, GuardImages(in)); diff != "" {
 		t.Errorf("GuardImages (-want +got):\n%s", diff)
+	}
+	in.Base, in.Head = scanEvery(t, bareApp("reg.example/cart:1.4-otel-0123456789ab", "")), scanEvery(t, bareApp("reg.example/cart:1.6", ""))
+	if diff := cmp.Diff([]string{"reg.example/cart:1.6"}, GuardImages(in)); diff != "" {
+		t.Errorf("GuardImages where the image has the flag (-want +got):\n%s", diff)
 	}
 }

@@ -56,7 +56,7 @@ func startsBy(entrypoint []string, cmd ...string) fleet.ImageInfo {
 // does.
 func scanEvery(t *testing.T, text string) manifest.Result {
 	t.Helper()
-	result, err := manifest.Scan(t.Context(), fstest.MapFS{"cart.yaml": {Data: []byte(text)}}, manifest.Options{Every: true})
+	result, err := manifest.Scan(t.Context(), fstest.MapFS{"app.yaml": {Data: []byte(text)}}, manifest.Options{Every: true})
 	if err != nil {
 		t.Fatal(err)
 	}
