@@ -81,9 +81,10 @@ func quoteUnless(s string, ok func(string) bool) string {
 	return strconv.Quote(s)
 }
 
-// isWord reports a key that needs no quotes in a path.
+// isWord reports a key that needs no quotes in a path; one that reads as Start
+// does.
 func isWord(s string) bool {
-	if s == "" {
+	if s == "" || s == Start {
 		return false
 	}
 	return !strings.ContainsFunc(s, func(r rune) bool {
