@@ -266,8 +266,8 @@ func checkRemoved(t *testing.T, f *File, e Edit, res Result) {
 			t.Fatal(err)
 		}
 	}
-	if at == 0 && next == len(parent.Content) { // "[]" stands behind what stood before the first line
-		from = len(bytes.TrimRight(old[:from], " \t\r\n"))
+	if at == 0 && next == len(parent.Content) { // "[]" stands behind the key or dash: before blanks and comments that stay
+		res.Bytes, from = withoutEmpty(old, res.Bytes, from)
 	}
 	if isAbsent(resolve(n)) && strings.TrimSpace(string(old[to:])) == "" { // blanks behind a value that is not written
 		to = len(old)
@@ -281,6 +281,19 @@ func checkRemoved(t *testing.T, f *File, e Edit, res Result) {
 	if kept != "" && !strings.HasPrefix(string(old[from:start]), kept) && !strings.HasSuffix(strings.TrimRight(string(old[end:to]), punctuation), strings.TrimLeft(kept, punctuation)) {
 		t.Errorf("Apply(%q, %+v) = %q leaves %q of %q", old, e, res.Bytes, kept, old[from:to])
 	}
+}
+
+// withoutEmpty takes the "[]" or "{}" out that stands in a line before from, with
+// only blanks and comments between; else it cuts blanks from what is before from.
+func withoutEmpty(old, now []byte, from int) ([]byte, int) {
+	at := len(bytes.TrimRight(old[:commonPrefix(string(old[:from]), string(now))], " "))
+	for _, empty := range []string{" []", " {}"} {
+		rest, cut := bytes.CutPrefix(now[at:], []byte(empty))
+		if cut && skipSpace(old, at, onLine) < from && skipSpace(old, at, overLines) >= from {
+			return slices.Concat(now[:at], rest), from
+		}
+	}
+	return now, len(bytes.TrimRight(old[:from], " \t\r\n"))
 }
 
 func FuzzParsePath(f *testing.F) {
