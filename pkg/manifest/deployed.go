@@ -318,8 +318,8 @@ func (d *deployment) workload(r *root, inner *index, w fleet.Workload, probed *y
 	traced, _ := kyamlfn.Read(probed, probed, "", nil)
 	sources := d.sourcesOf(probed)
 	number := len(d.workloads)
-	t := &tracer{deployment: d, number: number, workload: &w, sources: sources}
-	t.home(r)
+	t := &tracer{deployment: d, root: r, number: number, workload: &w, sources: sources}
+	t.home()
 	w.Root = r.kustomization
 	if r.laid != nil {
 		w.Root = r.laid.file

@@ -168,3 +168,39 @@ spec:
 		t.Errorf("the Application becomes\n%s\nwant\n%s", got, want)
 	}
 }
+
+func TestImagesEntriesThatDecideTogetherAreNamed(t *testing.T) {
+	tests := []struct{ name, base, dev, one, other string }{
+		{
+			"one by the name that the other one gives",
+			"images: [{name: registry.example/cart, newName: registry.example/shop/cart}]", "images:\n- name: registry.example/shop/cart\n  newTag: \"7\"\n",
+			"base/kustomization.yaml:2:49", "dev/kustomization.yaml:4:11",
+		},
+		{
+			"another tree's entry is not said",
+			"", "images: [{name: registry.example/cart, newName: registry.example/shop/cart}, {name: registry.example/shop/cart, newTag: \"7\"}]\n",
+			"dev/kustomization.yaml:2:49", "dev/kustomization.yaml:2:121",
+		},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			files := patchedTree("- {op: add, path: /metadata/labels, value: {a: b}}\n")
+			files["base/kustomization.yaml"].Data = []byte("resources: [app.yaml]\n" + tt.base)
+			files["dev/kustomization.yaml"].Data = []byte("resources: [../base]\n" + tt.dev)
+			files["another/app.yaml"] = files["base/app.yaml"]
+			files["another/kustomization.yaml"] = &fstest.MapFile{Data: []byte("resources: [app.yaml]\nnamespace: another\nimages: [{name: registry.example/shop/cart, newTag: \"8\"}]\n")}
+			for _, w := range scan(t, files).Workloads {
+				if w.ID.Namespace == "another" {
+					continue
+				}
+				if w.Blocked == nil {
+					t.Fatalf("%s is not blocked", w.ID)
+				}
+				want := "this images entry and the one at " + tt.other + " decide "
+				if got := w.Blocked.Place.String(); got != tt.one || !strings.HasPrefix(w.Blocked.Message, want) {
+					t.Errorf("blocked at %s: %s\nwant %s: %s…", got, w.Blocked.Message, tt.one, want)
+				}
+			}
+		})
+	}
+}

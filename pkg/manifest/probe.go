@@ -41,6 +41,7 @@ type probed struct {
 	// or "argument" for the entry of an Argo CD Application, which is one string.
 	image string
 	entry string // path of the images entry
+	name  string // that the entry is for
 }
 
 // source is an object or a patch that makes a part of a rendered object.
@@ -327,7 +328,7 @@ func (p *prober) kustomization(s source, root *yaml.Node) {
 				if n == nil || n.Kind != yaml.ScalarNode || n.Anchor != "" {
 					continue
 				}
-				p.add(probed{text: n.Value, image: key, entry: entry.String()}, s, entry.Child(key).String(), n)
+				p.add(probed{text: n.Value, image: key, entry: entry.String(), name: field(item, "name")}, s, entry.Child(key).String(), n)
 				n.Value += p.token()
 				n.Tag, n.Style = yaml.NodeTagString, yaml.DoubleQuotedStyle
 			}

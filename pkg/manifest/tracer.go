@@ -1,6 +1,7 @@
 package manifest
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 
@@ -14,6 +15,7 @@ import (
 // decided.
 type tracer struct {
 	deployment *deployment
+	root       *root
 	number     int // of the workload
 	workload   *fleet.Workload
 	sources    []int
@@ -24,11 +26,12 @@ type tracer struct {
 type lostField struct {
 	field string
 	place fleet.Place
+	other *fleet.Place // of the images entry that decides together with the one at place
 }
 
 // home is where the workload is declared: its resource, not a patch.
-func (t *tracer) home(r *root) {
-	t.workload.Place = r.kustomizationAt
+func (t *tracer) home() {
+	t.workload.Place = t.root.kustomizationAt
 	for _, n := range t.sources {
 		s := t.deployment.prober.sources[n]
 		if !s.patch {
@@ -53,7 +56,7 @@ func (t *tracer) value(v *fleet.Value, probed string) {
 	before, after, ok := strings.Cut(place.text, v.Text)
 	if place.text != v.Text && (!ok || v.Text == "" || strings.Contains(after, v.Text)) {
 		// Something is filled in on the way: a var, say.
-		t.lost = append(t.lost, lostField{v.Field, place.origin.Place})
+		t.lost = append(t.lost, lostField{field: v.Field, place: place.origin.Place})
 		return
 	}
 	t.point(v, places[0])
@@ -69,7 +72,7 @@ func (t *tracer) point(v *fleet.Value, number int) {
 }
 
 func (t *tracer) lose(field string) {
-	t.lost = append(t.lost, lostField{field, t.workload.Place})
+	t.lost = append(t.lost, lostField{field: field, place: t.workload.Place})
 }
 
 // containers traces images, words and variables.
@@ -107,7 +110,11 @@ func (t *tracer) image(c *fleet.Container, probed string) {
 	p := t.deployment.prober
 	plain, places := p.traced(probed, true)
 	if plain != c.Image.Text && token.ReplaceAllString(probed, "") != c.Image.Text {
-		t.lose(c.Image.Field)
+		if one, other, ok := t.chained(places); ok {
+			t.share(c.Image.Field, one, other)
+		} else {
+			t.lose(c.Image.Field)
+		}
 		return
 	}
 	if t.argument(c, places) {
@@ -119,8 +126,8 @@ func (t *tracer) image(c *fleet.Container, probed string) {
 		switch place := p.places[n]; {
 		case place.image == "":
 			whole = n
-		case entry >= 0 && (p.places[entry].entry != place.entry || p.places[entry].origin.File != place.origin.File):
-			t.lose(c.Image.Field) // two images entries decide together
+		case entry >= 0 && !sameEntry(p.places[entry], place):
+			t.share(c.Image.Field, p.places[entry], place)
 			return
 		default:
 			entry = n
@@ -131,7 +138,7 @@ func (t *tracer) image(c *fleet.Container, probed string) {
 		t.lose(c.Image.Field)
 		return
 	case entry < 0 && p.places[whole].text != c.Image.Text: // a replacement makes a part of it
-		t.lost = append(t.lost, lostField{c.Image.Field, p.places[whole].origin.Place})
+		t.lost = append(t.lost, lostField{field: c.Image.Field, place: p.places[whole].origin.Place})
 		return
 	case entry < 0:
 		t.point(&c.Image, whole)
@@ -157,6 +164,27 @@ func (t *tracer) image(c *fleet.Container, probed string) {
 	c.Image.Place = base.Place
 	c.Image.At = &base
 	c.Split = split
+}
+
+// chained finds an images entry whose new name is what another one is for. The
+// probe's token in that name keeps the other from matching.
+func (t *tracer) chained(places []int) (one, other probed, ok bool) {
+	all := t.deployment.prober.places
+	for _, n := range places {
+		for _, p := range all {
+			if all[n].image == "newName" && all[n].text == p.name && !sameEntry(all[n], p) && slices.Contains(t.root.files, p.origin.File) {
+				return all[n], p, true
+			}
+		}
+	}
+	return one, other, false
+}
+
+func sameEntry(a, b probed) bool { return a.entry == b.entry && a.origin.File == b.origin.File }
+
+// share loses an image that two images entries decide together.
+func (t *tracer) share(field string, one, other probed) {
+	t.lost = append(t.lost, lostField{field: field, place: one.origin.Place, other: &other.origin.Place})
 }
 
 // argument points an image that an Application's images entry decides, alone or
@@ -368,6 +396,9 @@ func (t *tracer) block() {
 	for _, l := range t.lost {
 		if !removable[l.field] && slices.Contains(relevant, l.field) {
 			w.Blocked = untraced(l.field, l.place)
+			if l.other != nil {
+				w.Blocked.Message = fmt.Sprintf("this images entry and the one at %s decide %s together: put name, tag and digest into one entry", *l.other, l.field)
+			}
 			return
 		}
 	}
