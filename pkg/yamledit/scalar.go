@@ -62,7 +62,7 @@ func (f *File) skipProperties(p int, r reach) int {
 	for p < len(data) && (data[p] == '&' || data[p] == '!') {
 		end := p
 		for end < len(data) && !isBlank(data[end]) && breakLen(data[end:]) == 0 {
-			if data[p] == '&' && bytes.IndexByte([]byte(",[]{}"), data[end]) >= 0 {
+			if data[p] == '&' && bytes.IndexByte([]byte(",[]{}?:%@`"), data[end]) >= 0 { // yaml.v3, yaml_parser_scan_anchor
 				break
 			}
 			end++
