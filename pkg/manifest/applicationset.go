@@ -285,20 +285,18 @@ func (rel *release) filled(e *expansions, app *appset.Application, f document, n
 		}
 		return
 	}
-	outer := place(f, n)
-	literal := n.Style&yaml.LiteralStyle != 0
 	pairs := map[*yaml.Node]*yaml.Node{}
 	masked, ok := appset.Mask(raw)
 	inner, err := yamledit.Parse(f.Name(), []byte(masked), yamledit.Limits{})
 	if ok = ok && err == nil && len(inner.Documents()) == 1 && inner.Documents()[0].Node != nil; ok {
 		ok = alike(app, raw, root, inner.Documents()[0].Node, pairs)
 	}
+	inText := within(f, n, inner)
 	at := func(m *yaml.Node) fleet.Place {
-		if other := pairs[m]; literal && ok && other != nil {
-			line, column := inner.Position(other)
-			return fleet.Place{File: outer.File, Line: outer.Line + line, Column: indentBelow(f.Bytes(), outer.Line) + column}
+		if other := pairs[m]; ok && other != nil {
+			return inText(other)
 		}
-		return outer
+		return place(f, n)
 	}
 	parts := func(m *yaml.Node) (appset.Part, bool) {
 		other := pairs[m]

@@ -422,63 +422,6 @@ func valueFile(chart, name string) string {
 	return path.Join(chart, name)
 }
 
-// inline reads the values inside a string.
-func (rel *release) inline(f document, n *yaml.Node, origin fleet.Origin, field string) {
-	inner, err := yamledit.Parse(f.Name(), []byte(n.Value), yamledit.Limits{})
-	if err != nil || len(inner.Documents()) == 0 {
-		return
-	}
-	d := inner.Documents()[0]
-	if d.Node == nil || d.Node.Kind != yaml.MappingNode || d.Err != nil {
-		return
-	}
-	outer := place(f, n)
-	indent := indentBelow(f.Bytes(), outer.Line)
-	literal := n.Style&yaml.LiteralStyle != 0
-	rel.layers = append(rel.layers, layer{root: d.Node, origin: with(origin, field+inside), place: func(m *yaml.Node) fleet.Place {
-		if !literal { // lines are joined in ways of their own
-			return outer
-		}
-		line, column := inner.Position(m)
-		return fleet.Place{File: outer.File, Line: outer.Line + line, Column: indent + column}
-	}})
-}
-
-// indentBelow is the indent of the first line with text below a line.
-func indentBelow(data []byte, line int) int {
-	for i, text := range strings.Split(string(data), "\n") {
-		if i >= line && strings.TrimSpace(text) != "" {
-			return len(text) - len(strings.TrimLeft(text, " "))
-		}
-	}
-	return 0
-}
-
-// parameters lays "--set" values over the others: names are paths.
-func (rel *release) parameters(l layer) {
-	for _, item := range l.read().items {
-		name, v := item.get("name").string(), item.get("value")
-		if name == "" || v == nil || strings.ContainsAny(name, `[\{`) {
-			continue
-		}
-		rel.layers = append(rel.layers, layer{origin: l.origin, parameter: &parameter{strings.Split(name, "."), v}})
-	}
-}
-
-// parameter is one value that is set by its path.
-type parameter struct {
-	keys []string
-	v    *value
-}
-
-func (p parameter) value() *value {
-	out := p.v
-	for _, key := range slices.Backward(p.keys) {
-		out = &value{kind: yaml.MappingNode, keys: []string{key}, fields: map[string]*value{key: out}, origin: p.v.origin, path: true}
-	}
-	return out
-}
-
 // workloads reads a release: one workload, or those that its chart renders.
 func (r *releaser) workloads(rel release) []fleet.Workload {
 	root := rel.merged()

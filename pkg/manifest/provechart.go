@@ -1,0 +1,262 @@
+package manifest
+
+import (
+	"cmp"
+	"fmt"
+	"io/fs"
+	"regexp"
+	"slices"
+	"strings"
+
+	"sigs.k8s.io/kustomize/kyaml/yaml"
+
+	"github.com/otelshift/otelshift/pkg/fleet"
+	"github.com/otelshift/otelshift/pkg/javaagent"
+	"github.com/otelshift/otelshift/pkg/kyamlfn"
+	"github.com/otelshift/otelshift/pkg/yamledit"
+)
+
+// chartTree is a release whose chart renders, as Scan found it.
+type chartTree struct {
+	release release
+	files   []string
+	ids     []fleet.ID
+}
+
+// chart renders a release before and after the changes and compares.
+func (p *prover) chart(t chartTree, files fs.FS) error {
+	before, _, err := t.release.render(files)
+	if err != nil {
+		return err
+	}
+	again, _, err := t.release.render(files)
+	if err != nil {
+		return err
+	}
+	changed := overlaid{files, p.applied.Files}
+	fresh := newReleaser(t.release.index, changed, p.after)
+	after, _, err := t.release.again(fresh).render(changed)
+	if err != nil {
+		p.refuseChart(t, "the chart "+t.release.chart+" cannot be rendered after the changes: "+err.Error())
+		return nil //nolint:nilerr // a reason of the workloads, not a failure
+	}
+	p.compare(t, before, again, after)
+	return nil
+}
+
+func (p *prover) refuseChart(t chartTree, message string) {
+	for id, changes := range p.applied.Changes {
+		i := slices.IndexFunc(changes, func(c fleet.Change) bool { return slices.Contains(t.files, c.File) })
+		if _, known := p.refused[id]; i >= 0 && !known {
+			p.refused[id] = fleet.Reason{Code: fleet.CodeEditRefused, Message: message, Place: changes[i].Place}
+		}
+	}
+}
+
+// compare checks that only containers of workloads that change differ: their
+// images, and their variables and words.
+func (p *prover) compare(t chartTree, before, again, after []*yaml.RNode) {
+	if len(before) != len(after) || len(before) != len(again) {
+		p.refuseChart(t, "the chart "+t.release.chart+" would render other objects")
+		return
+	}
+	var changes []fleet.Change
+	for _, id := range t.ids {
+		changes = append(changes, p.unfolded(t.release.by, p.applied.Changes[id])...)
+	}
+	differs := false
+	for i, o := range before {
+		id := identify(o.YNode())
+		if identify(after[i].YNode()) != id {
+			p.refuseChart(t, "the chart "+t.release.chart+" would no longer render "+id.kind+" "+id.name)
+			return
+		}
+		noise := map[string]bool{} // random and dated values
+		if edits, err := diffNodes(nil, o.YNode(), again[i].YNode()); err == nil {
+			for _, e := range edits {
+				noise[e.Path.String()] = true
+			}
+		}
+		edits, err := diffNodes(nil, o.YNode(), after[i].YNode())
+		if err != nil {
+			p.refuseChart(t, "rendered "+id.kind+" "+id.name+": "+err.Error())
+			return
+		}
+		edits = slices.DeleteFunc(edits, func(e yamledit.Edit) bool { return noise[e.Path.String()] || checksum(e.Path) })
+		if len(edits) == 0 {
+			continue
+		}
+		differs = true
+		w, isWorkload := kyamlfn.Read(o.YNode(), o.YNode(), "", nil)
+		if !isWorkload && id.kind != "ConfigMap" {
+			p.refuseChart(t, fmt.Sprintf("the changes would alter %s %s of the chart %s too, at %s", id.kind, id.name, t.release.chart, edits[0].Path))
+			return
+		}
+		for _, e := range edits {
+			if why := unwanted(w, isWorkload, e, changes); why != "" {
+				p.refuseChart(t, fmt.Sprintf("the changes would alter %s of %s %s too, which the chart %s renders: %s", e.Path, id.kind, id.name, t.release.chart, why))
+				return
+			}
+		}
+		if left, ok := kyamlfn.Read(after[i].YNode(), after[i].YNode(), "", nil); ok && isWorkload {
+			for _, c := range left.Containers {
+				if _, before := skyWalking(w, c.Name); !before {
+					continue // a revert
+				}
+				if l, hit := skyWalking(left, c.Name); hit {
+					p.refuseChart(t, fmt.Sprintf("container %s of %s %s would still load SkyWalking, by %s", c.Name, id.kind, id.name, cmp.Or(l.Name, string(l.Via))))
+					return
+				}
+			}
+		}
+	}
+	if !differs && len(changes) > 0 {
+		p.refuseChart(t, "the changes do not show in what the chart "+t.release.chart+" renders: something else decides it")
+	}
+}
+
+// checksum reports an annotation that follows the values by a hash.
+func checksum(p yamledit.Path) bool {
+	return len(p) > 1 && p[len(p)-2].Key == "annotations" && strings.Contains(p[len(p)-1].Key, "checksum")
+}
+
+// unwanted says why a difference is none that the changes intend.
+func unwanted(w fleet.Workload, isWorkload bool, e yamledit.Edit, changes []fleet.Change) string {
+	const none = "no change writes this"
+	if !isWorkload {
+		switch {
+		case e.Path[0].Key != "data":
+		case rewritten(e, changes):
+			return ""
+		case e.Op != yamledit.Replace && javaagent.IsSkyWalkingVariable(e.Path[len(e.Path)-1].Key) &&
+			slices.ContainsFunc(changes, func(c fleet.Change) bool { return string(c.Op) == string(e.Op) }):
+			return "" // one that goes, or comes back
+		}
+		return none
+	}
+	field := e.Path.String()
+	if len(e.Path) > 1 && e.Path[len(e.Path)-2].Key == "labels" && !strings.Contains(field, "elector") && rewritten(e, changes) {
+		if !label.MatchString(e.New) || len(e.New) > 63 {
+			return "the tag is a label too, and " + e.New + " is no value of one: image.pin: tag keeps the digest out"
+		}
+		return ""
+	}
+	for _, c := range w.Containers {
+		if !under(field, c.Field) {
+			continue
+		}
+		switch rest := strings.TrimPrefix(field, c.Field); {
+		case rest == ".image" && !c.Init:
+			if intendedImage(e, changes) {
+				return ""
+			}
+		case under(rest, ".env"), under(rest, ".args"), under(rest, ".command"):
+			if e.Op != yamledit.Replace {
+				return variable(c, e, changes)
+			}
+			if rewritten(e, changes) {
+				return ""
+			}
+		}
+	}
+	return none
+}
+
+// label matches the value of a label. Kubernetes docs, "Labels and Selectors".
+var label = regexp.MustCompile(`^([A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?)?$`)
+
+// rewritten reports a text that becomes what a change writes, with what the
+// template wraps round it as it was.
+func rewritten(e yamledit.Edit, changes []fleet.Change) bool {
+	old, now := squeeze(e.Old), squeeze(e.New)
+	return e.Op == yamledit.Replace && composed(old, now, changes) || e.Op == yamledit.Replace && slices.ContainsFunc(changes, func(c fleet.Change) bool {
+		was, text := squeeze(c.Old), squeeze(c.New)
+		if c.Op != fleet.OpReplace || was == "" {
+			return false
+		}
+		for i := 0; ; i++ { // any of the places where it stands
+			j := strings.Index(old[i:], was)
+			if j < 0 {
+				return false
+			}
+			i += j
+			if old[:i]+text+old[i+len(was):] == now {
+				return true
+			}
+		}
+	})
+}
+
+// composed reports a text that the template joins of several values: without
+// what the changes take away and what they write, old and new are the same.
+func composed(old, now string, changes []fleet.Change) bool {
+	touched := false
+	take := func(text *string, part string) {
+		if before, after, found := strings.Cut(*text, part); found && part != "" {
+			*text, touched = before+" "+after, true
+		}
+	}
+	for _, c := range changes {
+		if c.Op != fleet.OpAdd {
+			take(&old, squeeze(c.Old))
+		}
+		if c.Op != fleet.OpRemove {
+			take(&now, squeeze(written(c)))
+		}
+	}
+	return touched && squeeze(old) == squeeze(now)
+}
+
+// written is the text that a change writes.
+func written(c fleet.Change) string {
+	var n yaml.Node
+	if c.Op == fleet.OpAdd && yaml.Unmarshal([]byte(c.New), &n) == nil && len(n.Content) == 1 {
+		return n.Content[0].Value
+	}
+	return c.New
+}
+
+// intendedImage reports a reference that ends in what a change writes, under
+// the name that it had or that a change writes.
+func intendedImage(e yamledit.Edit, changes []fleet.Change) bool {
+	was, _, _ := splitReference(e.Old)
+	name, _, _ := splitReference(e.New)
+	ends, named := false, name == was
+	for _, c := range changes {
+		text := written(c)
+		if text == "" || c.Op == fleet.OpRemove { // back to the chart's own tag
+			ends = ends || c.Old != "" && strings.HasSuffix(e.Old, c.Old)
+			continue
+		}
+		ends = ends || strings.HasSuffix(e.New, text)
+		named = named || strings.HasSuffix(name, text) || strings.HasPrefix(text, name)
+	}
+	return ends && named
+}
+
+// variable checks an entry that comes or goes.
+func variable(c fleet.Container, e yamledit.Edit, changes []fleet.Change) string {
+	last := e.Path[len(e.Path)-1]
+	if e.Op == yamledit.Remove && last.Kind == yamledit.StepWhere && !javaagent.IsSkyWalkingVariable(last.Value) {
+		return "the variable " + last.Value + " of container " + c.Name + " would go"
+	}
+	op := map[yamledit.Op]fleet.Op{yamledit.Add: fleet.OpAdd, yamledit.Remove: fleet.OpRemove}[e.Op]
+	if slices.ContainsFunc(changes, func(c fleet.Change) bool { return c.Op == op }) {
+		return ""
+	}
+	return "no change adds or removes an entry"
+}
+
+// overlaid are files with changed ones over them.
+type overlaid struct {
+	fs.FS
+	changed map[string][]byte
+}
+
+// ReadFile implements fs.ReadFileFS.
+func (o overlaid) ReadFile(name string) ([]byte, error) {
+	if data, ok := o.changed[name]; ok {
+		return slices.Clone(data), nil
+	}
+	return fs.ReadFile(o.FS, name)
+}
