@@ -147,19 +147,27 @@ func sameText(n *yaml.Node, text string) bool {
 }
 
 // sameContent compares kinds, types and values; not styles, comments, anchors.
-func sameContent(a, b *yaml.Node) bool {
+func sameContent(a, b *yaml.Node) bool { return same(a, b, false) }
+
+// same compares as sameContent does. Where b may have tags of its own, "!mine",
+// they are not compared: flow style, of which a is made, does not say them.
+func same(a, b *yaml.Node, ownTags bool) bool {
 	a, b = resolve(a), resolve(b)
-	if a == nil || b == nil || a.Kind != b.Kind || len(a.Content) != len(b.Content) || a.ShortTag() != b.ShortTag() {
+	if a == nil || b == nil || a.Kind != b.Kind || len(a.Content) != len(b.Content) {
+		return false
+	}
+	own := ownTags && !strings.HasPrefix(b.ShortTag(), "!!")
+	if !own && a.ShortTag() != b.ShortTag() {
 		return false
 	}
 	if isNull(a) {
-		return true
+		return !own || b.Value == ""
 	}
 	if a.Value != b.Value {
 		return false
 	}
 	for i := range a.Content {
-		if !sameContent(a.Content[i], b.Content[i]) {
+		if !same(a.Content[i], b.Content[i], ownTags) {
 			return false
 		}
 	}
