@@ -2,7 +2,6 @@ package imagebuild
 
 import (
 	"context"
-	"fmt"
 	"path"
 	"strings"
 
@@ -45,7 +44,7 @@ func (b *Builder) Files(ctx context.Context, ref string, paths []string) (map[st
 	for i, p := range paths {
 		file := fleet.ImageFile{}
 		if !sees.complete {
-			file.Unread = fmt.Sprintf("it lies behind more than %d MiB of layers; image.preflight: full reads them", maxLook>>20)
+			file.Unread = sees.stopped
 		}
 		for _, f := range sees.found {
 			if f.path == scripts[i].paths[0] {

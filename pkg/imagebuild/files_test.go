@@ -2,12 +2,15 @@ package imagebuild_test
 
 import (
 	"archive/tar"
+	"fmt"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/otelshift/otelshift/internal/sandbox/registry"
 	"github.com/otelshift/otelshift/pkg/fleet"
+	"github.com/otelshift/otelshift/pkg/imagebuild"
 )
 
 func TestFilesOfAnImage(t *testing.T) {
@@ -28,6 +31,22 @@ func TestFilesOfAnImage(t *testing.T) {
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("files (-want +got):\n%s", diff)
+	}
+	// What was not read is said with a way out only where there is one.
+	seed(t, r, "shop/foreign:1", registry.ImageSpec{Foreign: true, Docker: true, Layers: []registry.Layer{{{Name: "x", Body: []byte("x")}}}})
+	for _, change := range []func(*imagebuild.Options){func(*imagebuild.Options) {}, full} {
+		got, err := newBuilder(t, change).Files(t.Context(), r.Ref("shop/foreign:1"), []string{"/y"})
+		if why := got["/y"].Unread; err != nil || got["/y"].Found || !strings.Contains(why, "foreign") || strings.Contains(why, "image.preflight") {
+			t.Errorf("a file of a foreign layer: %+v, %v", got, err)
+		}
+	}
+	links := registry.Layer{{Name: "link9", Body: []byte("x")}}
+	for n := range 9 {
+		links = append(links, registry.File{Name: fmt.Sprintf("link%d", n), Type: tar.TypeSymlink, Link: fmt.Sprintf("link%d", n+1)})
+	}
+	seed(t, r, "shop/links:1", registry.ImageSpec{Layers: []registry.Layer{links}})
+	if got, err := newBuilder(t).Files(t.Context(), r.Ref("shop/links:1"), []string{"/link0"}); err != nil || !strings.Contains(got["/link0"].Unread, "links lead on") {
+		t.Errorf("a file behind many links: %+v, %v", got, err)
 	}
 	if _, err := newBuilder(t).Files(t.Context(), r.Ref("shop/none:1"), []string{"/x"}); err == nil {
 		t.Error("an image that is not there has files")

@@ -186,7 +186,7 @@ func (b *Builder) inspectScripts(ctx context.Context, repo repository, doc confi
 	loaded := slices.ContainsFunc(info.Loads, func(l fleet.ImageLoad) bool { return l.Agent == javaagent.SkyWalking })
 	switch {
 	case !sees.complete:
-		warn("the start scripts of %s were not all found: they lie behind more than %d MiB of layers (preflight: fast), or in a layer that is foreign or encrypted", info.Reference, maxLook>>20)
+		warn("the start scripts of %s were not all found: %s", info.Reference, sees.stopped)
 	case len(sees.unread) > 0 && !loaded:
 		warn("the start scripts of %s name %s, which may lie in layers that were not read: SkyWalking loaded there would not be seen", info.Reference, strings.Join(sees.unread, ", "))
 	}

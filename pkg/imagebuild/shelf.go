@@ -57,6 +57,7 @@ type sighting struct {
 	// complete is false where the limit ended the search, or a layer that
 	// cannot be read.
 	complete bool
+	stopped  string // by what it ended; empty: complete
 	// unread are files that a script found reads or runs, by their whole paths,
 	// and that may lie in layers that were not read.
 	unread []string
@@ -78,12 +79,16 @@ func (b *Builder) readScripts(ctx context.Context, repo repository, layers []des
 	}
 	left := int64(maxLook)
 	for i := len(layers) - 1; i >= 0; i-- {
-		hidden := unreadable(layers[i]) != ""
-		if sees.complete && (len(sees.unread) == 0 || hidden || layers[i].Size > cheapLayer) {
+		why := unreadable(layers[i])
+		if sees.complete && (len(sees.unread) == 0 || why != "" || layers[i].Size > cheapLayer) {
 			break
 		}
-		if b.options.Preflight != PreflightFull && layers[i].Size > left || hidden {
-			sees.complete = false
+		if why != "" {
+			sees.complete, sees.stopped = false, fmt.Sprintf("layer %s cannot be read (%s)", layers[i].Digest, why)
+			break
+		}
+		if b.options.Preflight != PreflightFull && layers[i].Size > left {
+			sees.complete, sees.stopped = false, fmt.Sprintf("more than %d MiB of layers are read with image.preflight: full only", maxLook>>20)
 			break
 		}
 		left -= layers[i].Size
@@ -103,6 +108,9 @@ func (b *Builder) readScripts(ctx context.Context, repo repository, layers []des
 			}
 			sees = s.pick(scripts)
 		}
+	}
+	if !sees.complete && sees.stopped == "" {
+		sees.stopped = fmt.Sprintf("links lead on to other links more than %d times", maxRounds)
 	}
 	return sees, nil
 }
