@@ -116,6 +116,10 @@ func TestWhatADerivedImageSaysStays(t *testing.T) {
 			wantEntrypoint: []string{"/wrapper"}, wantCmd: []string{"x"}, wantEnv: []string{path, catalina},
 		},
 		{
+			name: "an entrypoint of its own, which clears the command", options: script, change: map[string]any{"Entrypoint": []string{"/wrapper"}},
+			wantEntrypoint: []string{"/wrapper"}, wantEnv: []string{path, catalina},
+		},
+		{
 			name: "an entrypoint that runs our script", options: script, change: map[string]any{"Entrypoint": []string{"/bin/sh", "-c", "exec /home/admin/start.sh"}},
 			refused: "/home/admin/start.sh",
 		},
