@@ -162,6 +162,18 @@ func build(t testing.TB, b *imagebuild.Builder, r fleet.Rebuild) fleet.Built {
 	return built
 }
 
+// pushAs writes an image as other tools do.
+func pushAs(t *testing.T, to string, img v1.Image) {
+	t.Helper()
+	ref, err := name.ParseReference(to)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := remote.Write(ref, img, remote.WithContext(t.Context())); err != nil {
+		t.Fatal(err)
+	}
+}
+
 func image(t testing.TB, ref string) v1.Image {
 	t.Helper()
 	parsed, err := name.ParseReference(ref)

@@ -6,10 +6,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/google/go-containerregistry/pkg/name"
-	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/mutate"
-	"github.com/google/go-containerregistry/pkg/v1/remote"
 	"github.com/google/go-containerregistry/pkg/v1/static"
 	"github.com/google/go-containerregistry/pkg/v1/types"
 
@@ -69,16 +66,5 @@ func TestAManifestOfOursThatWasWrittenAnewIsOurs(t *testing.T) {
 	again := build(t, newBuilder(t), rebuild(r, "shop/cart:1.4"))
 	if !again.Reused || again.Digest == one.Digest {
 		t.Errorf("second run: %+v, want what the tag names now", again)
-	}
-}
-
-func pushAs(t *testing.T, to string, img v1.Image) {
-	t.Helper()
-	ref, err := name.ParseReference(to)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := remote.Write(ref, img, remote.WithContext(t.Context())); err != nil {
-		t.Fatal(err)
 	}
 }

@@ -335,13 +335,7 @@ func TestARetaggedImageOfOursDoesNotStack(t *testing.T) {
 	r := start(t, registry.Options{})
 	seed(t, r, "shop/cart:1.4", tomcat())
 	old := image(t, build(t, newBuilder(t), rebuild(r, "shop/cart:1.4")).To)
-	ref, err := name.ParseReference(r.Ref("shop/cart:prod"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := remote.Write(ref, old); err != nil {
-		t.Fatal(err)
-	}
+	pushAs(t, r.Ref("shop/cart:prod"), old)
 	built := build(t, newBuilder(t), rebuild(r, "shop/cart:prod"))
 	layers, err := image(t, built.To).Layers()
 	if err != nil || len(layers) != 4 {
