@@ -73,6 +73,20 @@ func TestAnUpgradeRemovesBelowWhatWasRemoved(t *testing.T) {
 	}
 }
 
+// TestNothingIsRemovedWithWhatIsNew: a link hides that the start script goes
+// there.
+func TestNothingIsRemovedWithWhatIsNew(t *testing.T) {
+	t.Parallel()
+	r := start(t, registry.Options{})
+	spec := tomcat()
+	spec.Layers[2] = append(spec.Layers[2], registry.File{Name: "people", Type: tar.TypeSymlink, Link: "home"})
+	seed(t, r, "shop/cart:1.4", spec)
+	_, err := newBuilder(t).Build(t.Context(), fleet.Rebuild{From: r.Ref("shop/cart:1.4"), Remove: []string{"/people/admin"}})
+	if err == nil || !strings.Contains(err.Error(), "/home/admin/start.sh, which the new image gets, lies in it") {
+		t.Errorf("Build: %v, want a refusal", err)
+	}
+}
+
 // TestVolumesHideWhatLiesThere, wherever links lead to.
 func TestVolumesHideWhatLiesThere(t *testing.T) {
 	t.Parallel()

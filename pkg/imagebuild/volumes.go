@@ -15,12 +15,11 @@ import (
 // is written.
 func (s *stack) hiding(view *layer.View, place string) string {
 	for _, volume := range fleet.SortedKeys(s.config.Config.Volumes) {
-		written := strings.TrimPrefix(path.Join("/", volume), "/")
-		lies := written
-		if r, known, err := view.Resolve(written); known && err == nil {
+		lies := strings.TrimPrefix(path.Join("/", volume), "/")
+		if r, known, err := view.Resolve(lies); known && err == nil {
 			lies = r.Path
 		}
-		if below("/"+place, "/"+written) || below("/"+place, "/"+lies) {
+		if below("/"+place, "/"+lies) {
 			return volume
 		}
 	}
