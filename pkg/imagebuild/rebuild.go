@@ -187,8 +187,13 @@ func (b *Builder) image(ctx context.Context, j *job, found *base, m wire.Manifes
 	if err != nil {
 		return nil, err
 	}
+	var after configDoc
+	if err := json.Unmarshal(config, &after); err != nil {
+		return nil, fmt.Errorf("reading an image configuration: %w", err)
+	}
+	b.warnCommand(j, &s, after)
 	if j.rebuild.Alone {
-		if err := b.standsAlone(ctx, j, &s, config); err != nil {
+		if err := b.standsAlone(ctx, j, &s, after); err != nil {
 			return nil, err
 		}
 	}
@@ -215,11 +220,7 @@ func (b *Builder) image(ctx context.Context, j *job, found *base, m wire.Manifes
 
 // standsAlone refuses an image that still loads SkyWalking, by its new
 // configuration or by a script that this starts.
-func (b *Builder) standsAlone(ctx context.Context, j *job, s *stack, config []byte) error {
-	var doc configDoc
-	if err := json.Unmarshal(config, &doc); err != nil {
-		return fmt.Errorf("reading an image configuration: %w", err)
-	}
+func (b *Builder) standsAlone(ctx context.Context, j *job, s *stack, doc configDoc) error {
 	doc.Config.Env = effective(doc.Config.Env)
 	loads := configLoads(doc.Config.Env, doc.Config.Entrypoint, doc.Config.Cmd)
 	scripts := slices.DeleteFunc(scriptsOf(doc), func(s script) bool { return b.options.StartScript.at(s.paths) })

@@ -7,6 +7,7 @@ import (
 
 	"github.com/otelshift/otelshift/pkg/fleet"
 	"github.com/otelshift/otelshift/pkg/imagebuild/layer"
+	"github.com/otelshift/otelshift/pkg/javaagent"
 )
 
 // removing is one removal of an image.
@@ -73,5 +74,26 @@ func (b *Builder) warnRemoval(j *job, s *stack, view *layer.View, r removing) {
 	if knowledge != layer.Present && b.options.Preflight != PreflightFull {
 		// Files are in no listing, so absent may be a file.
 		j.warn(fleet.CodeRemoval, "/%s is removed without a look at whether %s has it (preflight: fast)", r.name, s.ref)
+	}
+}
+
+// warnCommand names what the image's new command has of what is removed. A
+// manifest may have a command of its own, so it is no refusal.
+func (b *Builder) warnCommand(j *job, s *stack, after configDoc) {
+	brings := []string{path.Join(b.options.Directory, AgentJar)}
+	if b.options.StartScript != nil {
+		brings = append(brings, path.Clean(b.options.StartScript.Path))
+	}
+	for _, word := range slices.Concat(after.Config.Entrypoint, after.Config.Cmd) {
+		rest := word
+		for _, file := range brings {
+			rest = strings.ReplaceAll(rest, file, "")
+		}
+		for _, dir := range s.remove {
+			if names(rest, dir) {
+				j.warn(fleet.CodeScript, "the command of %s names %s, which the rebuilt image has not: a container without a command of its own may not start (%s)",
+					s.ref, dir, javaagent.RedactWords([]string{word})[0])
+			}
+		}
 	}
 }
