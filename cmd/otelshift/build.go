@@ -104,7 +104,11 @@ func buildText(r migrate.BuildResult) string {
 		}
 	}
 	for _, f := range r.Failed {
-		fmt.Fprintf(&text, "failed  %s: %s (%s)\n", f.From, f.Error.Message, f.Error.Code)
+		message, code := f.Error.Message, "("+string(f.Error.Code)+")"
+		if !strings.Contains(message, code) { // a refusal has its own in it
+			message += " " + code
+		}
+		fmt.Fprintf(&text, "failed  %s: %s\n", f.From, message)
 	}
 	if text.Len() == 0 {
 		return "no image is needed\n"

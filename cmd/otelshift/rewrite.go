@@ -132,9 +132,12 @@ func rewriteText(r migrate.RewriteResult, dry bool) string {
 		}
 		rows = append(rows, dashboard.Row{w.ID.String(), string(w.Action), what})
 	}
-	what := " changed\n"
+	what, next := " changed\n", "Next: read the edits with \"git diff\", then commit them.\n"
 	if dry {
-		what = " would change\n"
+		what, next = " would change\n", "Next: the same without --dry-run; \"otelshift plan -o diff\" shows the edits.\n"
 	}
-	return dashboard.Table(rows) + counted(len(r.Files), "file") + what
+	if len(r.Files) == 0 {
+		next = ""
+	}
+	return dashboard.Table(rows) + counted(len(r.Files), "file") + what + next
 }
