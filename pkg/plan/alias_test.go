@@ -49,11 +49,7 @@ spec:
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			scanned, tree := scan(t, map[string]string{"twin.yaml": tt.text})
-			edits := []func(*config.Spec){}
-			if tt.edit != nil {
-				edits = append(edits, tt.edit)
-			}
-			p := Make(Input{Config: settings(edits...), Scan: scanned, Payload: payload})
+			p := Make(Input{Config: settings(tt.edit), Scan: scanned, Payload: payload})
 			if len(p.Workloads) != 1 {
 				t.Fatal(outline(p))
 			}

@@ -13,18 +13,9 @@ import (
 func TestVariablesThatScriptsSet(t *testing.T) {
 	const flag = "-javaagent:/sw/agent/skywalking-agent.jar"
 	command := func(script, env string) map[string]string {
-		return map[string]string{"cart.yaml": `apiVersion: apps/v1
-kind: Deployment
-metadata: {name: cart, namespace: shop}
-spec:
-  template:
-    spec:
-      containers:
-      - name: app
-        image: registry.example/cart:1
-        command: [/bin/bash, -c, ` + quote(script) + `]
-        env: [{name: ENV, value: prod}` + env + `]
-`}
+		return map[string]string{"cart.yaml": bareApp("registry.example/cart:1", `        command: [/bin/bash, -c, `+quote(script)+`]
+        env: [{name: ENV, value: prod}`+env+`]
+`)}
 	}
 	mounted := map[string]string{"cart.yaml": `apiVersion: v1
 kind: ConfigMap
@@ -35,18 +26,9 @@ data:
     export SW_AGENT_NAME
     CATALINA_OPTS="$CATALINA_OPTS ` + flag + `"
 ---
-apiVersion: apps/v1
-kind: Deployment
-metadata: {name: cart, namespace: shop}
-spec:
-  template:
-    spec:
-      containers:
-      - name: app
-        image: registry.example/cart:1
-        volumeMounts: [{name: bin, mountPath: /usr/local/tomcat/bin/setenv.sh, subPath: setenv.sh}]
+` + bareApp("registry.example/cart:1", `        volumeMounts: [{name: bin, mountPath: /usr/local/tomcat/bin/setenv.sh, subPath: setenv.sh}]
       volumes: [{name: bin, configMap: {name: bin}}]
-`}
+`)}
 	for _, tt := range []struct {
 		name  string
 		files map[string]string
@@ -69,11 +51,7 @@ spec:
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			scanned, tree := scan(t, tt.files)
-			edits := []func(*config.Spec){}
-			if tt.edit != nil {
-				edits = append(edits, tt.edit)
-			}
-			p := Make(Input{Config: settings(edits...), Scan: scanned, Payload: payload, Offline: true})
+			p := Make(Input{Config: settings(tt.edit), Scan: scanned, Payload: payload, Offline: true})
 			w := planned(t, p, "cart")
 			if tt.want == "" {
 				if w.Action != fleet.ActionBlocked || w.Reason.Code != fleet.CodeScript || !strings.Contains(w.Reason.Message, "what only the shell knows") {

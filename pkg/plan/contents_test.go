@@ -65,11 +65,7 @@ func TestWhatTheImageHoldsIsTranslated(t *testing.T) {
 			if flag == "" {
 				flag = bare
 			}
-			c := settings(fullPreflight)
-			if row.edit != nil {
-				row.edit(&c.Spec)
-			}
-			in := input(c, app("cart", flag))
+			in := input(settings(fullPreflight, row.edit), app("cart", flag))
 			if refs := Unlooked(in, Make(in).Workloads); !slices.Equal(refs, []string{"registry.example/cart:1.0"}) {
 				t.Errorf("Unlooked = %v, want the image", refs)
 			}

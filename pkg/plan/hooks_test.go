@@ -1,6 +1,7 @@
 package plan
 
 import (
+	"cmp"
 	"strings"
 	"testing"
 
@@ -39,25 +40,12 @@ func TestHooksThatNeedTheOldAgent(t *testing.T) {
 		{name: "a folder below the agent's", more: "        volumeMounts: [{name: logs, mountPath: /skywalking/agent/logs}]\n      volumes: [{name: logs, emptyDir: {}}]\n", warn: "volume logs stays mounted into container app at /skywalking/agent/logs"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			env := "        env: [{name: JAVA_OPTS, value: \"-javaagent:" + map[bool]string{true: jar, false: tt.jar}[tt.jar == ""] + "\"}]\n"
+			env := "        env: [{name: JAVA_OPTS, value: \"-javaagent:" + cmp.Or(tt.jar, jar) + "\"}]\n"
 			if tt.jar == "none" {
 				env = ""
 			}
-			scanned, _ := scan(t, map[string]string{"cart.yaml": `apiVersion: apps/v1
-kind: Deployment
-metadata: {name: cart, namespace: shop}
-spec:
-  template:
-    spec:
-      containers:
-      - name: app
-        image: registry.example/cart:1
-` + env + tt.more})
-			edits := []func(*config.Spec){}
-			if tt.edit != nil {
-				edits = append(edits, tt.edit)
-			}
-			p := Make(Input{Config: settings(edits...), Scan: scanned, Payload: payload, Offline: true})
+			scanned, _ := scan(t, map[string]string{"cart.yaml": bareApp("registry.example/cart:1", env+tt.more)})
+			p := Make(Input{Config: settings(tt.edit), Scan: scanned, Payload: payload, Offline: true})
 			w := planned(t, p, "cart")
 			if tt.block != "" {
 				if w.Action != fleet.ActionBlocked || !strings.Contains(w.Reason.Message, tt.block) || w.Reason.Line < 9 {
@@ -85,23 +73,14 @@ func TestInitContainersThatStay(t *testing.T) {
 		{"a download", "busybox:1.36", "wget -O- http://files/skywalking.tgz | tar xz -C /sw", "/skywalking/agent/skywalking-agent.jar", "init container sw names SkyWalking in its command"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			scanned, _ := scan(t, map[string]string{"cart.yaml": `apiVersion: apps/v1
-kind: Deployment
-metadata: {name: cart, namespace: shop}
-spec:
-  template:
-    spec:
+			scanned, _ := scan(t, map[string]string{"cart.yaml": bareApp("registry.example/cart:1", `        env: [{name: JAVA_OPTS, value: "-javaagent:`+tt.flag+`"}]
       initContainers:
       - name: sw
-        image: ` + tt.image + `
-        command: [sh, -c, "` + tt.command + `"]
+        image: `+tt.image+`
+        command: [sh, -c, "`+tt.command+`"]
         volumeMounts: [{name: sw, mountPath: /sw}]
-      containers:
-      - name: app
-        image: registry.example/cart:1
-        env: [{name: JAVA_OPTS, value: "-javaagent:` + tt.flag + `"}]
       volumes: [{name: sw, emptyDir: {}}]
-`})
+`)})
 			p := Make(Input{Config: settings(), Scan: scanned, Payload: payload, Offline: true})
 			if w := planned(t, p, "cart"); w.Action == fleet.ActionBlocked || !strings.Contains(outline(p), tt.want) {
 				t.Errorf("%s: %s\n%s", w.Action, message(w), outline(p))

@@ -20,19 +20,6 @@ const (
 	swJar     = "/skywalking/agent/skywalking-agent.jar"
 )
 
-// bareApp is a Deployment whose manifest shows no agent.
-func bareApp(image, more string) string {
-	return `apiVersion: apps/v1
-kind: Deployment
-metadata: {name: cart, namespace: shop}
-spec:
-  template:
-    spec:
-      containers:
-      - name: app
-        image: ` + image + "\n" + more
-}
-
 func loadAt(where, value string) fleet.ImageLoad {
 	return fleet.ImageLoad{Agent: javaagent.SkyWalking, Where: where, Value: value, Jar: swJar}
 }
@@ -156,10 +143,7 @@ func TestFlagsOfImages(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			scanned := scanEvery(t, bareApp(bareImage, tt.more))
-			in := Input{Config: settings(), Scan: scanned, Payload: payload, Inspected: map[string]fleet.ImageInfo{bareImage: tt.info}}
-			if tt.config != nil {
-				tt.config(&in.Config.Spec)
-			}
+			in := Input{Config: settings(tt.config), Scan: scanned, Payload: payload, Inspected: map[string]fleet.ImageInfo{bareImage: tt.info}}
 			if tt.in != nil {
 				tt.in(&in)
 			}

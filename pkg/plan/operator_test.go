@@ -201,11 +201,7 @@ func TestWhatTheOperatorCannotBringIsBlocked(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			edits := []func(*config.Spec){byOperator}
-			if tt.config != nil {
-				edits = append(edits, tt.config)
-			}
-			in := input(settings(edits...), tt.w)
+			in := input(settings(byOperator, tt.config), tt.w)
 			if tt.in != nil {
 				tt.in(&in)
 			}

@@ -19,14 +19,29 @@ import (
 
 var update = flag.Bool("update", false, "rewrite the golden files")
 
-// settings are the defaults with an endpoint and edits on top.
+// settings are the defaults with an endpoint and edits on top; a nil one is none.
 func settings(edits ...func(*config.Spec)) config.Config {
 	c := config.Default()
 	c.Spec.Options.Endpoint = "http://otel-collector.observability:4318"
 	for _, edit := range edits {
-		edit(&c.Spec)
+		if edit != nil {
+			edit(&c.Spec)
+		}
 	}
 	return c
+}
+
+// bareApp is a Deployment of one container, its image and what follows it.
+func bareApp(image, more string) string {
+	return `apiVersion: apps/v1
+kind: Deployment
+metadata: {name: cart, namespace: shop}
+spec:
+  template:
+    spec:
+      containers:
+      - name: app
+        image: ` + image + "\n" + more
 }
 
 // scan reads manifests as they would be in a repository.

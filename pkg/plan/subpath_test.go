@@ -11,24 +11,15 @@ import (
 // a subPath; the application may have other parts of the volume beside it.
 func TestAgentInAPartOfAVolume(t *testing.T) {
 	text := func(mounts string) string {
-		return `apiVersion: apps/v1
-kind: Deployment
-metadata: {name: cart, namespace: shop}
-spec:
-  template:
-    spec:
+		return bareApp("registry.example/cart:1", `        env: [{name: JAVA_OPTS, value: "-javaagent:/work/agent/skywalking-agent.jar"}]
+        volumeMounts: [`+mounts+`]
       initContainers:
       - name: agent
         image: apache/skywalking-java-agent:9.0.0-alpine
         command: [sh, -c, "cp -R /skywalking/agent /work/"]
         volumeMounts: [{name: shared, mountPath: /work, subPath: apm}]
-      containers:
-      - name: cart
-        image: registry.example/cart:1
-        env: [{name: JAVA_OPTS, value: "-javaagent:/work/agent/skywalking-agent.jar"}]
-        volumeMounts: [` + mounts + `]
       volumes: [{name: shared, emptyDir: {}}]
-`
+`)
 	}
 	for _, tt := range []struct {
 		name, mounts string

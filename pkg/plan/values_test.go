@@ -55,12 +55,8 @@ api:
 		{name: "an unknown image", text: "javaOpts: -javaagent:/skywalking/agent/skywalking-agent.jar\n", code: fleet.CodeImageUnknown},
 	} {
 		t.Run(row.name, func(t *testing.T) {
-			var edits []func(*config.Spec)
-			if row.edit != nil {
-				edits = append(edits, row.edit)
-			}
 			scanned, tree := scan(t, map[string]string{"cart/values.yaml": row.text})
-			p := Make(Input{Config: settings(edits...), Scan: scanned, Payload: payload})
+			p := Make(Input{Config: settings(row.edit), Scan: scanned, Payload: payload})
 			if len(p.Workloads) != 1 {
 				t.Fatalf("plan:\n%s", outline(p))
 			}
