@@ -215,12 +215,12 @@ workloads     %d
 registries    %s
 sidecars      %s
 name labels   %s
-Argo CD       %d Applications
+Argo CD       %s
 environments  %s%s
 CODEOWNERS    %s
 
 `, s.Files, len(s.Unreadable), s.Workloads, s.SkyWalking, s.InitContainer, s.Signs, s.OpenTelemetry, list(s.Registries), list(s.Sidecars),
-		list(s.NameLabels), len(s.Applications), strings.Join(environments, ", "), splits(s), owners)
+		list(s.NameLabels), s.ArgoCD(), strings.Join(environments, ", "), splits(s), owners)
 }
 
 // splits says that waves would part what goes together.

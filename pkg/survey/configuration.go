@@ -56,16 +56,21 @@ func Configuration(s Survey, url, branch string) []byte {
 		line("  #   teamReviewers: [platform]")
 	}
 	line("  verify:")
-	if len(s.Applications) > 0 {
+	if deployed := slices.Concat(s.Applications, s.ApplicationSets); len(deployed) > 0 {
 		line("    argocd:")
-		line("      enabled: auto # %s found", plural(len(s.Applications), "Application"))
-		if namespace, _, _ := strings.Cut(s.Applications[0], "/"); namespace != "" {
+		line("      enabled: auto # %s", s.ArgoCD())
+		if namespace, _, _ := strings.Cut(deployed[0], "/"); namespace != "" {
 			line("      namespace: %s", quote(namespace))
 		}
 	}
 	line("    gate: 5m # healthy this long: the next batch may be proposed")
 	line("    soak: 1h # healthy this long: verified")
 	return []byte(b.String())
+}
+
+// ArgoCD counts what Argo CD deploys by: "2 Applications, 1 ApplicationSet".
+func (s Survey) ArgoCD() string {
+	return plural(len(s.Applications), "Application") + ", " + plural(len(s.ApplicationSets), "ApplicationSet")
 }
 
 func (s Survey) workloads(line func(string, ...any)) {

@@ -27,21 +27,22 @@ const maxFile = 5 << 20
 
 // Survey is what was found. Counts are sorted, most frequent first.
 type Survey struct {
-	Files         int      // YAML files looked at
-	Unreadable    []string // files with a kind that are no YAML: Helm templates, mostly
-	Workloads     int      // objects with a pod template
-	SkyWalking    int      // workloads whose manifest loads SkyWalking's agent
-	InitContainer int      // of those: the agent comes from an init container
-	Signs         int      // further workloads with SW_* variables only: their images decide
-	OpenTelemetry int      // workloads whose manifest loads the OpenTelemetry agent
-	Kinds         []Count  // of the workloads that load SkyWalking
-	Registries    []Count  // hosts of the images of those workloads
-	Sidecars      []Count  // sidecars beside them that meshes and log collectors bring
-	NameLabels    []Count  // labels on them that usually name an app
-	Endpoints     []Count  // OTLP endpoints that are already configured
-	Applications  []string // Argo CD Applications, "namespace/name"
-	CodeOwners    string   // path of the CODEOWNERS file
-	Environments  []Environment
+	Files           int      // YAML files looked at
+	Unreadable      []string // files with a kind that are no YAML: Helm templates, mostly
+	Workloads       int      // objects with a pod template
+	SkyWalking      int      // workloads whose manifest loads SkyWalking's agent
+	InitContainer   int      // of those: the agent comes from an init container
+	Signs           int      // further workloads with SW_* variables only: their images decide
+	OpenTelemetry   int      // workloads whose manifest loads the OpenTelemetry agent
+	Kinds           []Count  // of the workloads that load SkyWalking
+	Registries      []Count  // hosts of the images of those workloads
+	Sidecars        []Count  // sidecars beside them that meshes and log collectors bring
+	NameLabels      []Count  // labels on them that usually name an app
+	Endpoints       []Count  // OTLP endpoints that are already configured
+	Applications    []string // Argo CD Applications, "namespace/name"
+	ApplicationSets []string // Argo CD ApplicationSets, the same
+	CodeOwners      string   // path of the CODEOWNERS file
+	Environments    []Environment
 	// Split counts the workloads that waves by Environments would block, because
 	// they share a place with those of another. Look does not know it.
 	Split int
@@ -98,8 +99,10 @@ func Look(ctx context.Context, repository fs.FS) (Survey, error) {
 	s := l.found
 	s.Kinds, s.Registries, s.Sidecars = sorted(l.kinds), sorted(l.registries), sorted(l.sidecars)
 	s.NameLabels, s.Endpoints = sorted(l.labels), sorted(l.endpoints)
-	slices.Sort(s.Applications)
-	s.Applications = slices.Compact(s.Applications)
+	for _, list := range []*[]string{&s.Applications, &s.ApplicationSets} {
+		slices.Sort(*list)
+		*list = slices.Compact(*list)
+	}
 	s.Environments = environments(s.Environments)
 	return s, nil
 }
@@ -194,9 +197,15 @@ type container struct {
 }
 
 func (l *looker) object(o object) {
-	if o.Kind == "Application" && strings.HasPrefix(o.APIVersion, "argoproj.io/") {
-		l.found.Applications = append(l.found.Applications, o.Metadata.Namespace+"/"+o.Metadata.Name)
-		return
+	if strings.HasPrefix(o.APIVersion, "argoproj.io/") {
+		switch o.Kind {
+		case "Application":
+			l.found.Applications = append(l.found.Applications, o.Metadata.Namespace+"/"+o.Metadata.Name)
+			return
+		case "ApplicationSet":
+			l.found.ApplicationSets = append(l.found.ApplicationSets, o.Metadata.Namespace+"/"+o.Metadata.Name)
+			return
+		}
 	}
 	template := o.Spec.Template
 	if len(template.Spec.Containers) == 0 {

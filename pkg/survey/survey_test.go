@@ -131,8 +131,9 @@ func TestLook(t *testing.T) {
 			map[string]string{
 				".git/x.yaml": deployment("Deployment", tomcat), ".github/CODEOWNERS": "* @acme/platform",
 				"argocd/cart.yaml": "apiVersion: argoproj.io/v1alpha1\nkind: Application\nmetadata: {name: cart, namespace: argocd}\n",
+				"argocd/all.yaml":  "apiVersion: argoproj.io/v1alpha1\nkind: ApplicationSet\nmetadata: {name: all, namespace: argocd}\nspec: {template: {spec: {}}}\n",
 			},
-			Survey{Files: 1, CodeOwners: ".github/CODEOWNERS", Applications: []string{"argocd/cart"}},
+			Survey{Files: 2, CodeOwners: ".github/CODEOWNERS", Applications: []string{"argocd/cart"}, ApplicationSets: []string{"argocd/all"}},
 		},
 		{
 			"environments are ordered as changes travel, and none lies in another",
@@ -168,7 +169,9 @@ func TestConfigurationIsValidWhateverWasFound(t *testing.T) {
 		Environments: []Environment{{"staging", "envs/staging/**", 3}, {"prod", "envs/prod/**", 4}, {"prod", "**/prod/**", 4}},
 	}
 	everything.Sidecars[1].Name = "fluentd"
-	for name, s := range map[string]Survey{"nothing": {}, "everything": everything} {
+	sets := everything
+	sets.Applications, sets.ApplicationSets = nil, []string{"argo/all"}
+	for name, s := range map[string]Survey{"nothing": {}, "everything": everything, "ApplicationSets alone": sets} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			text := Configuration(s, "https://github.com/acme/deployments.git", "true")
