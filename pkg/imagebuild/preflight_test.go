@@ -217,6 +217,7 @@ func TestAFullPreflightJudgesRebuilds(t *testing.T) {
 				s.Env = append(s.Env, "JAVA_HOME=/opt/java")
 			}, silence: fleet.CodeJavaVersion,
 		},
+		{name: "both of two are too old", change: with(java("1.7.0_80"), java("1.6.0_45")), code: fleet.CodeJavaVersion, says: "1.6.0_45"},
 		{name: "one of two is too old", change: with(java("1.7.0_80"), java("17.0.1")), says: "may be what runs"},
 		{name: "what is removed was seen", change: with(java("17.0.1")), silence: fleet.CodeRemoval},
 		{

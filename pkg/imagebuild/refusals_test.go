@@ -223,3 +223,23 @@ func (p plainTypes) Write(b []byte) (int, error) {
 	p.Header().Set("Content-Type", "application/json")
 	return p.ResponseWriter.Write(b) //nolint:wrapcheck // a writer's own error
 }
+
+// TestAnImageThatMiscountsItsLayersIsRefused, in whatever way it is looked at
+// before.
+func TestAnImageThatMiscountsItsLayersIsRefused(t *testing.T) {
+	t.Parallel()
+	r := start(t, registry.Options{})
+	spec := tomcat()
+	spec.Top = map[string]any{"rootfs": map[string]any{"type": "layers", "diff_ids": []string{"sha256:" + strings.Repeat("0", 64)}}}
+	seed(t, r, "shop/cart:1.4", spec)
+	for _, mode := range []string{imagebuild.PreflightFast, imagebuild.PreflightFull} {
+		b := newBuilder(t, func(o *imagebuild.Options) { o.Preflight = mode })
+		if _, err := b.Inspect(t.Context(), r.Ref("shop/cart:1.4")); err != nil {
+			t.Errorf("%s: Inspect: %v", mode, err)
+		}
+		var refused *fleet.RefusedError
+		if _, err := b.Build(t.Context(), rebuild(r, "shop/cart:1.4")); !errors.As(err, &refused) || !strings.Contains(err.Error(), "3 layers and 1 diff ids") {
+			t.Errorf("%s: Build: %v, want a refusal", mode, err)
+		}
+	}
+}
