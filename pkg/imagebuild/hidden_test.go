@@ -65,6 +65,10 @@ func TestTheAgentHidesNoApplication(t *testing.T) {
 			layers: []registry.Layer{{{Name: "sw/"}, file("sw/skywalking-agent.jar"), {Name: "sw/plugins/"}, file("sw/plugins/p.jar"), file("sw/x")}},
 		},
 		{
+			name: "what is removed behind a link", directory: "/opt/agent", remove: "/l/agent/old",
+			layers: []registry.Layer{{{Name: "opt/"}, {Name: "opt/agent/"}, {Name: "opt/agent/old/"}, file("opt/agent/old/x"), {Name: "l", Type: tar.TypeSymlink, Link: "opt", Mode: 0o777}}},
+		},
+		{
 			name: "a link", layers: []registry.Layer{{{Name: "srv/"}, {Name: "srv/app/"}, {Name: "app", Type: tar.TypeSymlink, Link: "srv/app", Mode: 0o777}}},
 			fast: "has /app, which", full: "has /app, which",
 		},
