@@ -338,6 +338,26 @@ func TestInspectSaysWhatItDidNotRead(t *testing.T) {
 	}
 }
 
+// TestInspectSaysThatAScriptNamesTooMany: the last of them may be the one.
+func TestInspectSaysThatAScriptNamesTooMany(t *testing.T) {
+	t.Parallel()
+	r := start(t, registry.Options{})
+	for _, n := range []int{60, 100} {
+		content := "#!/bin/sh\n"
+		files := registry.Layer{{Name: "etc/"}}
+		for i := range n {
+			content += fmt.Sprintf(". /etc/%d.sh\n", i)
+			files = append(files, registry.File{Name: fmt.Sprintf("etc/%d.sh", i), Body: []byte("true\n")})
+		}
+		files = append(files, registry.File{Name: "start.sh", Mode: 0o755, Body: []byte(content)})
+		seed(t, r, "shop/cart:1.4", registry.ImageSpec{Entrypoint: []string{"/start.sh"}, Layers: []registry.Layer{files}})
+		info, err := newBuilder(t).Inspect(t.Context(), r.Ref("shop/cart:1.4"))
+		if err != nil || hasCode(info.Warnings, fleet.CodeScript) != (n > 64) {
+			t.Errorf("%d scripts: warnings %v, %v", n, info.Warnings, err)
+		}
+	}
+}
+
 func TestInspectSaysThatAForeignLayerWasNotRead(t *testing.T) {
 	t.Parallel()
 	r := start(t, registry.Options{})

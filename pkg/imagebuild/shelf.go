@@ -77,7 +77,7 @@ func (b *Builder) readScripts(ctx context.Context, repo repository, layers []des
 			s.names[path.Base(p)] = true
 		}
 	}
-	left := int64(maxLook)
+	left, tooMany := int64(maxLook), false
 	for i := len(layers) - 1; i >= 0; i-- {
 		why := unreadable(layers[i])
 		if sees.complete && (len(sees.unread) == 0 || why != "" || layers[i].Size > cheapLayer) {
@@ -98,7 +98,7 @@ func (b *Builder) readScripts(ctx context.Context, repo repository, layers []des
 		s.view.Bottom = i == 0
 		sees = s.pick(scripts)
 		for range maxRounds {
-			scripts = follow(scripts, sees.found, more)
+			scripts, tooMany = follow(scripts, sees.found, more)
 			sees = s.pick(scripts)
 			if len(s.missing) == 0 {
 				break
@@ -109,16 +109,19 @@ func (b *Builder) readScripts(ctx context.Context, repo repository, layers []des
 			sees = s.pick(scripts)
 		}
 	}
+	if tooMany {
+		sees.complete, sees.stopped = false, fmt.Sprintf("they name more than %d files", maxScripts)
+	}
 	if !sees.complete && sees.stopped == "" {
 		sees.stopped = fmt.Sprintf("links lead on to other links more than %d times", maxRounds)
 	}
 	return sees, nil
 }
 
-// follow adds the scripts that those found name.
-func follow(scripts []script, found []text, more func(text) []script) []script {
+// follow adds the scripts that those found name, up to a number.
+func follow(scripts []script, found []text, more func(text) []script) (all []script, tooMany bool) {
 	if more == nil {
-		return scripts
+		return scripts, false
 	}
 	known := map[string]bool{}
 	for _, s := range scripts {
@@ -127,13 +130,18 @@ func follow(scripts []script, found []text, more func(text) []script) []script {
 	scripts = slices.Clone(scripts)
 	for _, t := range found {
 		for _, s := range more(t) {
-			if key := strings.Join(s.paths, ":"); !known[key] && len(scripts) < maxScripts {
+			key := strings.Join(s.paths, ":")
+			switch {
+			case known[key]:
+			case len(scripts) >= maxScripts:
+				tooMany = true
+			default:
 				known[key] = true
 				scripts = append(scripts, s)
 			}
 		}
 	}
-	return scripts
+	return scripts, tooMany
 }
 
 // read puts the next layer under those that were read.
