@@ -30,6 +30,7 @@ func TestADirectoryOfAnImageIsWhatAContainerSees(t *testing.T) {
 		{"a directory is removed and made again", "/agent", []registry.Layer{{file("agent/.wh.conf")}, {file("agent/conf/new.conf")}}, "conf/new.conf opentelemetry-javaagent.jar plugins/old.jar run.sh*"},
 		{"a file takes a directory's place", "/agent", []registry.Layer{{file("agent/conf")}}, "conf opentelemetry-javaagent.jar plugins/old.jar run.sh*"},
 		{"a directory takes a file's place", "/agent", []registry.Layer{{{Name: "agent/run.sh/"}, file("agent/run.sh/x")}}, "conf/old.conf conf/sub/deep opentelemetry-javaagent.jar plugins/old.jar run.sh/x"},
+		{"a directory takes a file's place by what is in it", "/agent", []registry.Layer{{file("agent/run.sh/x")}}, "conf/old.conf conf/sub/deep opentelemetry-javaagent.jar plugins/old.jar run.sh/x"},
 		{"the directory itself is opaque", "/agent", []registry.Layer{{{Name: "agent/"}, file("agent/.wh..wh..opq"), agent}}, "opentelemetry-javaagent.jar"},
 		{"a file is written anew", "/agent", []registry.Layer{{file("agent/run.sh")}}, "conf/old.conf conf/sub/deep opentelemetry-javaagent.jar plugins/old.jar run.sh"},
 		{"a link is removed above", "/agent", []registry.Layer{{{Name: "agent/lib", Type: tar.TypeSymlink, Link: "/usr"}}, {file("agent/.wh.lib")}}, "conf/old.conf conf/sub/deep opentelemetry-javaagent.jar plugins/old.jar run.sh*"},
@@ -70,6 +71,15 @@ func TestADirectoryOfAnImageIsWhatAContainerSees(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestAnAgentImageMayBeLarge: what does not compress is no bomb.
+func TestAnAgentImageMayBeLarge(t *testing.T) {
+	t.Parallel()
+	r := start(t, registry.Options{})
+	seed(t, r, "shop/cart:1.4", tomcat())
+	seed(t, r, "otel/agent:1", registry.ImageSpec{Layers: []registry.Layer{{{Name: "otel/"}, {Name: "otel/agent.jar", Body: jar(t, "2.20.0", 3<<20)}}}})
+	build(t, newBuilder(t, withSource(imagebuild.Source{Image: r.Ref("otel/agent:1"), Path: "/otel"})), rebuild(r, "shop/cart:1.4"))
 }
 
 // TestAHostileAgentImageIsRefused: an image's directory is held to the rules of

@@ -304,11 +304,11 @@ func TestADockerfileGivesTheSameImage(t *testing.T) {
 				sameConfig(t, ours, theirs)
 			})
 		}
+		if spec.Zstd { // Debian's umoci knows none
+			continue
+		}
 		t.Run("umoci agrees on "+media, func(t *testing.T) {
 			needs(t, "umoci")
-			if spec.Zstd {
-				return // Debian's umoci knows no zstd
-			}
 			b := &buildah{t: t, driver: "vfs", dir: t.TempDir()}
 			want := b.tree(theirs)
 			layout, bundle := filepath.Join(t.TempDir(), "layout"), filepath.Join(t.TempDir(), "bundle")

@@ -124,7 +124,7 @@ func TestAFullPreflightSeesFilesUnderAllTheirNames(t *testing.T) {
 			{Name: "twice/start.sh", Body: []byte("ls /skywalking\n")},
 			{Name: "twice/start.sh", Type: tar.TypeSymlink, Link: "/none"},
 		},
-		{hardLink("sw/agent.jar", "store/agent.jar"), {Name: "sw/config/agent.config", Body: []byte("agent.service_name=carts\n")}, hardLink("jdk/release", "/store/release")},
+		{hardLink("sw/agent.jar", "store/agent.jar"), {Name: "sw/config/agent.config", Body: []byte("agent.service_name=carts\n")}, hardLink("jdk/release", "/store/release"), hardLink("jre/release", "jdk/release")},
 		{{Name: "store/.wh.agent.jar"}, {Name: ".wh.twice"}, {Name: "twice/start.sh", Type: tar.TypeSymlink, Link: "/none"}, {Name: "twice/start.sh", Body: []byte("ls /skywalking\n")}, hardLink("twice/too.sh", "twice/start.sh")},
 	}})
 	info, err := newBuilder(t, full).Inspect(t.Context(), r.Ref("shop/cart:1.4"))
@@ -135,7 +135,7 @@ func TestAFullPreflightSeesFilesUnderAllTheirNames(t *testing.T) {
 		Agents:  []fleet.ImageAgent{{Directory: "/sw", Version: "8.16.0", Settings: []string{"agent.service_name=carts"}, Config: "agent.service_name=carts\n"}},
 		Toolkit: []fleet.ImageToolkit{},
 		Texts:   []fleet.ImageText{{Where: "/twice/start.sh:1", Text: "ls /skywalking"}, {Where: "/twice/too.sh:1", Text: "ls /skywalking"}},
-		Java:    []fleet.ImageJava{{Home: "/jdk", Version: "17.0.1"}, {Home: "/store", Version: "17.0.1"}},
+		Java:    []fleet.ImageJava{{Home: "/jdk", Version: "17.0.1"}, {Home: "/jre", Version: "17.0.1"}, {Home: "/store", Version: "17.0.1"}},
 	}
 	if diff := cmp.Diff(want, info.Contents); diff != "" {
 		t.Errorf("contents (-want +got):\n%s", diff)

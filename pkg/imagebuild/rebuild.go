@@ -56,7 +56,7 @@ func (b *Builder) rebuild(ctx context.Context, r fleet.Rebuild, open opener) (fl
 // write it is proof enough, and costs no request; of any other, and of an index,
 // the labels are read.
 func (b *Builder) reuse(ctx context.Context, j *job, found *base, there wire.Manifest) (fleet.Built, error) {
-	if !isIndex(there.MediaType) && there.MediaType == found.manifest.MediaType && isEdited(found.manifest, there.Body) {
+	if isEdited(found.manifest, there.Body) {
 		return b.kept(j, there)
 	}
 	labels, err := b.labels(ctx, j.target, there)

@@ -245,6 +245,22 @@ func hasCode(warnings []fleet.Warning, code fleet.Code) bool {
 	return false
 }
 
+// TestAForeignLayerIsNamedAndNotBrought: nobody may hand it on.
+func TestAForeignLayerIsNamedAndNotBrought(t *testing.T) {
+	t.Parallel()
+	r, other := start(t, registry.Options{}), start(t, registry.Options{})
+	spec := tomcat()
+	spec.Foreign, spec.Docker = true, true
+	seed(t, r, "shop/cart:1.4", spec)
+	for _, place := range []string{r.Ref("migrated/cart"), other.Ref("shop/cart")} {
+		built := build(t, newBuilder(t, func(o *imagebuild.Options) { o.Repository = func(string) string { return place } }), rebuild(r, "shop/cart:1.4"))
+		manifest, err := image(t, built.To).RawManifest()
+		if err != nil || !strings.Contains(string(manifest), `"urls":[`) {
+			t.Errorf("%s: %v, %s", place, err, manifest)
+		}
+	}
+}
+
 func TestReferencesOfAllForms(t *testing.T) {
 	t.Parallel()
 	r := start(t, registry.Options{})

@@ -49,6 +49,22 @@ func TestInspectReadsStartScripts(t *testing.T) {
 			[]string{"/app/run.sh:3 skywalking"},
 		},
 		{
+			"a script that the command only talks of",
+			registry.ImageSpec{
+				Cmd:    []string{"sh", "-c", "echo /start.sh; rm -f /start.sh; exec java -jar a.jar"},
+				Layers: []registry.Layer{{{Name: "start.sh", Body: []byte(flag)}}},
+			},
+			nil,
+		},
+		{
+			"an argument file in a variable that knows none",
+			registry.ImageSpec{
+				Cmd: []string{"java", "-jar", "a.jar"}, Env: []string{"JAVA_TOOL_OPTIONS=@/args"},
+				Layers: []registry.Layer{{{Name: "args", Body: []byte("-javaagent:/sw/skywalking-agent.jar\n")}}},
+			},
+			nil,
+		},
+		{
 			"the topmost version of a script counts",
 			registry.ImageSpec{
 				Entrypoint: []string{"/start.sh"},
