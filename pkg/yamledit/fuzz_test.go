@@ -266,6 +266,11 @@ func checkRemoved(t *testing.T, f *File, e Edit, res Result) {
 			t.Fatal(err)
 		}
 	}
+	if at == 0 && !isFlow(parent) && f.isBlankLine(start, -1) { // no blank line is doubled
+		for f.isBlankLine(to, 0) {
+			to += lineRest(old[to:])
+		}
+	}
 	if at == 0 && next == len(parent.Content) { // "[]" stands behind the key or dash: before blanks and comments that stay
 		res.Bytes, from = withoutEmpty(old, res.Bytes, from)
 	}
