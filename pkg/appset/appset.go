@@ -73,8 +73,8 @@ type Application struct {
 // Expand makes the Applications of an ApplicationSet, in the order of its
 // generators.
 func Expand(files fs.FS, at Source, object *yaml.Node) []Application {
-	spec := child(object, "spec")
-	template := child(spec, "template")
+	spec := yamledit.Child(object, "spec")
+	template := yamledit.Child(spec, "template")
 	if template == nil || template.Kind != yaml.MappingNode {
 		return nil
 	}
@@ -82,7 +82,7 @@ func Expand(files fs.FS, at Source, object *yaml.Node) []Application {
 		return nil
 	}
 	nodes, _ := size(template)
-	list := child(spec, "generators")
+	list := yamledit.Child(spec, "generators")
 	if list == nil || list.Kind != yaml.SequenceNode {
 		return nil
 	}
@@ -90,7 +90,7 @@ func Expand(files fs.FS, at Source, object *yaml.Node) []Application {
 	var out []Application
 	for i, item := range list.Content {
 		path := yamledit.Path{}.Child("spec").Child("generators").Item(i)
-		sets, trouble := e.generator(resolve(item), path, nil)
+		sets, trouble := e.generator(yamledit.Resolve(item), path, nil)
 		if trouble == nil && (len(out)+len(sets))*nodes > maxTotal {
 			trouble = problem(item, "it generates more than can be held: %d Applications", len(sets))
 		}
@@ -103,7 +103,7 @@ func Expand(files fs.FS, at Source, object *yaml.Node) []Application {
 				app.Problem = trouble
 			}
 			if app.Problem == nil {
-				app.Problem = e.patched(child(spec, "templatePatch"), s)
+				app.Problem = e.patched(yamledit.Child(spec, "templatePatch"), s)
 			}
 			out = append(out, app)
 		}
@@ -130,7 +130,7 @@ func (e *expander) application(template *yaml.Node, s set) Application {
 // fill copies a tree and renders its strings. Below a key that is rendered no
 // scalar has a place of its own.
 func (a *Application) fill(n *yaml.Node, lost bool) *yaml.Node {
-	n = resolve(n)
+	n = yamledit.Resolve(n)
 	out := *n
 	out.Content = make([]*yaml.Node, len(n.Content))
 	for i, c := range n.Content {
@@ -148,7 +148,7 @@ func (a *Application) fill(n *yaml.Node, lost bool) *yaml.Node {
 		if a.Problem == nil {
 			a.Problem = &Problem{Node: n, Message: err.Error()}
 		}
-		text = StandIn(n.Value)
+		text = standInFor(n.Value)
 	}
 	part := Part{Raw: n.Value}
 	if !lost {
@@ -228,12 +228,12 @@ func (t templater) names(expression, key string) bool {
 func deciding(generators, template *yaml.Node) []*yaml.Node {
 	out := []*yaml.Node{generators}
 	for _, key := range []string{"name", "namespace"} {
-		if n := child(child(template, "metadata"), key); n != nil {
+		if n := yamledit.Child(yamledit.Child(template, "metadata"), key); n != nil {
 			out = append(out, n)
 		}
 	}
 	for _, key := range []string{"source", "sources", "destination", "project"} {
-		if n := child(child(template, "spec"), key); n != nil {
+		if n := yamledit.Child(yamledit.Child(template, "spec"), key); n != nil {
 			out = append(out, n)
 		}
 	}
@@ -241,7 +241,7 @@ func deciding(generators, template *yaml.Node) []*yaml.Node {
 }
 
 func count(n *yaml.Node, uses map[string]int) {
-	n = resolve(n)
+	n = yamledit.Resolve(n)
 	if n.Kind == yaml.ScalarNode {
 		expressions(n.Value, func(expression string) string {
 			uses[expression]++
@@ -286,11 +286,11 @@ func (e *expander) patched(patch *yaml.Node, s set) *Problem {
 		return nil
 	}
 	for _, key := range []string{"source", "sources", "sourceHydrator", "destination"} {
-		if child(child(n.Content[0], "spec"), key) != nil {
+		if yamledit.Child(yamledit.Child(n.Content[0], "spec"), key) != nil {
 			return &Problem{Node: patch, Message: "templatePatch changes spec." + key + " of what it generates", Source: key != "destination"}
 		}
 	}
-	if field(child(n.Content[0], "metadata"), "name") != "" {
+	if yamledit.Text(yamledit.Child(n.Content[0], "metadata"), "name") != "" {
 		return &Problem{Node: patch, Message: "templatePatch changes the name of what it generates"}
 	}
 	return nil
@@ -304,9 +304,9 @@ const (
 
 var gap = regexp.MustCompile(standIn + `[a-z0-9-]*?` + standEnd)
 
-// StandIn is a text for what an expression gives, which is not known. It is a
+// standInFor is a text for what an expression gives, which is not known. It is a
 // DNS label.
-func StandIn(expression string) string {
+func standInFor(expression string) string {
 	out := normalize(strings.Trim(expression, "{}- ."))
 	out = strings.ReplaceAll(out, ".", "-")
 	if len(out) > 20 {
@@ -339,7 +339,7 @@ func size(object *yaml.Node) (nodes int, ok bool) {
 	left := maxNodes
 	var walk func(n *yaml.Node, depth int) bool
 	walk = func(n *yaml.Node, depth int) bool {
-		n = resolve(n)
+		n = yamledit.Resolve(n)
 		if left--; left < 0 || depth > 200 {
 			return false
 		}
@@ -352,32 +352,6 @@ func size(object *yaml.Node) (nodes int, ok bool) {
 	}
 	ok = walk(object, 0)
 	return maxNodes - left, ok
-}
-
-func child(n *yaml.Node, key string) *yaml.Node {
-	if n == nil || n.Kind != yaml.MappingNode {
-		return nil
-	}
-	for i := 0; i+1 < len(n.Content); i += 2 {
-		if n.Content[i].Value == key {
-			return resolve(n.Content[i+1])
-		}
-	}
-	return nil
-}
-
-func resolve(n *yaml.Node) *yaml.Node {
-	if n.Kind == yaml.AliasNode {
-		return n.Alias
-	}
-	return n
-}
-
-func field(n *yaml.Node, key string) string {
-	if c := child(n, key); c != nil && c.Kind == yaml.ScalarNode && c.Tag != yaml.NodeTagNull {
-		return c.Value
-	}
-	return ""
 }
 
 func problem(n *yaml.Node, format string, args ...any) *Problem {

@@ -22,12 +22,12 @@ func (e *expander) generator(n *yaml.Node, path yamledit.Path, given *set) ([]se
 	var trouble *Problem
 	kinds := 0
 	for i := 0; n.Kind == yaml.MappingNode && i+1 < len(n.Content); i += 2 {
-		key, body := n.Content[i].Value, resolve(n.Content[i+1])
+		key, body := n.Content[i].Value, yamledit.Resolve(n.Content[i+1])
 		if key == "selector" {
 			continue
 		}
 		kinds++
-		if template := child(body, "template"); template != nil && len(template.Content) > 0 && key != "plugin" {
+		if template := yamledit.Child(body, "template"); template != nil && len(template.Content) > 0 && key != "plugin" {
 			own := problem(n.Content[i], "the generator %s has a template of its own", key)
 			own.Source = true
 			return nil, own
@@ -53,7 +53,7 @@ func (e *expander) generator(n *yaml.Node, path yamledit.Path, given *set) ([]se
 	case len(sets) > maxSets:
 		return nil, problem(n, "it generates more than %d Applications", maxSets)
 	}
-	return e.selected(sets, child(n, "selector"))
+	return e.selected(sets, yamledit.Child(n, "selector"))
 }
 
 // selected keeps the sets that a generator's selector matches; one that is not
@@ -76,24 +76,24 @@ func (e *expander) selected(sets []set, selector *yaml.Node) ([]set, *Problem) {
 		return ok(text, there && isText)
 	}
 	return slices.DeleteFunc(sets, func(s set) bool {
-		labels := child(selector, "matchLabels")
+		labels := yamledit.Child(selector, "matchLabels")
 		for i := 0; labels != nil && i+1 < len(labels.Content); i += 2 {
-			want := resolve(labels.Content[i+1]).Value
+			want := yamledit.Resolve(labels.Content[i+1]).Value
 			if !matches(s, labels.Content[i].Value, func(v string, there bool) bool { return there && v == want }) {
 				return true
 			}
 		}
-		expressions := child(selector, "matchExpressions")
+		expressions := yamledit.Child(selector, "matchExpressions")
 		for i := 0; expressions != nil && i < len(expressions.Content); i++ {
-			item := resolve(expressions.Content[i])
+			item := yamledit.Resolve(expressions.Content[i])
 			var values []string
-			if list := child(item, "values"); list != nil {
+			if list := yamledit.Child(item, "values"); list != nil {
 				for _, v := range list.Content {
-					values = append(values, resolve(v).Value)
+					values = append(values, yamledit.Resolve(v).Value)
 				}
 			}
-			hit := matches(s, field(item, "key"), func(v string, there bool) bool {
-				switch field(item, "operator") {
+			hit := matches(s, yamledit.Text(item, "key"), func(v string, there bool) bool {
+				switch yamledit.Text(item, "operator") {
 				case "In":
 					return there && slices.Contains(values, v)
 				case "NotIn":
@@ -124,10 +124,10 @@ func (e *expander) interpolate(text string, given *set) (string, error) {
 // list are the elements of a list generator. Argo CD docs, "List Generator".
 func (e *expander) list(body *yaml.Node, path yamledit.Path, given *set) ([]set, *Problem) {
 	var out []set
-	elements := child(body, "elements")
+	elements := yamledit.Child(body, "elements")
 	if elements != nil && elements.Kind == yaml.SequenceNode {
 		for i, item := range elements.Content {
-			item = resolve(item)
+			item = yamledit.Resolve(item)
 			at := path.Child("elements").Item(i)
 			if item.Kind != yaml.MappingNode {
 				return nil, problem(item, "an element of the list is no mapping")
@@ -139,7 +139,7 @@ func (e *expander) list(body *yaml.Node, path yamledit.Path, given *set) ([]set,
 			out = append(out, s)
 		}
 	}
-	n := child(body, "elementsYaml")
+	n := yamledit.Child(body, "elementsYaml")
 	if n == nil || strings.TrimSpace(n.Value) == "" {
 		return out, nil
 	}
@@ -155,7 +155,7 @@ func (e *expander) list(body *yaml.Node, path yamledit.Path, given *set) ([]set,
 		return nil, problem(n, "elementsYaml is too large")
 	}
 	for _, item := range list.Content[0].Content {
-		values, ok := decode(resolve(item)).(map[string]any)
+		values, ok := decode(yamledit.Resolve(item)).(map[string]any)
 		if !ok {
 			return nil, problem(n, "elementsYaml holds an element that is no mapping")
 		}
@@ -220,7 +220,7 @@ func (e *expander) element(item *yaml.Node, at yamledit.Path, given *set) (set, 
 
 // decided notes where the scalars of a tree stand, by their dotted names.
 func (e *expander) decided(origins map[string]Origin, n *yaml.Node, path yamledit.Path, prefix string, at Source) {
-	n = resolve(n)
+	n = yamledit.Resolve(n)
 	if n.Kind == yaml.ScalarNode && prefix != "" {
 		origins[prefix] = Origin{Source: at, Path: path, Node: n}
 	}
@@ -237,7 +237,7 @@ func (e *expander) decided(origins map[string]Origin, n *yaml.Node, path yamledi
 // that it names itself are known.
 func (e *expander) elsewhere(body *yaml.Node, path yamledit.Path, given *set) ([]set, *Problem) {
 	s := set{values: map[string]any{}, origins: map[string]Origin{}, open: true}
-	if trouble := e.values(&s, child(body, "values"), path.Child("values"), given); trouble != nil {
+	if trouble := e.values(&s, yamledit.Child(body, "values"), path.Child("values"), given); trouble != nil {
 		return nil, trouble
 	}
 	return []set{s}, nil
@@ -250,7 +250,7 @@ func (e *expander) values(s *set, n *yaml.Node, path yamledit.Path, given *set) 
 	}
 	own := map[string]any{}
 	for i := 0; i+1 < len(n.Content); i += 2 {
-		key, v := n.Content[i].Value, resolve(n.Content[i+1])
+		key, v := n.Content[i].Value, yamledit.Resolve(n.Content[i+1])
 		text, err := e.interpolate(v.Value, given)
 		if err == nil {
 			text, err = e.render(text, *s)
@@ -281,7 +281,7 @@ func (e *expander) values(s *set, n *yaml.Node, path yamledit.Path, given *set) 
 
 // inner are the generators of a matrix or a merge.
 func inner(body *yaml.Node) []*yaml.Node {
-	list := child(body, "generators")
+	list := yamledit.Child(body, "generators")
 	if list == nil || list.Kind != yaml.SequenceNode {
 		return nil
 	}
@@ -303,7 +303,7 @@ func (e *expander) matrix(body *yaml.Node, path yamledit.Path, given *set) ([]se
 			if given != nil {
 				known = given.over(before, e.golang)
 			}
-			sets, trouble := e.generator(resolve(n), path.Child("generators").Item(i), &known)
+			sets, trouble := e.generator(yamledit.Resolve(n), path.Child("generators").Item(i), &known)
 			if trouble != nil {
 				return nil, trouble
 			}
@@ -327,7 +327,7 @@ func (e *expander) matrix(body *yaml.Node, path yamledit.Path, given *set) ([]se
 // merge lays the sets of later generators over those of the first that have
 // the same keys. Argo CD docs, "Merge Generator".
 func (e *expander) merge(body *yaml.Node, path yamledit.Path, given *set) ([]set, *Problem) {
-	list, keys := inner(body), child(body, "mergeKeys")
+	list, keys := inner(body), yamledit.Child(body, "mergeKeys")
 	if len(list) < 2 || keys == nil || len(keys.Content) == 0 {
 		return nil, problem(body, "a merge of fewer than two generators, or without mergeKeys")
 	}
@@ -335,7 +335,7 @@ func (e *expander) merge(body *yaml.Node, path yamledit.Path, given *set) ([]set
 		parts := make([]any, len(keys.Content))
 		known := true
 		for i, n := range keys.Content {
-			name := resolve(n).Value
+			name := yamledit.Resolve(n).Value
 			v, there := s.values[name]
 			known = known && (there || !s.open)
 			parts[i] = v
@@ -345,7 +345,7 @@ func (e *expander) merge(body *yaml.Node, path yamledit.Path, given *set) ([]set
 	}
 	var out []set
 	for i, n := range list {
-		sets, trouble := e.generator(resolve(n), path.Child("generators").Item(i), given)
+		sets, trouble := e.generator(yamledit.Resolve(n), path.Child("generators").Item(i), given)
 		if trouble != nil {
 			return nil, trouble
 		}
@@ -396,7 +396,7 @@ func (e *expander) merge(body *yaml.Node, path yamledit.Path, given *set) ([]set
 // decode reads a tree as Argo CD does: by JSON, so that numbers are floats, and
 // by YAML 1.1 as far as yes and no go.
 func decode(n *yaml.Node) any {
-	n = resolve(n)
+	n = yamledit.Resolve(n)
 	switch {
 	case n.Kind == yaml.MappingNode:
 		out := map[string]any{}

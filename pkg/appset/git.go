@@ -16,7 +16,7 @@ import (
 // git lists folders or files of the repository. One that matches nothing here
 // is taken for one of another repository. Argo CD docs, "Git Generator".
 func (e *expander) git(body *yaml.Node, at yamledit.Path, given *set) ([]set, *Problem) {
-	directories, files := child(body, "directories"), child(body, "files")
+	directories, files := yamledit.Child(body, "directories"), yamledit.Child(body, "files")
 	if directories == nil && files == nil {
 		return nil, problem(body, "a git generator with neither directories nor files")
 	}
@@ -30,7 +30,7 @@ func (e *expander) git(body *yaml.Node, at yamledit.Path, given *set) ([]set, *P
 	}
 	open := func() ([]set, *Problem) {
 		s := set{values: map[string]any{}, origins: map[string]Origin{}, open: true}
-		if trouble := e.values(&s, child(body, "values"), at.Child("values"), given); trouble != nil {
+		if trouble := e.values(&s, yamledit.Child(body, "values"), at.Child("values"), given); trouble != nil {
 			return nil, trouble
 		}
 		return []set{s}, nil
@@ -76,8 +76,8 @@ func (e *expander) git(body *yaml.Node, at yamledit.Path, given *set) ([]set, *P
 			folder = path.Dir(name)
 		}
 		for _, s := range made {
-			e.paths(s, folder, name, list == files, field(body, "pathParamPrefix"))
-			if trouble := e.values(&s, child(body, "values"), at.Child("values"), given); trouble != nil {
+			e.paths(s, folder, name, list == files, yamledit.Text(body, "pathParamPrefix"))
+			if trouble := e.values(&s, yamledit.Child(body, "values"), at.Child("values"), given); trouble != nil {
 				return nil, trouble
 			}
 			sets = append(sets, s)
@@ -100,7 +100,7 @@ func (e *expander) globs(list *yaml.Node, given *set) ([]glob, *Problem) {
 		return nil, problem(list, "the paths of a git generator are no list")
 	}
 	for _, item := range list.Content {
-		n := child(resolve(item), "path")
+		n := yamledit.Child(yamledit.Resolve(item), "path")
 		if n == nil || n.Kind != yaml.ScalarNode {
 			return nil, problem(item, "a git generator's entry without a path")
 		}
@@ -111,7 +111,7 @@ func (e *expander) globs(list *yaml.Node, given *set) ([]glob, *Problem) {
 		if Unknown(text) {
 			return nil, nil
 		}
-		out = append(out, glob{text, field(resolve(item), "exclude") == "true", n})
+		out = append(out, glob{text, yamledit.Text(yamledit.Resolve(item), "exclude") == "true", n})
 	}
 	return out, nil
 }
@@ -208,7 +208,7 @@ func (e *expander) file(name string, list *yaml.Node) ([]set, *Problem) {
 	if d.Node.Kind == yaml.SequenceNode {
 		objects, paths = nil, nil
 		for i, item := range d.Node.Content {
-			objects, paths = append(objects, resolve(item)), append(paths, yamledit.Path{}.Item(i))
+			objects, paths = append(objects, yamledit.Resolve(item)), append(paths, yamledit.Path{}.Item(i))
 		}
 	}
 	var out []set

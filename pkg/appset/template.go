@@ -11,6 +11,8 @@ import (
 
 	"github.com/Masterminds/sprig/v3"
 	"sigs.k8s.io/kustomize/kyaml/yaml"
+
+	"github.com/otelshift/otelshift/pkg/yamledit"
 )
 
 // templater renders the expressions of one ApplicationSet: by Go's templates
@@ -24,10 +26,10 @@ type templater struct {
 }
 
 func newTemplater(spec *yaml.Node) templater {
-	t := templater{golang: field(spec, "goTemplate") == "true"}
-	if options := child(spec, "goTemplateOptions"); options != nil && options.Kind == yaml.SequenceNode {
+	t := templater{golang: yamledit.Text(spec, "goTemplate") == "true"}
+	if options := yamledit.Child(spec, "goTemplateOptions"); options != nil && options.Kind == yaml.SequenceNode {
 		for _, item := range options.Content {
-			t.options = append(t.options, resolve(item).Value)
+			t.options = append(t.options, yamledit.Resolve(item).Value)
 		}
 	}
 	if t.golang {
@@ -75,7 +77,7 @@ func (t templater) render(text string, s set) (string, error) {
 		case known && key != "":
 			return value
 		case s.open && key != "":
-			return StandIn(key)
+			return standInFor(key)
 		}
 		return raw
 	}), nil
@@ -183,20 +185,20 @@ func (t templater) renderGo(text string, s set) (string, error) {
 			b.Write(n.Text)
 		case *parse.ActionNode:
 			if len(n.Pipe.Decl) > 0 {
-				return StandIn(text), nil
+				return standInFor(text), nil
 			}
 			if unknown(n, s) {
-				b.WriteString(StandIn(n.String()))
+				b.WriteString(standInFor(n.String()))
 				continue
 			}
 			part, err := t.execute(n.String(), s)
 			if err != nil {
-				return StandIn(text), nil //nolint:nilerr // a variable of another action
+				return standInFor(text), nil //nolint:nilerr // a variable of another action
 			}
 			b.WriteString(part)
 		case *parse.CommentNode:
 		default:
-			return StandIn(text), nil
+			return standInFor(text), nil
 		}
 	}
 	return b.String(), nil

@@ -8,35 +8,13 @@ import (
 	"github.com/otelshift/otelshift/pkg/yamledit"
 )
 
-// child returns the value behind a key, aliases resolved; nil where there is
-// none.
-func child(n *yaml.Node, key string) *yaml.Node {
-	if n == nil || n.Kind != yaml.MappingNode {
-		return nil
-	}
-	for i := 0; i+1 < len(n.Content); i += 2 {
-		if n.Content[i].Value == key {
-			return resolve(n.Content[i+1])
-		}
-	}
-	return nil
-}
+// Short names for what every reader of objects asks for.
 
-// resolve follows an alias; nil stays nil.
-func resolve(n *yaml.Node) *yaml.Node {
-	if n != nil && n.Kind == yaml.AliasNode {
-		return n.Alias
-	}
-	return n
-}
+func child(n *yaml.Node, key string) *yaml.Node { return yamledit.Child(n, key) }
 
-// field returns the scalar behind a key, "" where there is none.
-func field(n *yaml.Node, key string) string {
-	if c := child(n, key); c != nil && c.Kind == yaml.ScalarNode && c.Tag != yaml.NodeTagNull {
-		return c.Value
-	}
-	return ""
-}
+func resolve(n *yaml.Node) *yaml.Node { return yamledit.Resolve(n) }
+
+func field(n *yaml.Node, key string) string { return yamledit.Text(n, key) }
 
 // texts returns a mapping of scalars.
 func texts(n *yaml.Node) map[string]string {

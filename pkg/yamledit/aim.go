@@ -121,7 +121,7 @@ func checkOld(n *yaml.Node, e Edit) error {
 	if e.Op == Remove && e.Old == "" {
 		return nil
 	}
-	m := resolve(n)
+	m := Resolve(n)
 	switch {
 	case m.Kind == yaml.ScalarNode && m.Value == e.Old, isNull(m) && (e.Old == "" || e.Old == "null"):
 		return nil
@@ -152,7 +152,7 @@ func sameContent(a, b *yaml.Node) bool { return same(a, b, false) }
 // same compares as sameContent does. Where b may have tags of its own, "!mine",
 // they are not compared: flow style, of which a is made, does not say them.
 func same(a, b *yaml.Node, ownTags bool) bool {
-	a, b = resolve(a), resolve(b)
+	a, b = Resolve(a), Resolve(b)
 	if a == nil || b == nil || a.Kind != b.Kind || len(a.Content) != len(b.Content) {
 		return false
 	}
@@ -176,7 +176,7 @@ func same(a, b *yaml.Node, ownTags bool) bool {
 
 // sameValues compares kinds and values, whatever the tags.
 func sameValues(a, b *yaml.Node) bool {
-	a, b = resolve(a), resolve(b)
+	a, b = Resolve(a), Resolve(b)
 	if a == nil || b == nil || a.Kind != b.Kind || len(a.Content) != len(b.Content) {
 		return false
 	}
@@ -287,7 +287,7 @@ func (f *File) aimBeside(t *target, root *yaml.Node) error {
 	if found.err != nil {
 		return found.err
 	}
-	t.parent = resolve(found.node)
+	t.parent = Resolve(found.node)
 	if found.node.Kind == yaml.AliasNode {
 		found.shared = "*" + found.node.Value
 	}
@@ -330,7 +330,7 @@ func (f *File) aimStep(t *target, last Step) error {
 		if t.fresh.Kind == yaml.MappingNode {
 			v, _ = mappingValue(t.fresh, last.Key)
 		}
-		if v == nil || resolve(v).Value != last.Value {
+		if v == nil || Resolve(v).Value != last.Value {
 			return fmt.Errorf("%s: the new item is not what its path selects", t.edit.Path)
 		}
 	}
@@ -439,7 +439,7 @@ func (f *File) siblingBefore(parent *yaml.Node, after string) (int, error) {
 func matches(parent *yaml.Node, i int, s Step) bool {
 	switch {
 	case s.Kind == StepKey && parent.Kind == yaml.MappingNode:
-		k := resolve(parent.Content[i])
+		k := Resolve(parent.Content[i])
 		return k.Kind == yaml.ScalarNode && k.Value == s.Key
 	case s.Kind == StepIndex && parent.Kind == yaml.SequenceNode:
 		return s.Index == i

@@ -20,7 +20,7 @@ func Flow(n *yaml.Node) string {
 }
 
 func flow(b *strings.Builder, n *yaml.Node, w where, left *int) {
-	if n = resolve(n); n == nil {
+	if n = Resolve(n); n == nil {
 		return
 	}
 	if *left--; *left < 0 {
@@ -81,7 +81,7 @@ type emitter struct {
 // value is what follows "key:" or "-": with the blank or break before it.
 // column is that of the key or dash.
 func (e *emitter) value(n *yaml.Node, column int, key string, inItem bool) (string, error) {
-	n = resolve(n)
+	n = Resolve(n)
 	switch {
 	case n.Kind == yaml.ScalarNode:
 		return e.scalar(n, column, key), nil
@@ -109,7 +109,7 @@ func (e *emitter) value(n *yaml.Node, column int, key string, inItem bool) (stri
 
 func hasCollection(n *yaml.Node) bool {
 	for _, c := range n.Content {
-		if isCollection(resolve(c)) {
+		if isCollection(Resolve(c)) {
 			return true
 		}
 	}
@@ -139,7 +139,7 @@ func (e *emitter) scalar(n *yaml.Node, column int, key string) string {
 func (e *emitter) mapping(n *yaml.Node, column int) (string, error) {
 	var lines []string
 	for i := 0; i+1 < len(n.Content); i += 2 {
-		k := resolve(n.Content[i])
+		k := Resolve(n.Content[i])
 		if k.Kind != yaml.ScalarNode {
 			return "", fmt.Errorf("writing a mapping: the key %s is no scalar", Flow(k))
 		}

@@ -120,7 +120,7 @@ func checkOutside(t *testing.T, f *File, e Edit, res Result) {
 	if bytes.Equal(old, res.Bytes) {
 		return
 	}
-	n = resolve(n)
+	n = Resolve(n)
 	switch e.Op {
 	case Replace:
 		start, end, err := f.Span(n)
@@ -220,7 +220,7 @@ func checkRemoved(t *testing.T, f *File, e Edit, res Result) {
 	if err != nil || len(e.Path) == 0 {
 		return
 	}
-	parent = resolve(parent)
+	parent = Resolve(parent)
 	n, err := e.Path.Lookup(f.docs[e.Document].Node)
 	if err != nil {
 		t.Fatal(err)
@@ -274,7 +274,7 @@ func checkRemoved(t *testing.T, f *File, e Edit, res Result) {
 	if at == 0 && next == len(parent.Content) { // "[]" stands behind the key or dash: before blanks and comments that stay
 		res.Bytes, from = withoutEmpty(old, res.Bytes, from)
 	}
-	if isAbsent(resolve(n)) && strings.TrimSpace(string(old[to:])) == "" { // blanks behind a value that is not written
+	if isAbsent(Resolve(n)) && strings.TrimSpace(string(old[to:])) == "" { // blanks behind a value that is not written
 		to = len(old)
 	}
 	if !bytes.HasPrefix(res.Bytes, old[:from]) || !bytes.HasSuffix(res.Bytes, old[to:]) || len(res.Bytes) < from+len(old)-to {

@@ -271,11 +271,11 @@ func mergedValue(n *yaml.Node, key string, depth int) *yaml.Node {
 			continue
 		}
 		sources := []*yaml.Node{n.Content[i+1]}
-		if m := resolve(n.Content[i+1]); m.Kind == yaml.SequenceNode {
+		if m := Resolve(n.Content[i+1]); m.Kind == yaml.SequenceNode {
 			sources = m.Content
 		}
 		for _, m := range sources {
-			m = resolve(m)
+			m = Resolve(m)
 			if m.Kind != yaml.MappingNode {
 				continue
 			}
@@ -290,16 +290,9 @@ func mergedValue(n *yaml.Node, key string, depth int) *yaml.Node {
 	return nil
 }
 
-func resolve(n *yaml.Node) *yaml.Node {
-	if n.Kind == yaml.AliasNode {
-		return n.Alias
-	}
-	return n
-}
-
 func selected(n *yaml.Node, s Step) (item *yaml.Node, count int) {
 	for _, c := range n.Content {
-		m := resolve(c)
+		m := Resolve(c)
 		if m.Kind != yaml.MappingNode {
 			continue
 		}
@@ -310,7 +303,7 @@ func selected(n *yaml.Node, s Step) (item *yaml.Node, count int) {
 		if v == nil {
 			continue
 		}
-		if v = resolve(v); v.Kind == yaml.ScalarNode && v.Value == s.Value {
+		if v = Resolve(v); v.Kind == yaml.ScalarNode && v.Value == s.Value {
 			if count == 0 {
 				item = c
 			}
@@ -344,7 +337,7 @@ func (f *File) PathOf(n *yaml.Node) (document int, p Path, ok bool) {
 // stepTo names the child at index i of parent.Content.
 func stepTo(parent *yaml.Node, i int) (Step, bool) {
 	if parent.Kind == yaml.MappingNode {
-		k := resolve(parent.Content[i&^1])
+		k := Resolve(parent.Content[i&^1])
 		return Step{Kind: StepKey, Key: k.Value}, i&1 == 1 && k.Kind == yaml.ScalarNode
 	}
 	if m := parent.Content[i]; m.Kind == yaml.MappingNode {
