@@ -151,12 +151,13 @@ func sameContent(a, b *yaml.Node) bool { return same(a, b, false) }
 
 // same compares as sameContent does. Where b may have tags of its own, "!mine",
 // they are not compared: flow style, of which a is made, does not say them.
+// "!!map" and what else the parser gives by itself are none.
 func same(a, b *yaml.Node, ownTags bool) bool {
 	a, b = Resolve(a), Resolve(b)
 	if a == nil || b == nil || a.Kind != b.Kind || len(a.Content) != len(b.Content) {
 		return false
 	}
-	own := ownTags && !strings.HasPrefix(b.ShortTag(), "!!")
+	own := ownTags && !given[b.ShortTag()]
 	if !own && a.ShortTag() != b.ShortTag() {
 		return false
 	}
@@ -172,6 +173,15 @@ func same(a, b *yaml.Node, ownTags bool) bool {
 		}
 	}
 	return true
+}
+
+// given are the tags of nodes that have none of their own, and of those that are
+// written as such.
+//
+//nolint:gochecknoglobals // lookup table
+var given = map[string]bool{
+	"!!str": true, "!!int": true, "!!float": true, "!!bool": true, "!!null": true, "!!timestamp": true, "!!binary": true, "!!merge": true,
+	"!!map": true, "!!seq": true,
 }
 
 // sameValues compares kinds and values, whatever the tags.
