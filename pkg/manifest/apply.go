@@ -56,7 +56,10 @@ func Apply(files fs.FS, groups []Group) (Applied, error) {
 }
 
 func applyEdits(files fs.FS, groups []Group) (Applied, error) {
-	a := &applier{files: files, parsed: map[string]document{}, problems: map[string]error{}}
+	return newApplier(files).apply(groups)
+}
+
+func (a *applier) apply(groups []Group) (Applied, error) {
 	out := Applied{Files: map[string][]byte{}, Refused: map[fleet.ID]fleet.Reason{}, Changes: map[fleet.ID][]fleet.Change{}}
 	var ready []prepared
 	for _, g := range groups {
@@ -67,26 +70,32 @@ func applyEdits(files fs.FS, groups []Group) (Applied, error) {
 		}
 		ready = append(ready, p)
 	}
-	if results, err := a.together(ready); err == nil {
-		a.finish(&out, ready, results)
-		return out, nil
-	}
-	// Something does not apply: take the groups in one by one.
-	var accepted []prepared
-	for _, p := range ready {
-		try := append(slices.Clone(accepted), p)
-		if _, err := a.together(onlyFiles(try, p)); err != nil {
-			out.Refused[p.id] = refusal(err)
-			continue
-		}
-		accepted = try
-	}
-	results, err := a.together(accepted)
+	results, err := a.together(ready)
 	if err != nil {
-		return Applied{}, fmt.Errorf("applying changes that apply one by one: %w", err)
+		ready = a.accept(nil, ready, out.Refused)
+		if results, err = a.together(ready); err != nil {
+			return Applied{}, fmt.Errorf("applying changes that apply one by one: %w", err)
+		}
 	}
-	a.finish(&out, accepted, results)
+	a.finish(&out, ready, results)
 	return out, nil
+}
+
+// accept takes in, besides those that are accepted, the next groups that apply
+// with them, and refuses the others. It halves what does not apply together: each
+// try reads and proves whole files again.
+func (a *applier) accept(accepted, next []prepared, refused map[fleet.ID]fleet.Reason) []prepared {
+	all := slices.Concat(accepted, next)
+	_, err := a.together(onlyFiles(all, next))
+	switch {
+	case err == nil:
+		return all
+	case len(next) == 1:
+		refused[next[0].id] = refusal(err)
+		return accepted
+	}
+	half := len(next) / 2
+	return a.accept(a.accept(accepted, next[:half], refused), next[half:], refused)
 }
 
 type prepared struct {
@@ -100,12 +109,18 @@ type applier struct {
 	problems map[string]error
 }
 
-// onlyFiles keeps the edits of the files that the last group touches.
-func onlyFiles(groups []prepared, last prepared) []prepared {
+func newApplier(files fs.FS) *applier {
+	return &applier{files: files, parsed: map[string]document{}, problems: map[string]error{}}
+}
+
+// onlyFiles keeps the edits of the files that the last groups touch.
+func onlyFiles(groups, last []prepared) []prepared {
 	touched := map[string]bool{}
-	for _, e := range last.edits {
-		file, _, _, _ := outerOf(e.file)
-		touched[file] = true
+	for _, g := range last {
+		for _, e := range g.edits {
+			file, _, _, _ := outerOf(e.file)
+			touched[file] = true
+		}
 	}
 	out := make([]prepared, len(groups))
 	for i, g := range groups {
@@ -263,12 +278,20 @@ func (a *applier) together(groups []prepared) (map[string]yamledit.Result, error
 func merge(groups []prepared) (byFile map[string][]yamledit.Edit, index [][]int) {
 	byFile = map[string][]yamledit.Edit{}
 	index = make([][]int, len(groups))
+	type spot struct {
+		file, path string
+		document   int
+	}
+	made := map[spot][]int{} // of the file's edits
 	for i, g := range groups {
 		for _, e := range g.edits {
-			at := slices.IndexFunc(byFile[e.file], func(o yamledit.Edit) bool { return sameEdit(o, e.edit) })
-			if at < 0 {
-				at = len(byFile[e.file])
+			s := spot{e.file, e.edit.Path.String(), e.edit.Document}
+			at := len(byFile[e.file])
+			if same := slices.IndexFunc(made[s], func(n int) bool { return sameEdit(byFile[e.file][n], e.edit) }); same >= 0 {
+				at = made[s][same]
+			} else {
 				byFile[e.file] = append(byFile[e.file], e.edit)
+				made[s] = append(made[s], at)
 			}
 			index[i] = append(index[i], at)
 		}
