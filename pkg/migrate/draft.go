@@ -331,12 +331,14 @@ func (d *draft) refuse(id fleet.ID, reason fleet.Reason) {
 // images names or builds what the draft's batches need.
 func (m *Migration) images(ctx context.Context, d *draft, to depth) (learnt bool, err error) {
 	var wanted []fleet.Rebuild
+	listed := map[string]bool{}
 	for _, p := range d.members(d.batches...) {
 		for _, r := range p.Rebuilds {
-			if _, known := d.input.Images[r.Key()]; known || !d.shard.Has(r) || d.input.Failed[r.Key()] != nil ||
-				slices.ContainsFunc(wanted, func(o fleet.Rebuild) bool { return o.Key() == r.Key() }) {
+			key := r.Key()
+			if _, known := d.input.Images[key]; known || !d.shard.Has(r) || d.input.Failed[key] != nil || listed[key] {
 				continue
 			}
+			listed[key] = true
 			wanted = append(wanted, r)
 		}
 	}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 
 	"go.yaml.in/yaml/v3"
@@ -239,8 +240,8 @@ func (f *File) bound() {
 	}
 }
 
-// Documents are the documents of the file in order.
-func (f *File) Documents() []Document { return append([]Document(nil), f.docs...) }
+// Documents are the documents of the file in order. Do not change them.
+func (f *File) Documents() []Document { return slices.Clip(f.docs) }
 
 // Bytes is the file's text. Do not change it.
 func (f *File) Bytes() []byte { return f.src.data }
