@@ -16,6 +16,10 @@ func TestAChangeOfAFilledInValueKeepsItsExpressions(t *testing.T) {
 		{"an ending", "/a/{{name}}.jar", "/a/cart.jar", "/b/cart.jar", []Fill{name}, "/b/{{name}}.jar"},
 		{"an expression that goes", "-Dsw.x={{name}} -Xmx1g", "-Dsw.x=cart -Xmx1g", "-Xmx1g", []Fill{name}, "-Xmx1g"},
 		{"several words", "{{name}} -Dsw.x=1", "-Xa -Xb -Dsw.x=1", "-Xa -Xb -Dy=1", []Fill{{"{{name}}", "-Xa -Xb"}}, "{{name}} -Dy=1"},
+		{"the longer result", "-Dx={{name}} -Dy={{full}}", "-Dx=cart -Dy=cart-dev", "-Dz=a=cart-dev,b", []Fill{name, {"{{full}}", "cart-dev"}}, "-Dz=a={{full}},b"},
+		{"a result of one letter is in many words", "-Dx={{n}}", "-Dx=1", "-Dz=10", []Fill{{"{{n}}", "1"}}, "-Dz=10"},
+		{"the same word twice, in the order of the file", "-Da=cart -Da={{name}}", "-Da=cart -Da=cart", "-Da=cart -Da=cart -Xmx1g", []Fill{name}, "-Da=cart -Da={{name}} -Xmx1g"},
+		{"an expression in the new text", "-Da={{name}}", "-Da=cart", "-Da=cart -Db={{name}}", []Fill{name}, "-Da=cart -Db={{name}}"},
 		{"lines", "-Dx={{name}}\n  -Dy=1", "-Dx=cart\n  -Dy=1", "-Dz=cart\n  -Dy=1", []Fill{name}, "-Dz={{name}}\n  -Dy=1"},
 	} {
 		t.Run(row.name, func(t *testing.T) {

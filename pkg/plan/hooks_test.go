@@ -34,6 +34,8 @@ func TestHooksThatNeedTheOldAgent(t *testing.T) {
 		{name: "a hook that may fail", more: exec("preStop", "rm -rf /skywalking/agent/logs"), warn: "the preStop hook of container app names SkyWalking's agent"},
 		{name: "a probe asks the backend", more: exec("readinessProbe", "nc -z oap.skywalking 11800"), warn: "the readinessProbe of container app names SkyWalking, and stays"},
 		{name: "a probe asks the application", more: exec("livenessProbe", "curl -f localhost:8080/skywalking/health"), warn: "the livenessProbe of container app names SkyWalking, and stays"},
+		{name: "a probe asks a server for a file of that name", more: exec("readinessProbe", "curl -f http://files/skywalking-agent/ready"), warn: "the readinessProbe of container app names SkyWalking, and stays"},
+		{name: "the log ends, though the jar stays in the image", more: exec("livenessProbe", "test -f /skywalking/agent/logs/skywalking-api.log"), edit: func(s *config.Spec) { s.Image.Remove = config.Remove{} }, block: "the livenessProbe"},
 		{name: "another file in a folder of that name", more: exec("livenessProbe", "ls -l '/data/skywalking/x'"), block: "(/data/skywalking/x)"},
 		{name: "the jar stays in the image", more: exec("livenessProbe", "test -f "+jar), edit: func(s *config.Spec) { s.Image.Remove = config.Remove{} }, warn: "which stays in the image as image.remove says"},
 		{name: "the application's own folder", jar: "/app/skywalking-agent.jar", more: exec("livenessProbe", "test -f /app/ready")},
