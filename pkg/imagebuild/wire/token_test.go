@@ -142,26 +142,33 @@ func TestARegistryMayLeadToAnotherThatWantsATokenOfItsOwn(t *testing.T) {
 	}
 }
 
-// TestATokenThatLacksARightIsNotAskedForAgainAndAgain.
-func TestATokenThatLacksARightIsNotAskedForAgainAndAgain(t *testing.T) {
+// TestTokensThatAreRefusedAreNotAskedForAgainAndAgain: one that lacks a right
+// will lack it again; one that ended may do so a few times.
+func TestTokensThatAreRefusedAreNotAskedForAgainAndAgain(t *testing.T) {
 	t.Parallel()
-	web := &internet{answer: func(r *http.Request) (int, http.Header, string) {
-		if strings.HasSuffix(r.URL.Path, "/token") {
-			if got := r.URL.Query()["scope"]; len(got) == 0 || r.URL.Query().Get("service") != "s" {
-				return http.StatusBadRequest, nil, ""
+	for why, want := range map[string]int{"insufficient_scope": 2, "invalid_token": 5} {
+		asked := 0
+		web := &internet{answer: func(r *http.Request) (int, http.Header, string) {
+			if strings.HasSuffix(r.URL.Path, "/token") {
+				if got := r.URL.Query()["scope"]; len(got) == 0 || r.URL.Query().Get("service") != "s" {
+					return http.StatusBadRequest, nil, ""
+				}
+				if asked++; asked > 20 {
+					return http.StatusTeapot, nil, "" // an end to it
+				}
+				return http.StatusOK, nil, fmt.Sprintf(`{"access_token":"weak%d"}`, asked)
 			}
-			return http.StatusOK, nil, `{"access_token":"weak"}`
+			return http.StatusUnauthorized, http.Header{"Www-Authenticate": {"Negotiate", `Bearer realm="https://reg.example/token",service=s,scope="repository:shop/cart:pull,push",error="` + why + `"`}}, ""
+		}}
+		repo, err := wire.New(wire.Options{Transport: web, Keychain: basic{}}).Open("reg.example/shop/cart", wire.Pull)
+		if err != nil {
+			t.Fatal(err)
 		}
-		return http.StatusUnauthorized, http.Header{"Www-Authenticate": {"Negotiate", `Bearer realm="https://reg.example/token",service=s,scope="repository:shop/cart:pull,push",error="insufficient_scope"`}}, ""
-	}}
-	repo, err := wire.New(wire.Options{Transport: web, Keychain: basic{}}).Open("reg.example/shop/cart", wire.Pull)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := repo.Head(t.Context(), "1"); !errors.Is(err, fleet.ErrDenied) {
-		t.Errorf("error %v, want denied", err)
-	}
-	if n := strings.Count(strings.Join(web.asked, "\n"), "/token"); n != 2 {
-		t.Errorf("%d tokens were asked for, want 2: %v", n, web.asked)
+		if _, err := repo.Head(t.Context(), "1"); !errors.Is(err, fleet.ErrDenied) {
+			t.Errorf("%s: error %v, want denied", why, err)
+		}
+		if asked != want {
+			t.Errorf("%s: %d tokens were asked for, want %d: %v", why, asked, want, web.asked)
+		}
 	}
 }
