@@ -77,6 +77,7 @@ func TestCredentialsGoOnlyWhereTheyMay(t *testing.T) {
 		{"plain http that is named", "reg.example", "http://auth.example/token", []string{"auth.example"}, true},
 		{"a private address", "reg.example", "https://10.0.0.7/token", nil, false},
 		{"a metadata service", "reg.example", "https://169.254.169.254/token", nil, false},
+		{"this machine by an address of IPv6", "reg.example", "https://[::ffff:0.0.0.0]/token", nil, false},
 		{"a private address in another spelling", "reg.example", "https://167772167/token", nil, false},
 		{"a private address that is named", "reg.example", "https://10.0.0.7/token", []string{"10.0.0.7"}, true},
 		{"a private address of a private registry", "10.0.0.7:5000", "https://10.0.0.7/token", nil, true},
@@ -169,6 +170,50 @@ func TestTokensThatAreRefusedAreNotAskedForAgainAndAgain(t *testing.T) {
 		}
 		if asked != want {
 			t.Errorf("%s: %d tokens were asked for, want %d: %v", why, asked, want, web.asked)
+		}
+	}
+}
+
+// identity is an identity token, as Azure's helper gives one.
+type identity struct{}
+
+func (identity) Resolve(authn.Resource) (authn.Authenticator, error) {
+	return authn.FromConfig(authn.AuthConfig{Username: "u", Password: "p", IdentityToken: "sesame"}), nil
+}
+
+// TestAnIdentityTokenIsPostedToItsServerOnly, whatever that answers.
+func TestAnIdentityTokenIsPostedToItsServerOnly(t *testing.T) {
+	t.Parallel()
+	for _, row := range []struct {
+		name   string
+		status int // of the answer to POST
+		fine   bool
+	}{
+		{"a server that takes it", http.StatusOK, true},
+		{"an older server has no such place", http.StatusNotFound, true},
+		{"an older server knows GET only", http.StatusMethodNotAllowed, true},
+		{"a server that refuses it", http.StatusUnauthorized, false},
+		{"a server that leads elsewhere", http.StatusTemporaryRedirect, false},
+	} {
+		web := &internet{}
+		web.answer = func(r *http.Request) (int, http.Header, string) {
+			switch {
+			case r.Method == http.MethodPost && row.status != http.StatusOK:
+				return row.status, http.Header{"Location": {"https://elsewhere.example/token"}}, ""
+			case strings.HasSuffix(r.URL.Path, "/token"):
+				return http.StatusOK, nil, `{"access_token":"t"}`
+			}
+			return guarded("https://reg.example/token")(r)
+		}
+		repo, err := wire.New(wire.Options{Transport: web, Keychain: identity{}, Attempts: 1}).Open("reg.example/shop/cart", wire.Pull)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := repo.Head(t.Context(), "1"); (err == nil) != row.fine {
+			t.Errorf("%s: %v", row.name, err)
+		}
+		if all := strings.Join(web.asked, "\n"); strings.Contains(all, "elsewhere") || strings.Count(all, "POST") != 1 {
+			t.Errorf("%s: asked %s", row.name, all)
 		}
 	}
 }
