@@ -95,6 +95,9 @@ func TestDiffNamesFilesAsGitDoes(t *testing.T) {
 			t.Skipf("needs a file system that takes any name: %v", err)
 		}
 		diff := Diff(map[string][]byte{name: []byte("a\n")}, map[string][]byte{name: []byte("b\n")})
+		if strings.Contains(name, " ") && !strings.Contains(diff, `"`) && !strings.Contains(diff, "\n+++ b/"+name+"\t\n") {
+			t.Errorf("patch would take the first word of %q:\n%s", name, diff)
+		}
 		cmd := exec.Command("git", "apply", "-")
 		cmd.Dir, cmd.Stdin = dir, strings.NewReader(diff)
 		if out, err := cmd.CombinedOutput(); err != nil {

@@ -1,6 +1,8 @@
 package ledger
 
 import (
+	"errors"
+	"fmt"
 	"testing"
 
 	"github.com/otelshift/otelshift/pkg/fleet"
@@ -39,6 +41,18 @@ func TestACommitIsBackedByARecordThatSaysTheSame(t *testing.T) {
 	} {
 		if commit(edit).Backed(record) {
 			t.Errorf("a commit of another %s is backed", what)
+		}
+	}
+}
+
+// TestNumbersOfTrailersAreOurs: the next batch's is one more, whoever wrote it.
+func TestNumbersOfTrailersAreOurs(t *testing.T) {
+	for text, want := range map[string]bool{"0": true, "7": true, fmt.Sprint(MaxNumber - 1): true, fmt.Sprint(MaxNumber): false, "9223372036854775807": false, "-1": false, "x": false} {
+		for _, key := range []string{trailerSchema, trailerNumber, trailerOf, trailerAttempt} {
+			_, err := ParseCommit("x\n\n" + key + ": " + text + "\n")
+			if read := err == nil || errors.Is(err, ErrNotOurs); read != want { // alone it is no record
+				t.Errorf("%s: %s: %v", key, text, err)
+			}
 		}
 	}
 }

@@ -33,6 +33,7 @@ func TestHooksThatNeedTheOldAgent(t *testing.T) {
 		{name: "a hook reads the log", more: exec("postStart", "tail -f /skywalking/agent/logs/skywalking-api.log &"), block: "the postStart"},
 		{name: "a hook that may fail", more: exec("preStop", "rm -rf /skywalking/agent/logs"), warn: "the preStop hook of container app names SkyWalking's agent"},
 		{name: "a probe asks the backend", more: exec("readinessProbe", "nc -z oap.skywalking 11800"), warn: "the readinessProbe of container app names SkyWalking, and stays"},
+		{name: "a probe asks the backend's host", more: "        livenessProbe: {httpGet: {host: oap.skywalking, port: 12800}}\n", warn: "the livenessProbe of container app names SkyWalking, and stays"},
 		{name: "a probe asks the application", more: exec("livenessProbe", "curl -f localhost:8080/skywalking/health"), warn: "the livenessProbe of container app names SkyWalking, and stays"},
 		{name: "a probe asks a server for a file of that name", more: exec("readinessProbe", "curl -f http://files/skywalking-agent/ready"), warn: "the readinessProbe of container app names SkyWalking, and stays"},
 		{name: "the log ends, though the jar stays in the image", more: exec("livenessProbe", "test -f /skywalking/agent/logs/skywalking-api.log"), edit: func(s *config.Spec) { s.Image.Remove = config.Remove{} }, block: "the livenessProbe"},
