@@ -109,7 +109,8 @@ func (r *releaser) rendered(rel release, w fleet.Workload) []fleet.Workload {
 	for i := range m.made {
 		inner.variables(&m.made[i], nil)
 	}
-	m.values = m.imaged(rel.merged())
+	root := rel.merged()
+	m.values, m.inits = m.imaged(root), agentInits(root, nil, false)
 	out := m.workloads()
 	t := chartTree{release: rel, files: slices.Concat(files, rel.files)}
 	for _, w := range out {
@@ -136,6 +137,7 @@ type match struct {
 	release release
 	values  fleet.Workload
 	made    []fleet.Workload
+	inits   []valuesInit // init containers of the values that bring an agent
 }
 
 // at names a container of a rendered workload.
@@ -290,10 +292,9 @@ func (m match) one(w fleet.Workload, number int, pairs [][]at) (fleet.Workload, 
 			out.Containers = append(out.Containers, fixed(c, w.Place))
 		}
 	}
-	inits := agentInits(m.release.merged(), nil, false)
 	for _, c := range made.Containers {
 		brings := slices.ContainsFunc(made.InitAgents, func(a fleet.InitAgent) bool { return a.Container == c.Name }) || kyamlfn.AgentImage(c.Image.Text)
-		if !c.Init || !brings || slices.ContainsFunc(inits, func(i valuesInit) bool { return i.name == c.Name }) {
+		if !c.Init || !brings || slices.ContainsFunc(m.inits, func(i valuesInit) bool { return i.name == c.Name }) {
 			continue // the values' own are said there
 		}
 		out.Warnings = append(slices.Clone(out.Warnings), fleet.Warning{Code: fleet.CodeLeftover, Place: w.Place, Message: fmt.Sprintf(
