@@ -283,3 +283,14 @@ func TestAHelperMayLeaveSomethingRunning(t *testing.T) {
 		t.Errorf("credentials %v, %v", got, err)
 	}
 }
+
+// TestADirectoryInAFilesPlaceHasNone: Docker makes one where a file is to be
+// mounted that is not there.
+func TestADirectoryInAFilesPlaceHasNone(t *testing.T) {
+	t.Parallel()
+	getenv := home(t, map[string]string{".docker/config.json/x": "", "run/containers/auth.json": `{"auths":{"reg.example":` + login("reg", "secret") + `}}`})
+	got, err := resolve(t.Context(), credentials.New(credentials.Options{Getenv: getenv}), repository(t, "reg.example/a"))
+	if err != nil || got.Username != "reg" {
+		t.Errorf("credentials of %q, %v, want those of the next file", got.Username, err)
+	}
+}
