@@ -155,6 +155,10 @@ func checkAdded(t *testing.T, f *File, e Edit, res Result, n *yaml.Node) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	if isAbsent(n) { // "{a }" has no place of its own
+		at, _ := f.absentAt(&target{node: n, parent: f.index()[n].parent, entry: f.index()[n].at - 1}, &scalar{start: start})
+		start = min(start, at)
+	}
 	end, err := f.endOf(n)
 	if err != nil {
 		t.Fatal(err)
