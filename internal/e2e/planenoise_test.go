@@ -65,6 +65,7 @@ func TestOnAControlPlaneTenBatchesHaveNoFalseRevert(t *testing.T) {
 				m.fresh.fate = controlplane.Fate{}
 			}
 			m.e = l.e
+			m.e.Settings.Soak = 40 * time.Second // of 200 pods on a busy machine the last crash comes late
 			batch[i] = append(batch[i], m)
 		}
 	}
