@@ -122,6 +122,9 @@ type InitAgent struct {
 	// Shared: something beside this agent uses the volume (an application's jar,
 	// another init container), so it must stay.
 	Shared bool
+	// Kept: it is of Helm values, and taking it out of them, with volume and
+	// mounts, would not give what is wanted. It can be replaced in kind.
+	Kept bool
 }
 
 // AppMount is the mount of an agent's volume in a container that is no init

@@ -71,20 +71,35 @@ func (rel release) render(files fs.FS) (objects []*yaml.RNode, read []string, er
 	if err != nil {
 		return nil, nil, err
 	}
-	values, ok := rel.merged().any().(map[string]any)
+	objects, err = rel.renderWith(chart, rel.merged())
+	return objects, chart.Files, err
+}
+
+// own are the values of the chart itself, where they are among the layers.
+func (rel release) own() *value {
+	for _, l := range rel.layers {
+		if l.root != nil && l.place(l.root).File == path.Join(rel.chart, "values.yaml") {
+			return l.read()
+		}
+	}
+	return nil
+}
+
+// renderWith renders the release's chart with other values.
+func (rel release) renderWith(chart *helmchart.Chart, merged *value) ([]*yaml.RNode, error) {
+	values, ok := merged.suppress(rel.own()).any().(map[string]any)
 	if !ok {
 		values = nil
 	}
 	name := cmp.Or(rel.release, rel.id.Name)
-	objects, err = chart.Render(helmchart.Release{Name: name, Namespace: rel.id.Namespace, Values: values})
-	return objects, chart.Files, err
+	return chart.Render(helmchart.Release{Name: name, Namespace: rel.id.Namespace, Values: values})
 }
 
 // rendered holds what a release's values load against what its chart makes of
 // them. Where every container of the values is one container of a rendered
 // workload, and the release's name is known, these workloads take the place of
 // the release.
-func (r *releaser) rendered(rel release, w fleet.Workload) []fleet.Workload {
+func (r *releaser) rendered(rel release, w fleet.Workload, root *value) []fleet.Workload {
 	objects, files, err := rel.render(r.files.files)
 	if err != nil {
 		reason := unrendered(rel, err)
@@ -94,7 +109,13 @@ func (r *releaser) rendered(rel release, w fleet.Workload) []fleet.Workload {
 	if w.Blocked == nil {
 		w.Blocked = rel.decides(r.files.files, files)
 	}
-	m := match{release: rel, values: w}
+	m := match{release: rel, values: w, root: root, objects: objects, render: func(values *value) ([]*yaml.RNode, error) {
+		chart, err := helmchart.Load(r.files.files, rel.chart)
+		if err != nil {
+			return nil, err
+		}
+		return rel.renderWith(chart, values)
+	}}
 	inner := newIndex()
 	for _, o := range objects {
 		node := o.YNode()
@@ -103,13 +124,12 @@ func (r *releaser) rendered(rel release, w fleet.Workload) []fleet.Workload {
 		}
 		if made, ok := kyamlfn.Read(node, node, "", nil); ok {
 			made.ID.Namespace = cmp.Or(made.ID.Namespace, rel.id.Namespace)
-			m.made = append(m.made, made)
+			m.made, m.nodes = append(m.made, made), append(m.nodes, node)
 		}
 	}
 	for i := range m.made {
 		inner.variables(&m.made[i], nil)
 	}
-	root := rel.merged()
 	m.values, m.inits = m.imaged(root), agentInits(root, nil, false)
 	out := m.workloads()
 	t := chartTree{release: rel, files: slices.Concat(files, rel.files)}
@@ -137,12 +157,17 @@ type match struct {
 	release release
 	values  fleet.Workload
 	made    []fleet.Workload
+	nodes   []*yaml.Node // of made
+	objects []*yaml.RNode
+	root    *value // of the values
+	render  func(*value) ([]*yaml.RNode, error)
 	inits   []valuesInit // init containers of the values that bring an agent
 }
 
 // at names a container of a rendered workload.
 type at struct{ workload, container int }
 
+// workloads are the release's.
 func (m match) workloads() []fleet.Workload {
 	w := m.values
 	explained := map[at]bool{}
@@ -183,12 +208,32 @@ func (m match) workloads() []fleet.Workload {
 		return []fleet.Workload{w}
 	}
 	var out []fleet.Workload
+	var numbers []int
 	for i := range m.made {
 		if one, ok := m.one(w, i, pairs); ok {
-			out = append(out, one)
+			out, numbers = append(out, one), append(numbers, i)
 		}
 	}
+	out = m.carry(out, numbers)
+	for i := range out {
+		m.idle(&out[i], m.made[numbers[i]])
+	}
 	return out
+}
+
+// idle warns of the template's own init containers that bring an agent: they
+// stay.
+func (m match) idle(out *fleet.Workload, made fleet.Workload) {
+	for _, c := range out.Containers {
+		brings := kyamlfn.AgentImage(c.Image.Text) || slices.ContainsFunc(made.InitAgents, func(a fleet.InitAgent) bool {
+			return a.Container == c.Name && a.Agent != javaagent.OpenTelemetry
+		})
+		if !c.Init || !brings || c.At == nil || c.At.Document >= 0 || slices.ContainsFunc(m.inits, func(i valuesInit) bool { return i.name == c.Name }) {
+			continue // the values' own are said there
+		}
+		out.Warnings = append(slices.Clone(out.Warnings), fleet.Warning{Code: fleet.CodeLeftover, Place: out.Place, Message: fmt.Sprintf(
+			"init container %s of the chart %s goes on copying an agent: the chart's values switch it off, or its template", c.Name, m.release.chart)})
+	}
 }
 
 // pair finds the rendered containers that load what a container of the values
@@ -291,14 +336,6 @@ func (m match) one(w fleet.Workload, number int, pairs [][]at) (fleet.Workload, 
 		if !slices.ContainsFunc(out.Containers, func(o fleet.Container) bool { return o.Name == c.Name }) {
 			out.Containers = append(out.Containers, fixed(c, w.Place))
 		}
-	}
-	for _, c := range made.Containers {
-		brings := slices.ContainsFunc(made.InitAgents, func(a fleet.InitAgent) bool { return a.Container == c.Name }) || kyamlfn.AgentImage(c.Image.Text)
-		if !c.Init || !brings || slices.ContainsFunc(m.inits, func(i valuesInit) bool { return i.name == c.Name }) {
-			continue // the values' own are said there
-		}
-		out.Warnings = append(slices.Clone(out.Warnings), fleet.Warning{Code: fleet.CodeLeftover, Place: w.Place, Message: fmt.Sprintf(
-			"init container %s of the chart %s goes on copying an agent: the chart's values switch it off, or its template", c.Name, m.release.chart)})
 	}
 	return out, true
 }

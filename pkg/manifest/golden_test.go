@@ -90,7 +90,11 @@ func report(r manifest.Result) string {
 			if a.Copy != nil {
 				copied = a.Copy.From + " to " + a.Copy.To
 			}
-			fmt.Fprintf(&b, "  init agent %s proved by %s, %s, volume %s, shared %v\n", a.Container, a.Proof, copied, a.Volume, a.Shared)
+			fmt.Fprintf(&b, "  init agent %s proved by %s, %s, volume %s, shared %v", a.Container, a.Proof, copied, a.Volume, a.Shared)
+			if a.Kept {
+				b.WriteString(", kept")
+			}
+			b.WriteString("\n")
 		}
 		for _, c := range w.Containers {
 			if c.Image.At != nil && !c.Init {

@@ -30,7 +30,6 @@ type index struct {
 	passed       map[owner]bool  // workloads that nothing can name
 	read         int             // YAML files
 	every        bool            // keep workloads without any sign of an agent
-	repository   string          // its own URL; empty: not known
 	charts       map[string]bool // folders with a Chart.yaml
 	templates    map[string]bool // files in which "{{" stands
 	others       int
@@ -113,7 +112,6 @@ func (x *index) result(ctx context.Context, files fs.FS) (Result, error) {
 			x.expand(expanded, set)
 		}
 	}
-	x.ownSources()
 	for i, a := range x.applications {
 		if a.overrides != nil && x.templateOf(a.file) != "" {
 			x.applications[i].laid = false

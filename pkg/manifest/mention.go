@@ -201,6 +201,14 @@ func unclaimed(mentions []mention, workloads []fleet.Workload) []mention {
 		for _, l := range w.Signs {
 			claim(l)
 		}
+		for _, c := range w.Containers {
+			if !slices.ContainsFunc(w.InitAgents, func(a fleet.InitAgent) bool { return c.Init && a.Container == c.Name }) {
+				continue
+			}
+			for _, v := range append(slices.Concat(c.Command, c.Args), c.Image) {
+				claim(fleet.Load{Place: v.Place})
+			}
+		}
 	}
 	claimed := func(m mention) bool {
 		lines := loads[m.File]

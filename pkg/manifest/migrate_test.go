@@ -29,6 +29,9 @@ func migrate(workloads []fleet.Workload) []manifest.Group {
 		volumes := map[string]bool{}
 		inits := map[string]bool{}
 		for _, a := range w.InitAgents {
+			if a.Kept {
+				continue
+			}
 			inits[a.Container] = true
 			if !a.Shared {
 				volumes[a.Volume] = true

@@ -92,7 +92,15 @@ func (p *prover) compare(t chartTree, before, again, after []*yaml.RNode) {
 			p.refuseChart(t, fmt.Sprintf("the changes would alter %s %s of the chart %s too, at %s", id.kind, id.name, t.release.chart, edits[0].Path))
 			return
 		}
+		if volume := dangling(o.YNode(), after[i].YNode()); volume != "" {
+			p.refuseChart(t, fmt.Sprintf("%s %s, which the chart %s renders, would mount the volume %s and not have it", id.kind, id.name, t.release.chart, volume))
+			return
+		}
 		for _, e := range edits {
+			if madeOf(e.Path, o.YNode(), items(changes, fleet.OpRemove)) && e.Op == yamledit.Remove ||
+				e.Op == yamledit.Add && madeOf(e.Path, after[i].YNode(), items(changes, fleet.OpAdd)) {
+				continue // an init container, volume or mount of the values
+			}
 			if why := unwanted(w, isWorkload, e, changes); why != "" {
 				p.refuseChart(t, fmt.Sprintf("the changes would alter %s of %s %s too, which the chart %s renders: %s", e.Path, id.kind, id.name, t.release.chart, why))
 				return
@@ -113,6 +121,28 @@ func (p *prover) compare(t chartTree, before, again, after []*yaml.RNode) {
 	if !differs && len(changes) > 0 {
 		p.refuseChart(t, "the changes do not show in what the chart "+t.release.chart+" renders: something else decides it")
 	}
+}
+
+// items are the mappings that changes take away or bring.
+func items(changes []fleet.Change, op fleet.Op) []any {
+	var out []any
+	for _, c := range changes {
+		text := c.Old
+		if op == fleet.OpAdd {
+			text = c.New
+		}
+		var v any
+		if c.Op != op || yaml.Unmarshal([]byte(text), &v) != nil {
+			continue
+		}
+		switch v := v.(type) {
+		case map[string]any:
+			out = append(out, v)
+		case []any:
+			out = append(out, v...)
+		}
+	}
+	return out
 }
 
 // checksum reports an annotation that follows the values by a hash.
@@ -148,6 +178,10 @@ func unwanted(w fleet.Workload, isWorkload bool, e yamledit.Edit, changes []flee
 		switch rest := strings.TrimPrefix(field, c.Field); {
 		case rest == ".image" && !c.Init:
 			if intendedImage(e, changes) {
+				return ""
+			}
+		case rest == ".image": // the values' own has it as one text
+			if slices.ContainsFunc(changes, func(c fleet.Change) bool { return c.Op == fleet.OpReplace && c.Old == e.Old && c.New == e.New }) {
 				return ""
 			}
 		case under(rest, ".env"), under(rest, ".args"), under(rest, ".command"):

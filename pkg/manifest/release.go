@@ -21,11 +21,9 @@ type helmSource struct {
 	kind, name, namespace string
 	file                  string
 	document, item        int
-	object                string            // path of the mapping with valueFiles, values, …
-	chart                 string            // folder of the chart in the repository; empty: elsewhere
-	url                   string            // of the repository with the chart's folder
-	refs                  map[string]string // URLs of other sources, by their ref
-	flagged               bool              // it holds a flag itself
+	object                string // path of the mapping with valueFiles, values, …
+	chart                 string // folder of the chart in the repository; empty: elsewhere
+	flagged               bool   // it holds a flag itself
 	place                 fleet.Place
 	reason                *fleet.Reason // why its values are not edited
 
@@ -92,15 +90,20 @@ func (x *index) releases(files fs.FS, expanded *expansions) {
 		all = append(all, r.folder(path.Dir(name), named)...)
 	}
 	users := map[string][]fleet.ID{}
+	var found []released
 	var workloads []fleet.Workload
 	var made []deployedBy
 	for _, rel := range all {
 		trees := len(x.rendered)
 		for _, w := range r.workloads(rel) {
-			x.chart(&w) // of an Application that a chart makes
-			workloads = append(workloads, w)
+			x.chart(&w.Workload) // of an Application that a chart makes
+			found = append(found, w)
 			made = append(made, deployedBy{rel.app, trees})
 		}
+	}
+	settle(found)
+	for _, w := range found {
+		workloads = append(workloads, w.Workload)
 	}
 	x.releaseClusters(workloads, made)
 	for i := range workloads {
@@ -181,6 +184,9 @@ func eachOrigin(w *fleet.Workload, visit func(*fleet.Origin)) {
 				of(v.At)
 			}
 		}
+		for j := range c.Command {
+			of(c.Command[j].At)
+		}
 		for j := range c.Args {
 			of(c.Args[j].At)
 		}
@@ -188,6 +194,12 @@ func eachOrigin(w *fleet.Workload, visit func(*fleet.Origin)) {
 			of(c.Env[j].At)
 			of(c.Env[j].Value.At)
 		}
+		for j := range c.Mounts {
+			of(c.Mounts[j].At)
+		}
+	}
+	for i := range w.Volumes {
+		of(w.Volumes[i].At)
 	}
 }
 
@@ -351,15 +363,7 @@ func (r *releaser) source(s helmSource) (out release, names []string) {
 	at := func(n *yaml.Node) fleet.Place { return place(f, n) }
 	if list := child(node, "valueFiles"); list != nil && list.Kind == yaml.SequenceNode {
 		for _, item := range list.Content {
-			if url := r.elsewhere(s, item.Value); url != "" {
-				if out.reason == nil {
-					out.reason = &fleet.Reason{
-						Code: fleet.CodeRemoteBase, Place: at(item), Message: "the values file " + appset.Pattern(item.Value) + " is in another repository, " + url,
-					}
-				}
-				continue
-			}
-			name := r.valueFile(s, s.closed(item.Value))
+			name := valueFile(s.chart, s.closed(item.Value))
 			if name != "" && out.add(r, name) {
 				names = append(names, name)
 				continue
@@ -432,8 +436,14 @@ func valueFile(chart, name string) string {
 	return path.Join(chart, name)
 }
 
+// released is a workload of a release.
+type released struct {
+	fleet.Workload
+	root *value // of the values
+}
+
 // workloads reads a release: one workload, or those that its chart renders.
-func (r *releaser) workloads(rel release) []fleet.Workload {
+func (r *releaser) workloads(rel release) []released {
 	root := rel.merged()
 	if root == nil || !root.marked() {
 		return nil
@@ -444,14 +454,20 @@ func (r *releaser) workloads(rel release) []fleet.Workload {
 	if len(w.Loads)+len(w.Signs) == 0 {
 		return nil
 	}
-	out := []fleet.Workload{w}
+	all := []fleet.Workload{w}
 	if rel.chart != "" {
-		out = r.rendered(rel, w)
+		all = r.rendered(rel, w, root)
 	}
-	for i := range out {
-		reader.workload = &out[i]
+	var out []released
+	for _, w := range all {
+		reader.workload = &w
+		if len(w.Volumes) == 0 && w.ID == rel.id { // the values stand for themselves
+			reader.brought(rel, root)
+		}
+		reader.initContainers(root)
 		reader.unknownImages()
-		slices.SortStableFunc(out[i].Loads, func(a, b fleet.Load) int { return cmp.Compare(a.Container, b.Container) })
+		slices.SortStableFunc(w.Loads, func(a, b fleet.Load) int { return cmp.Compare(a.Container, b.Container) })
+		out = append(out, released{w, root})
 	}
 	return out
 }

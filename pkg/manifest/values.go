@@ -132,9 +132,6 @@ type component struct {
 // values finds what the release's values load.
 func (r *releaseReader) values(root *value) {
 	r.walk(root, yamledit.Path{}, component{node: root})
-	if slices.ContainsFunc(r.workload.Loads, func(l fleet.Load) bool { return l.Agent == javaagent.SkyWalking }) {
-		r.initContainers(root)
-	}
 	if n, err := parseInt(root.get("replicaCount").string()); err == nil {
 		r.workload.Replicas = n
 	}
@@ -161,7 +158,7 @@ func (r *releaseReader) walk(v *value, p yamledit.Path, c component) {
 	}
 	switch {
 	case v.kind == yaml.MappingNode:
-		if v.get("image").string() != "" || v.get("image").get("repository") != nil || v.get("image").get("name") != nil {
+		if hasImage(v) {
 			c = component{node: v, path: p}
 		}
 		for _, key := range v.keys {
@@ -172,6 +169,11 @@ func (r *releaseReader) walk(v *value, p yamledit.Path, c component) {
 			r.walk(item, append(slices.Clip(p), v.names[i]), c)
 		}
 	}
+}
+
+// hasImage reports a mapping that has an image of its own.
+func hasImage(v *value) bool {
+	return v.get("image").string() != "" || v.get("image").get("repository") != nil || v.get("image").get("name") != nil
 }
 
 // entry reads what stands behind a key of a mapping.
@@ -352,20 +354,26 @@ func (r *releaseReader) block(code fleet.Code, at fleet.Place, message string) {
 	}
 }
 
-// container is the component's; it is made when it is first asked for.
-func (r *releaseReader) container(c component) *fleet.Container {
-	name := r.chart
-	for i, step := range c.path {
-		if i == 0 {
-			name = ""
-		} else {
-			name += "-"
-		}
-		name += step.Key
+// containerName names the container of a component: by its path, that of the
+// root by the chart.
+func containerName(chart string, p yamledit.Path) string {
+	var names []string
+	for _, step := range p {
 		if step.Kind == yamledit.StepWhere {
-			name = strings.TrimSuffix(name, step.Key) + step.Value
+			names = append(names, step.Value)
+		} else {
+			names = append(names, step.Key)
 		}
 	}
+	if len(names) == 0 {
+		return chart
+	}
+	return strings.Join(names, "-")
+}
+
+// container is the component's; it is made when it is first asked for.
+func (r *releaseReader) container(c component) *fleet.Container {
+	name := containerName(r.chart, c.path)
 	for i := range r.workload.Containers {
 		if r.workload.Containers[i].Name == name {
 			return &r.workload.Containers[i]

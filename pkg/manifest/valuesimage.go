@@ -8,6 +8,7 @@ import (
 
 	"github.com/otelshift/otelshift/pkg/appset"
 	"github.com/otelshift/otelshift/pkg/fleet"
+	"github.com/otelshift/otelshift/pkg/javaagent"
 	"github.com/otelshift/otelshift/pkg/kyamlfn"
 	"github.com/otelshift/otelshift/pkg/yamledit"
 )
@@ -125,9 +126,15 @@ func agentInits(v *value, p yamledit.Path, inside bool) []valuesInit {
 }
 
 // initContainers warns of init containers in the values that bring SkyWalking's
-// agent: they stay.
+// agent and stay, as the values have them.
 func (r *releaseReader) initContainers(v *value) {
+	if !slices.ContainsFunc(r.workload.Loads, func(l fleet.Load) bool { return l.Agent == javaagent.SkyWalking && l.Via != fleet.ViaInitContainer }) {
+		return
+	}
 	for _, found := range agentInits(v, nil, false) {
+		if slices.ContainsFunc(r.workload.Containers, func(c fleet.Container) bool { return c.Init && c.Field == valuesField(found.at) }) {
+			continue
+		}
 		with := "its volume and mount"
 		switch n := len(found.volumes); {
 		case n == 1:

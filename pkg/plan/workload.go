@@ -67,11 +67,23 @@ func (m *maker) look(d *draft) situation {
 		s.swck = m.swck(w)
 	}
 	for _, a := range w.InitAgents {
-		if a.Agent != javaagent.OpenTelemetry {
+		if a.Agent != javaagent.OpenTelemetry && !m.leaves(d, a) {
 			s.agents = append(s.agents, a)
 		}
 	}
 	return s
+}
+
+// leaves reports an agent of Helm values that cannot be taken out of them, where
+// it is not to be replaced in kind: it goes on copying what nothing loads.
+func (m *maker) leaves(d *draft, a fleet.InitAgent) bool {
+	inKind := m.spec.Delivery == string(fleet.DeliveryInitContainer) || m.spec.Delivery == string(fleet.DeliveryAuto)
+	if !a.Kept || inKind && slices.ContainsFunc(a.AppMounts, func(u fleet.AppMount) bool { return u.Jar != "" }) {
+		return false
+	}
+	d.warn(fleet.CodeLeftover, a.Image.Place, fmt.Sprintf("init container %s goes on copying SkyWalking's agent, which nothing loads any more: the Helm values do not do without it by themselves, "+
+		"so take it out by hand, with volume %s and its mounts", a.Container, a.Volume))
+	return true
 }
 
 // overridden reports that the manifest's command takes the place of the part

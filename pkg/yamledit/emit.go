@@ -76,7 +76,6 @@ type emitter struct {
 	indentless bool // dashes stand in the column of their key
 	// quotes are the styles that neighbours give the values of a key.
 	quotes map[string]yaml.Style
-	form   form
 }
 
 // value is what follows "key:" or "-": with the blank or break before it.
@@ -120,7 +119,7 @@ func hasCollection(n *yaml.Node) bool {
 func (e *emitter) scalar(n *yaml.Node, column int, key string) string {
 	if n.Style&(yaml.LiteralStyle|yaml.FoldedStyle) != 0 && n.ShortTag() == "!!str" {
 		text, chomp, ok := blockText(n.Value, false, column+e.step, e.eol, false)
-		if ok && e.form == asGiven {
+		if ok {
 			head := " |"
 			if chomp != 0 {
 				head += string(chomp)

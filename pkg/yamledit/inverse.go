@@ -46,30 +46,21 @@ func (p *proof) invert(t *target, m moved) (Edit, error) {
 		}
 		e.Was, e.Source = was, source
 		return e, nil
-	case t.group != nil:
-		// A collection was filled or emptied, or one edit wrote for several:
-		// exchange the whole collection's difference.
-		return p.exchanged(t, m), nil
+	case t.group != nil, t.edit.Op == Remove && was != "":
+		// A collection was filled or emptied, or something stands in for the
+		// removed text: exchange the whole collection's difference.
+		now := p.now[t.parent]
+		e.Op, e.Path = Replace, p.pathNow(t.edit.Path[:len(t.edit.Path)-1], t.parent)
+		e.Old, e.New = Flow(now), Flow(t.parent)
+		e.Was, e.Source = p.widened(now, m)
+		return e, nil
 	case t.edit.Op == Add:
 		e.Op, e.Was, e.Source = Remove, was, source
 		e.Path = p.pathNow(t.edit.Path, t.fresh)
 		e.Old = Flow(p.now[t.fresh])
 		return e, nil
 	}
-	e.Was = was // a comment that stays, say, between the comma and the entry that went
 	return p.invertRemove(t, m, e, source)
-}
-
-// exchanged is the Edit that puts the old difference of the changed collection
-// back.
-func (p *proof) exchanged(t *target, m moved) Edit {
-	now := p.now[t.parent]
-	e := Edit{
-		Document: t.edit.Document, AllowShared: true, Op: Replace,
-		Path: p.pathNow(t.edit.Path[:len(t.edit.Path)-1], t.parent), Old: Flow(now), New: Flow(t.parent),
-	}
-	e.Was, e.Source = p.widened(now, m)
-	return e
 }
 
 // widened is the changed text of a collection, before and after, and all of the
@@ -119,13 +110,10 @@ func (p *proof) invertRemove(t *target, m moved, e Edit, source string) (Edit, e
 	}
 	if kept := p.kept(t, parent); t.parent.Style&yaml.FlowStyle != 0 && previous != kept && kept >= 0 && unwritten(parent.Content[lastOf(parent, kept)]) {
 		// A value that is not written ("c: ,") ends behind the place.
-		return p.exchanged(t, m), nil
-	}
-	if previous >= 0 && e.After != "" {
-		i, err := p.after.siblingBefore(parent, e.After)
-		if isOther := i != lastOf(parent, previous)+1; err == nil && isOther {
-			return p.exchanged(t, m), nil // two keys of one name
-		}
+		e.Op, e.Path, e.Gap, e.After = Replace, p.pathNow(t.edit.Path[:len(t.edit.Path)-1], t.parent), 0, ""
+		e.Old, e.New = Flow(parent), Flow(t.parent)
+		e.Was, e.Source = p.widened(parent, m)
+		return e, nil
 	}
 	if previous < 0 && len(parent.Content) > 0 {
 		start, err := p.after.entryStart(parent, 0)
@@ -198,8 +186,8 @@ func (p *proof) pathNow(old Path, n *yaml.Node) Path {
 
 // place is where an edit's value is in the new file.
 func (p *proof) place(t *target, m moved) Place {
-	if isLed := t.leader != nil && t.leader != t; isLed && t.edit.Op == Remove {
-		return p.after.placeOf(p.now[t.parent])
+	if t.leader != nil && t.leader != t {
+		return p.before.placeOf(t.parent)
 	}
 	switch t.edit.Op {
 	case Replace:

@@ -226,8 +226,7 @@ func (f *File) planEmpty(t *target, group []*target) error {
 	if err != nil {
 		return f.refuse(t, "%v", err)
 	}
-	cut, put := splice{f.src.lineStart(from), next, ""}, splice{at, at, " " + text}
-	t.ways = append(f.withBreak(cut, put), []splice{put, cut})
+	t.ways = [][]splice{{{at, at, " " + text}, {f.src.lineStart(from), next, ""}}}
 	return nil
 }
 
@@ -284,8 +283,8 @@ func (f *File) planAdd(t *target, group []*target) error {
 func (f *File) restored(t *target) [][]splice {
 	var out [][]splice
 	put := func(p int) {
-		if p >= 0 && p <= len(f.src.data) && bytes.HasPrefix(f.src.data[p:], []byte(t.edit.Was)) {
-			out = append(out, []splice{{p, p + len(t.edit.Was), t.edit.Source}})
+		if p >= 0 && p <= len(f.src.data) {
+			out = append(out, []splice{{p, p, t.edit.Source}})
 		}
 	}
 	if t.entry == 0 {

@@ -104,7 +104,7 @@ func (p *proof) run() error {
 			}
 		}
 	}
-	return nil
+	return p.checkIndexes()
 }
 
 func (p *proof) compare(o, n *yaml.Node) error {
