@@ -40,6 +40,8 @@ type index struct {
 	helm         []helmSource
 	sets         []objectIn // ApplicationSets
 	carried      []carried
+	claims       claims
+	given        map[fleet.ID]bool // ids that claims have given
 
 	kustomizations map[string]*kustomization // by folder
 }
@@ -47,7 +49,7 @@ type index struct {
 func newIndex() *index {
 	return &index{
 		namespaces: map[string]map[string]string{}, annotations: map[string]map[string]string{}, charts: map[string]bool{}, templates: map[string]bool{},
-		kustomizations: map[string]*kustomization{}, seeds: map[string]bool{}, values: map[string]bool{}, passed: map[owner]bool{},
+		kustomizations: map[string]*kustomization{}, seeds: map[string]bool{}, values: map[string]bool{}, passed: map[owner]bool{}, claims: claims{}, given: map[fleet.ID]bool{},
 	}
 }
 

@@ -21,7 +21,10 @@ type kustomization struct {
 	texts   []generated  // of these, what configMapGenerator takes
 	changes *fleet.Place // of the first field that changes what the files say
 	problem *fleet.Reason
-	guessed bool // it does not parse: what its words name counts, as far as it is there
+	charts  []chartEntry
+	// generators are the files or folders with what makes more objects.
+	generators []entry
+	guessed    bool // it does not parse: what its words name counts, as far as it is there
 }
 
 // generated is a file that a generator takes: its lines, or the whole of it.
@@ -62,6 +65,7 @@ func readKustomization(file *yamledit.File, root *yaml.Node) *kustomization {
 			}
 		}
 	}
+	k.charts, k.generators = readCharts(file, root), paths(child(root, "generators"))
 	for _, key := range []string{
 		"images", "imageTags", "patches", "patchesStrategicMerge", "patchesJson6902", "replacements", "vars", "replicas", "namePrefix", "nameSuffix",
 		"namespace", "configMapGenerator", "components",

@@ -52,6 +52,7 @@ type release struct {
 	again   func(*releaser) release // reads it once more, from other files
 	index   *index
 	by      *madeBy
+	bare    bool   // nothing is known to deploy it
 	app     string // the Application's name, where one deploys it
 }
 
@@ -59,6 +60,7 @@ type release struct {
 // workloads.
 func (x *index) releases(files fs.FS, expanded *expansions) {
 	r := newReleaser(x, files, expanded)
+	x.claimCharts(r)
 	named := map[string]bool{} // values files that some source names
 	var all []release
 	var sources []helmSource
@@ -79,7 +81,7 @@ func (x *index) releases(files fs.FS, expanded *expansions) {
 	}
 	done := map[string]bool{}
 	for _, name := range fleet.SortedKeys(x.values) {
-		if named[name] || done[path.Dir(name)] || !valuesFile(name) {
+		if named[name] || done[path.Dir(name)] || !valuesFile(name) && x.claims[name] == nil {
 			continue
 		}
 		if path.Base(path.Dir(name)) == "values" || !strings.HasPrefix(path.Base(name), "values") {
@@ -97,6 +99,7 @@ func (x *index) releases(files fs.FS, expanded *expansions) {
 		trees := len(x.rendered)
 		for _, w := range r.workloads(rel) {
 			x.chart(&w.Workload) // of an Application that a chart makes
+			x.claimed(&w.Workload, rel)
 			found = append(found, w)
 			made = append(made, deployedBy{rel.app, trees})
 		}
@@ -277,7 +280,7 @@ func stem(name string) string { return strings.TrimSuffix(path.Base(name), path.
 // bare is a release of values files alone.
 func (r *releaser) bare(name, suffix string, layers ...string) release {
 	folder := path.Dir(name)
-	out := release{item: -1, place: fleet.Place{File: name, Line: 1, Column: 1}, name: path.Base(folder), index: r.index}
+	out := release{item: -1, place: fleet.Place{File: name, Line: 1, Column: 1}, name: path.Base(folder), index: r.index, bare: true}
 	out.again = func(r *releaser) release { return r.bare(name, suffix, layers...) }
 	if out.name == "." || out.name == "values" {
 		out.name = stem(name)
