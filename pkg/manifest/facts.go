@@ -37,7 +37,9 @@ type facts struct {
 	loads        bool                         // Helm values that load an agent
 	helm         []helmSource
 	sets         []objectIn // ApplicationSets
-	carried      []carried
+	// helmfileReleases says that it is a helmfile.
+	helmfileReleases bool
+	carried          []carried
 	// kustomization is set for a kustomization's file.
 	kustomization *kustomization
 }
@@ -426,23 +428,24 @@ func (f *facts) values(file *yamledit.File, root *yaml.Node) {
 	})
 }
 
-// helmfile notes the values that a helmfile's releases carry: they are not
-// edited, those in files of their own are.
+// helmfile notes the flags that a helmfile's releases carry, in case that no
+// release stands for them.
 func (f *facts) helmfile(file *yamledit.File, releases *yaml.Node) {
 	for _, release := range releases.Content {
 		release = resolve(release)
-		if field(release, "chart") == "" {
+		if field(merged(release), "chart") == "" {
 			continue
 		}
+		f.helmfileReleases = true
 		yamledit.Walk(release, func(p yamledit.Path, n *yaml.Node) bool {
 			if n.Kind != yaml.ScalarNode || !strings.Contains(n.Value, "-javaagent:") || !javaagent.HasSkyWalking(n.Value) {
 				return true
 			}
 			at := place(file, n)
-			f.reasons = append(f.reasons, fleet.FileReason{File: f.file, Line: at.Line, Reason: fleet.Reason{
+			f.carried = append(f.carried, carried{field: p.String(), FileReason: fleet.FileReason{File: f.file, Line: at.Line, Reason: fleet.Reason{
 				Code: fleet.CodeUnsupportedForm, Place: at,
-				Message: "release " + field(release, "name") + " of the helmfile loads SkyWalking at " + p.String() + "; values in it are not edited: move them into a values file",
-			}})
+				Message: "release " + field(release, "name") + " of the helmfile loads SkyWalking at " + p.String() + ", in a form that is not understood",
+			}}})
 			return true
 		})
 	}

@@ -41,7 +41,10 @@ type index struct {
 	sets         []objectIn // ApplicationSets
 	carried      []carried
 	claims       claims
-	given        map[fleet.ID]bool // ids that claims have given
+	helmfiles    map[string]bool    // by their names, or by what they hold
+	formats      []string           // files in other formats than YAML
+	foreignFlags []fleet.FileReason // in those
+	given        map[fleet.ID]bool  // ids that claims have given
 
 	kustomizations map[string]*kustomization // by folder
 }
@@ -49,7 +52,7 @@ type index struct {
 func newIndex() *index {
 	return &index{
 		namespaces: map[string]map[string]string{}, annotations: map[string]map[string]string{}, charts: map[string]bool{}, templates: map[string]bool{},
-		kustomizations: map[string]*kustomization{}, seeds: map[string]bool{}, values: map[string]bool{}, passed: map[owner]bool{}, claims: claims{}, given: map[fleet.ID]bool{},
+		kustomizations: map[string]*kustomization{}, seeds: map[string]bool{}, values: map[string]bool{}, passed: map[owner]bool{}, claims: claims{}, given: map[fleet.ID]bool{}, helmfiles: map[string]bool{},
 	}
 }
 
@@ -78,6 +81,9 @@ func (x *index) add(f facts) {
 	}
 	if f.loads {
 		x.values[f.file] = true
+	}
+	if f.helmfileReleases {
+		x.helmfiles[f.file] = true
 	}
 	x.helm = append(x.helm, f.helm...)
 	x.sets = append(x.sets, f.sets...)
@@ -151,6 +157,7 @@ func (x *index) result(ctx context.Context, files fs.FS) (Result, error) {
 	}
 	x.releases(files, expanded)
 	x.files = append(x.files, x.uncarried()...)
+	x.files = append(x.files, x.unread()...)
 	x.passOver()
 	slices.SortFunc(x.resources, func(a, b Resource) int {
 		return cmp.Or(cmp.Compare(a.Place.File, b.Place.File), cmp.Compare(a.Place.Line, b.Place.Line))

@@ -79,6 +79,16 @@ func (x *index) releases(files fs.FS, expanded *expansions) {
 			all = append(all, rel)
 		}
 	}
+	for _, s := range r.fileReleases() {
+		rel, names := r.fileRelease(s)
+		rel.again = func(r *releaser) release { again, _ := r.fileRelease(s); return again }
+		for _, name := range names {
+			named[name] = true
+		}
+		if rel.merged().marked() {
+			all = append(all, rel)
+		}
+	}
 	done := map[string]bool{}
 	for _, name := range fleet.SortedKeys(x.values) {
 		if named[name] || done[path.Dir(name)] || !valuesFile(name) && x.claims[name] == nil {

@@ -77,6 +77,9 @@ func Scan(ctx context.Context, files fs.FS, o Options) (Result, error) {
 	if err := s.readGenerated(ctx); err != nil {
 		return Result{}, err
 	}
+	if err := s.readFormats(ctx); err != nil {
+		return Result{}, err
+	}
 	if err := s.readUsers(ctx); err != nil {
 		return Result{}, err
 	}
@@ -240,7 +243,17 @@ func (s *scanner) look(name string, entry fs.DirEntry) bool {
 		s.index.charts[path.Dir(name)] = true
 		s.mutex.Unlock()
 	}
+	if helmfileName(name) {
+		s.mutex.Lock()
+		s.index.helmfiles[name] = true
+		s.mutex.Unlock()
+	}
 	if !isYAML(name) && !isKustomization(name) || !s.options.selected(name) {
+		if formatOf(name) != "" && entry.Type().IsRegular() && s.options.selected(name) {
+			s.mutex.Lock()
+			s.index.formats = append(s.index.formats, name)
+			s.mutex.Unlock()
+		}
 		return false
 	}
 	if entry.Type()&fs.ModeSymlink == 0 {

@@ -339,6 +339,8 @@ func (r *releaseReader) note(container string, v fleet.Value, name string, via f
 // judge blocks a value that something fills in later.
 func (r *releaseReader) judge(v fleet.Value, dollar string) {
 	switch {
+	case v.At != nil && v.At.Document == templated:
+		r.block(fleet.CodeHelmTemplate, v.Place, v.Field+" is decided in "+v.At.File+", a template or encrypted, which is not edited")
 	case v.At != nil && v.At.Document < 0:
 		r.block(fleet.CodeHelmTemplate, v.Place, v.Field+" holds an expression, {{ … }}, which the ApplicationSet fills in")
 	case strings.Contains(v.Text, "{{"):
