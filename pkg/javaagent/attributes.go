@@ -27,6 +27,42 @@ func encodeAttribute(text string) string {
 type attribute struct {
 	key, value string
 	env        bool // holds a reference that only an OTEL_* entry expands
+	// home is where the value is expanded, by a shell alone when local.
+	home  *origin
+	local bool
+}
+
+// expandedAttributes writes the option of a list with values that are expanded
+// where they stood, each as it stands there; nil where none is, or where that
+// cannot be done.
+func expandedAttributes(list []attribute) (home *origin, written string, local bool) {
+	written = "-D" + otelAttributes
+	separator := "="
+	for _, a := range list {
+		local = local || a.local
+		value := a.value
+		switch {
+		case a.home != nil && home != nil && a.home.at.region != home.at.region:
+			return nil, "", local
+		case a.home != nil:
+			spelled, ok := a.home.spelled("")
+			if !ok {
+				return nil, "", local
+			}
+			home, value = a.home, spelled
+		}
+		written, separator = written+separator+a.key+"="+value, ","
+	}
+	if home == nil {
+		return nil, "", local
+	}
+	for _, a := range list {
+		text := a.key + a.value
+		if spelled, ok := encode(text, home.at.source.d); a.home == nil && (!ok || spelled != text) {
+			return nil, "", local
+		}
+	}
+	return home, written, local
 }
 
 // parseAttributes reads a comma list, values left encoded.
@@ -82,10 +118,10 @@ func attributeRow(name string, limit int) func(*translation, Setting, *Option) {
 			a := attribute{key: name, value: "$(" + p.from + ")", env: true}
 			t.attributes = append(t.attributes, a)
 			o.To = name + "=$(" + p.from + ")"
-		case p.local:
-			t.refuse(CodeUnsupported, "the value of %s is expanded by a shell and cannot become part of %s", s.Key, otelAttributes)
+		case p.local && (p.home == nil || t.flag == nil || p.home.at.region != t.flag.at.region || t.in.Target.Injected):
+			t.refuse(CodeUnsupported, "the value of %s is expanded by a shell and cannot become part of %s, which stands elsewhere", s.Key, otelAttributes)
 		case p.refs:
-			t.attributes = append(t.attributes, attribute{key: name, value: p.value, env: p.env})
+			t.attributes = append(t.attributes, attribute{key: name, value: p.value, env: p.env, home: p.home, local: p.local})
 			o.To = name + "=" + p.value
 		case p.value == "":
 			o.Note = "empty: the agent makes one up"

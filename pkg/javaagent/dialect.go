@@ -100,32 +100,52 @@ func Tokenize(text string, d Dialect) ([]Token, error) {
 }
 
 func scanToken(text string, at int, d Dialect) (Token, error) {
+	return scanPieces(text, at, d, nil)
+}
+
+// scanPieces is scanToken, which tells of every piece of the argument: where it
+// stands, and in which quotes.
+func scanPieces(text string, at int, d Dialect, note func(piece)) (Token, error) {
 	token := Token{Start: at}
 	var b strings.Builder
 	shell := d == DialectShell
+	add := func(start, end int, quote byte, argument string) {
+		b.WriteString(argument)
+		if note != nil {
+			note(piece{raw: text[start:end], text: argument, quote: quote, end: end})
+		}
+	}
 	for at < len(text) && !blankAt(text, at, d) {
 		c := text[at]
 		switch {
 		case c == '#' && d == DialectArgfile:
 			return token, &SyntaxError{Offset: at, Problem: "a comment within an argument"}
 		case c == '\'' || c == '"':
-			end, err := scanQuoted(text, at, d, &token, &b)
+			end, err := scanQuoted(text, at, d, &token, add)
 			if err != nil {
 				return token, err
 			}
 			at = end
 		case shell && c == '\\' && at+1 < len(text):
-			b.WriteByte(text[at+1])
+			add(at, at+2, 0, text[at+1:at+2])
 			at += 2
 		case c == '$' && d != DialectArgfile:
 			end := token.reference(text, at, shell)
-			b.WriteString(text[at:end])
+			if quoted := token.dollarQuote(text, at); shell && quoted > at {
+				end = quoted
+			}
+			add(at, end, 0, text[at:end])
+			at = end
+		case shell && c == '`':
+			token.Live = true
+			end := backtick(text, at)
+			add(at, end, 0, text[at:end])
 			at = end
 		default:
-			if shell && strings.IndexByte("|;&()<>`", c) >= 0 {
+			if shell && strings.IndexByte("|;&()<>", c) >= 0 {
 				token.Live = true
 			}
-			b.WriteByte(c)
+			add(at, at+1, 0, text[at:at+1])
 			at++
 		}
 	}
@@ -134,41 +154,46 @@ func scanToken(text string, at int, d Dialect) (Token, error) {
 }
 
 // scanQuoted reads from the opening quote at to behind the closing one.
-func scanQuoted(text string, at int, d Dialect, token *Token, b *strings.Builder) (int, error) {
+func scanQuoted(text string, at int, d Dialect, token *Token, add func(start, end int, quote byte, argument string)) (int, error) {
 	quote, open, shell := text[at], at, d == DialectShell
 	for at++; at < len(text); {
 		c := text[at]
+		end, argument := at+1, ""
 		switch {
 		case c == quote:
+			if at == open+1 {
+				add(at, at, quote, "") // an empty pair of quotes is something too
+			}
 			return at + 1, nil
 		case d == DialectArgfile && (c == '\n' || c == '\r'):
 			return at, &SyntaxError{Offset: open, Problem: "unterminated quote"} // the launcher ends it here
 		case d == DialectArgfile && c == '\\' && at+1 < len(text):
-			at = escaped(text, at+1, b)
+			var b strings.Builder
+			end = escaped(text, at+1, &b)
+			argument = b.String()
 		case d == DialectArgfile:
-			b.WriteByte(c)
-			at++
+			argument = text[at:end]
 		case shell && quote == '"' && c == '\\' && at+1 < len(text) && strings.IndexByte("\"\\$`\n", text[at+1]) >= 0:
+			end = at + 2
 			if text[at+1] != '\n' {
-				b.WriteByte(text[at+1])
+				argument = text[at+1 : end]
 			}
-			at += 2
 		case c == '$' && (!shell || quote == '"'):
-			end := token.reference(text, at, shell)
-			b.WriteString(text[at:end])
-			at = end
+			end = token.reference(text, at, shell)
+			argument = text[at:end]
 		case c == '$' && kubernetesReference(text, at) > at:
 			// The kubelet expands before any shell sees the quotes.
-			end := token.reference(text, at, false)
-			b.WriteString(text[at:end])
-			at = end
+			end = token.reference(text, at, false)
+			argument = text[at:end]
+		case shell && quote == '"' && c == '`':
+			token.Live = true
+			end = backtick(text, at)
+			argument = text[at:end]
 		default:
-			if shell && quote == '"' && c == '`' {
-				token.Live = true
-			}
-			b.WriteByte(c)
-			at++
+			argument = text[at:end]
 		}
+		add(at, end, quote, argument)
+		at = end
 	}
 	return at, &SyntaxError{Offset: open, Problem: "unterminated quote"}
 }

@@ -71,7 +71,8 @@ func Agents(text string, d Dialect) []Flag {
 }
 
 // regions cuts a string into lists of arguments: the string itself and, under
-// a shell, each quoted part that holds an agent flag of its own.
+// a shell, each quoted part that holds an agent flag, or options of SkyWalking's,
+// of its own.
 func regions(text string, d Dialect) [][]Token {
 	tokens, _ := Tokenize(text, d) // what comes behind an unterminated quote is not seen
 	if d != DialectShell {
@@ -85,8 +86,9 @@ func regions(text string, d Dialect) [][]Token {
 		raw := text[token.Start:token.End]
 		start, end, ok := 0, 0, false
 		bare := false
-		if !strings.HasPrefix(raw, "-") && strings.Contains(raw, flagPrefix) {
-			if start, end, ok = quotedPart(raw); !ok {
+		marker := markerOf(raw)
+		if marker != "" && !strings.HasPrefix(raw, "-") {
+			if start, end, ok = quotedPart(raw, marker); !ok && marker == flagPrefix {
 				start, end, bare = barePart(raw)
 			}
 		}
@@ -95,7 +97,7 @@ func regions(text string, d Dialect) [][]Token {
 			all = append(all, []Token{token})
 			continue
 		}
-		if ok && strings.HasPrefix(token.Text, flagPrefix) {
+		if ok && strings.HasPrefix(token.Text, marker) {
 			ok = severalOptions(raw[start:end])
 		}
 		if !ok {
@@ -107,10 +109,13 @@ func regions(text string, d Dialect) [][]Token {
 				inner[i].Start += token.Start + start
 				inner[i].End += token.Start + start
 				inner[i].Listed = inner[i].Listed || listed || inList(raw, start-1)
+				if raw[start-1] == '"' { // a quote within these quotes keeps nothing from the shell
+					inner[i].expands(text)
+				}
 			}
 			all = append(all, inner)
 		}
-		if !strings.HasPrefix(token.Text, flagPrefix) {
+		if !strings.HasPrefix(token.Text, marker) {
 			own = append(own, token)
 		}
 	}
@@ -136,9 +141,20 @@ func inList(raw string, quote int) bool {
 	return quote > 0 && strings.IndexByte("([{,:", raw[quote-1]) >= 0
 }
 
-// quotedPart finds the first quoted part of a shell word that holds an agent
-// flag and no escape but that of a line's end.
-func quotedPart(raw string) (start, end int, ok bool) {
+// markerOf is what makes a word one of options: the flag, else an option of
+// SkyWalking's; empty: nothing.
+func markerOf(raw string) string {
+	for _, marker := range []string{flagPrefix, propertyPrefix, configProperty, "-DSW_"} {
+		if strings.Contains(raw, marker) {
+			return marker
+		}
+	}
+	return ""
+}
+
+// quotedPart finds the first quoted part of a shell word that holds a marker and
+// no escape but that of a line's end.
+func quotedPart(raw, marker string) (start, end int, ok bool) {
 	for at := 0; at < len(raw); at++ {
 		c := raw[at]
 		if c == '\\' {
@@ -153,7 +169,7 @@ func quotedPart(raw string) (start, end int, ok bool) {
 			return 0, 0, false
 		}
 		part := raw[at+1 : at+1+n]
-		if strings.Contains(part, flagPrefix) {
+		if strings.Contains(part, marker) {
 			if c == '"' {
 				part = strings.ReplaceAll(part, "\\\n", "")
 			}

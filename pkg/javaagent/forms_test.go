@@ -418,12 +418,14 @@ func TestForms(t *testing.T) {
 			warn: []string{"misspelt: the key is agent.service_name", "misspelt: the key is collector.backend_service", "5.x only: the service name of that time", "5.x only: the backend", "6.x only", "gone long before", "gone after 7.0"},
 		},
 		{
-			name: "a command substitution cannot move", block: "unsupported-form",
-			in: javaagent.Input{Variable: "CATALINA_OPTS", Text: swFlag + " -Dskywalking.agent.service_name=$(hostname -f)"},
+			name: "a command substitution moves as it is written",
+			in:   javaagent.Input{Variable: "CATALINA_OPTS", Text: swFlag + " -Dskywalking.agent.service_name=$(hostname -f)"},
+			want: flag + " -Dotel.service.name=$(hostname -f) " + tail,
 		},
 		{
-			name: "a default in a shell's reference cannot move", block: "unsupported-form",
-			in: javaagent.Input{Variable: "CATALINA_OPTS", Text: swFlag + " -Dskywalking.agent.service_name=${APP:-cart}"},
+			name: "a default in a shell's reference moves as it is written",
+			in:   javaagent.Input{Variable: "CATALINA_OPTS", Text: swFlag + ` -Dskywalking.agent.service_name="${APP:-my cart}"`},
+			want: flag + ` -Dotel.service.name="${APP:-my cart}" ` + tail, warn: []string{"agent.service_name is written with quotes"},
 		},
 		{
 			name: "quotes under a shell are said",

@@ -52,6 +52,11 @@ func (t *translation) place() {
 		if p = t.reachable(p, at, can); t.block != nil {
 			return
 		}
+		if t.inPlace(p, at, can) {
+			t.sayBeaten(p)
+			t.written = append(t.written, p.option())
+			continue
+		}
 		raw, inText := t.spell(p, at, can)
 		if inText {
 			t.sayBeaten(p)
@@ -214,8 +219,11 @@ func (t *translation) dropSkyWalking() {
 // OTEL_* entry.
 func (t *translation) spell(p property, at place, can bool) (string, bool) {
 	entry := strings.HasPrefix(p.key, "otel.") && p.verbatim == ""
+	if p.home != nil && strings.HasPrefix(p.home.at.token().Text, "-D"+p.key+"=") {
+		return p.written, true // it is there already
+	}
 	raw, ok := "", false
-	if elsewhere := entry && (p.env || t.in.Target.Placement == "env"); can && !elsewhere {
+	if elsewhere := entry && !p.local && (p.env || t.in.Target.Placement == "env"); can && !elsewhere {
 		raw, ok = t.raw(p, at)
 	}
 	switch {
@@ -236,9 +244,42 @@ func (in Input) where() string {
 	return "the command"
 }
 
+// inPlace writes an option whose value is expanded where it stood back there,
+// when that is not beside the flag: a shell's variables may be others elsewhere,
+// and other quotes would part the value. False: it goes to the flag.
+func (t *translation) inPlace(p property, at place, can bool) bool {
+	h := p.home
+	if h == nil || p.written != "" || can && h.at.region == at.region || h.at.source.fixed || t.in.Target.Injected && !p.local {
+		return false
+	}
+	if !p.local && (!h.protected() || t.in.Target.Placement == "env") || strings.HasPrefix(h.at.token().Text, flagPrefix) {
+		return false
+	}
+	if _, has := t.existingProperty(p.key); has {
+		return false
+	}
+	raw, ok := h.spelled("-D" + p.key + "=")
+	if !ok {
+		return false
+	}
+	delete(h.at.region.drop, h.at.index)
+	h.at.region.replace[h.at.index] = raw
+	return true
+}
+
 // raw spells a property in the anchor's dialect.
 func (t *translation) raw(p property, at place) (string, bool) {
 	d := at.source.d
+	if h := p.home; h != nil {
+		switch {
+		case h.at.region == at.region && p.written != "":
+			return p.written, true
+		case h.at.region == at.region:
+			return h.spelled("-D" + p.key + "=")
+		case p.local, h.protected() && d != DialectExec:
+			return "", false
+		}
+	}
 	if p.refs && d == DialectArgfile {
 		return "", false // nothing expands it there
 	}

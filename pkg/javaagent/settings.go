@@ -210,10 +210,49 @@ func (t *translation) mergeExisting(ours []attribute) {
 		existing, env = parseAttributes(v.Value), v.Origin == ""
 	}
 	if p, ok := t.existingProperty(otelAttributes); ok {
-		existing, env = parseAttributes(p), false
+		existing, env = t.parseExisting(otelAttributes, p), false
 	}
-	text, reference := joinAttributes(mergeAttributes(existing, ours))
-	t.properties[otelAttributes] = property{key: otelAttributes, value: text, env: env || reference, refs: len(references(text, DialectExec)) > 0}
+	merged := mergeAttributes(existing, ours)
+	text, reference := joinAttributes(merged)
+	p := property{key: otelAttributes, value: text, env: env || reference, refs: len(references(text, DialectExec)) > 0}
+	home, written, local := expandedAttributes(merged)
+	switch {
+	case home != nil:
+		p.home, p.written, p.local, p.refs = home, written, local, p.refs || local
+	case slices.ContainsFunc(ours, func(a attribute) bool { return a.local }):
+		t.refuse(CodeUnsupported, "a value that a shell expands cannot become part of %s beside the others", otelAttributes)
+	case slices.ContainsFunc(ours, func(a attribute) bool { return a.home != nil && a.home.protected() }):
+		p.env = true
+	}
+	t.properties[otelAttributes] = p
+}
+
+// parseExisting reads the attributes of an option that the container has, with
+// where each is expanded.
+func (t *translation) parseExisting(key, text string) []attribute {
+	list := parseAttributes(text)
+	for _, s := range t.sources {
+		s.jvm(func(at place) {
+			whole := at.token().Text
+			if whole != "-D"+key+"="+text || s.d == DialectArgfile || s.single {
+				return
+			}
+			from := len(whole) - len(text)
+			for i := range list {
+				a := &list[i]
+				start := strings.Index(whole[from:], a.key+"="+a.value)
+				if start < 0 {
+					continue
+				}
+				start += from + len(a.key) + 1
+				from = start + len(a.value)
+				if refs := references(a.value, at.source.d); len(refs) > 0 || at.source.d == DialectShell && strings.ContainsAny(a.value, "$`") {
+					a.home, a.local = &origin{at, start, from}, at.source.d == DialectShell && t.shellExpands(a.value, refs)
+				}
+			}
+		})
+	}
+	return list
 }
 
 // existingProperty is a -D that the container has already.

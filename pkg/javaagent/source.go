@@ -199,7 +199,10 @@ func rankOf(variable string) int {
 func textSource(variable, text string, d Dialect, single bool) *source {
 	s := &source{variable: variable, rank: rankOf(variable), d: d, text: text, single: single}
 	_, s.broken = Tokenize(text, d)
-	for _, tokens := range regions(text, d) {
+	for i, tokens := range regions(text, d) {
+		if i == 0 && d == DialectShell && variable == "" {
+			cutOperators(text, tokens)
+		}
 		s.regions = append(s.regions, newRewrite(text, tokens))
 	}
 	return s

@@ -2,6 +2,7 @@ package javaagent
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -253,11 +254,21 @@ func (t *translation) operand(key string, s Setting) property {
 	case s.Level == LevelVariable && (s.Reference != "" || p.refs):
 		p.from, p.env = s.Variable, true
 	case s.live:
-		p.refs, p.local = true, true
+		p.refs, p.local, p.home = true, true, originOf(s)
 	case s.at != nil && p.refs:
-		p.local = s.at.source.d == DialectShell && len(references(s.Value, DialectExec)) != len(s.refs)
+		p.local, p.home = s.at.source.d == DialectShell && t.shellExpands(s.Value, s.refs), originOf(s)
 	}
 	return p
+}
+
+// shellExpands tells what only a shell expands from what the kubelet does: NAME
+// in $(NAME) is a command where the container has no such variable.
+func (t *translation) shellExpands(value string, refs []string) bool {
+	names := references(value, DialectExec)
+	return len(names) != len(refs) || slices.ContainsFunc(names, func(name string) bool {
+		_, known := t.e.named[name]
+		return !known
+	})
 }
 
 // kubernetes reports a variable that Kubernetes itself brings, by envFrom.

@@ -63,6 +63,11 @@ type property struct {
 	refs bool
 	// local: the references are a shell's, so they work only where they stand.
 	local bool
+	// home is where the value stood, when something expands it there.
+	home *origin
+	// written is the option as a shell reads it at home, where it is made of
+	// several values; empty: home tells.
+	written string
 	// env: it has to be an OTEL_* entry.
 	env bool
 	// from is the environment variable that is renamed, keeping its valueFrom.

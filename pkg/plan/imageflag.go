@@ -7,7 +7,6 @@ import (
 
 	"github.com/otelshift/otelshift/pkg/fleet"
 	"github.com/otelshift/otelshift/pkg/javaagent"
-	"github.com/otelshift/otelshift/pkg/kyamlfn"
 )
 
 // redacted is what stands for a secret in what an image says.
@@ -60,18 +59,8 @@ func (m *maker) imageFlag(d *draft, c fleet.Container, b baked, in javaagent.Inp
 // container's own args take the place of the image's command.
 func (m *maker) imageWords(d *draft, c fleet.Container, b baked, in javaagent.Input, r *fleet.Rebuild) (javaagent.Output, error) {
 	own := b.own(c)
-	var values []fleet.Value
-	for _, word := range own {
-		values = append(values, fleet.Value{Text: word})
-	}
-	var scripts []int
-	for i, dialect := range kyamlfn.WordDialects(values, c.Args) {
-		if dialect == javaagent.DialectShell {
-			scripts = append(scripts, i)
-		}
-	}
 	in.Args, in.Commands = slices.Concat(own, texts(c.Args)), nil
-	out, err := translate(in, scripts)
+	out, err := javaagent.Translate(in)
 	if err != nil || out.Block != nil {
 		return out, err
 	}
@@ -190,12 +179,20 @@ func oldWords(text string, d javaagent.Dialect) []string {
 		}
 	}
 	if d == javaagent.DialectShell {
-		return append(words, oldOptions(text)...)
-	}
-	if strings.HasPrefix(text, "-Dskywalking.") || strings.HasPrefix(text, "-Dskywalking_") || strings.HasPrefix(text, "-DSW_") {
+		for _, word := range javaagent.Words(javaagent.Input{Text: text, Dialect: d}) {
+			if oldOption(word) {
+				words = append(words, word)
+			}
+		}
+	} else if oldOption(text) {
 		words = append(words, text)
 	}
 	return words
+}
+
+// oldOption reports a system property that SkyWalking's agent reads.
+func oldOption(word string) bool {
+	return strings.HasPrefix(word, "-Dskywalking.") || strings.HasPrefix(word, "-Dskywalking_") || strings.HasPrefix(word, "-DSW_")
 }
 
 // imageLoads are the flags of one agent in an image that work in the container:

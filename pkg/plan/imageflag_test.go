@@ -125,6 +125,14 @@ func TestFlagsOfImages(t *testing.T) {
 		},
 		{
 			name: "options before the flag", info: script(`export JAVA_OPTS="` + name + " -javaagent:" + swJar + `"`), config: withEntrypoint,
+			tool: "-javaagent:/otel/opentelemetry-javaagent.jar -Dotel.service.name=shop-cart",
+		},
+		{
+			name: "an option in quotes that only the shell knows", info: script(`java -javaagent:` + swJar + ` -Dskywalking.agent.service_name="$APP" -jar a`), config: withEntrypoint,
+			code: fleet.CodeScript, text: "$APP",
+		},
+		{
+			name: "options that an escape hides", info: script(`export A="-Da=\"b\" ` + name + `"; export JAVA_OPTS="-javaagent:` + swJar + `"`), config: withEntrypoint,
 			code: fleet.CodeScript, text: "not all of its options",
 		},
 		{

@@ -200,7 +200,7 @@ func (m *maker) container(d *draft, c fleet.Container, s situation, jar string, 
 			in.Trim = m.spec.Options.Cleanup
 		}
 		config = m.fromFiles(c, &in, l.Jar, served)
-		out, err = translate(in, scripts(c, l))
+		out, err = javaagent.Translate(in)
 		if err == nil && out.Block == nil {
 			if l.Via == fleet.ViaArgs {
 				d.editWords(c, out.Edits)
