@@ -411,10 +411,11 @@ func (d *deployment) link() {
 			d.sourceUsers[l.source] = append(d.sourceUsers[l.source], id)
 		}
 	}
-	// What an ApplicationSet lays over several kustomizations is one place.
+	// What an ApplicationSet lays over several kustomizations is one place, and so
+	// is what a file beside one says for every Application.
 	common := map[string][]fleet.ID{}
 	for _, l := range d.links {
-		if laid := d.roots[l.workload].laid; laid != nil && laid.by != nil && l.origin.File == laid.file {
+		if laid := d.roots[l.workload].laid; laid != nil && l.origin.File == laid.file {
 			common[keyOf(*l.origin)] = append(common[keyOf(*l.origin)], d.workloads[l.workload].ID)
 		}
 	}

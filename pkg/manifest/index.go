@@ -27,11 +27,12 @@ type index struct {
 	applications []application
 	files        []fleet.FileReason
 	mentions     []mention
-	passed       map[owner]bool  // workloads that nothing can name
-	read         int             // YAML files
-	every        bool            // keep workloads without any sign of an agent
-	charts       map[string]bool // folders with a Chart.yaml
-	templates    map[string]bool // files in which "{{" stands
+	passed       map[owner]bool      // workloads that nothing can name
+	read         int                 // YAML files
+	every        bool                // keep workloads without any sign of an agent
+	charts       map[string]bool     // folders with a Chart.yaml
+	templates    map[string]bool     // files in which "{{" stands
+	stored       map[string][]string // by folder: files that Argo CD merges over a source there
 	others       int
 	trees        []tree
 	rendered     []chartTree
@@ -51,7 +52,7 @@ type index struct {
 
 func newIndex() *index {
 	return &index{
-		namespaces: map[string]map[string]string{}, annotations: map[string]map[string]string{}, charts: map[string]bool{}, templates: map[string]bool{},
+		namespaces: map[string]map[string]string{}, annotations: map[string]map[string]string{}, charts: map[string]bool{}, stored: map[string][]string{}, templates: map[string]bool{},
 		kustomizations: map[string]*kustomization{}, seeds: map[string]bool{}, values: map[string]bool{}, passed: map[owner]bool{}, claims: claims{}, given: map[fleet.ID]bool{}, helmfiles: map[string]bool{},
 	}
 }
@@ -120,6 +121,7 @@ func (x *index) result(ctx context.Context, files fs.FS) (Result, error) {
 			x.expand(expanded, set)
 		}
 	}
+	x.layStored(expanded)
 	for i, a := range x.applications {
 		if a.overrides != nil && x.templateOf(a.file) != "" {
 			x.applications[i].laid = false

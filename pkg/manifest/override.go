@@ -31,6 +31,12 @@ type overrides struct {
 	labels     []types.Label
 }
 
+// kustomizeKeys are the keys of an Application's source that change what a
+// kustomization says.
+//
+//nolint:gochecknoglobals // lookup table
+var kustomizeKeys = []string{"images", "patches", "namePrefix", "nameSuffix", "namespace", "replicas", "components", "commonLabels"}
+
 // override notes what an Application's source changes, and whether all of it
 // can be laid over the kustomization here.
 func (a *application) override(file document, kustomize *yaml.Node) {
@@ -38,7 +44,8 @@ func (a *application) override(file document, kustomize *yaml.Node) {
 		at := place(file, first(n))
 		a.overrides, a.what = &at, "kustomize."+what
 	}
-	for _, key := range []string{"images", "patches", "namePrefix", "nameSuffix", "namespace", "replicas", "components", "commonLabels"} {
+	a.keys = overrideKeys(kustomize)
+	for _, key := range kustomizeKeys {
 		if n := child(kustomize, key); n != nil && a.overrides == nil {
 			note(n, key)
 			a.laid = true

@@ -360,49 +360,59 @@ func (r *releaser) source(s helmSource) (out release, names []string) {
 		return out, names
 	}
 	node, app, err := r.helm(f, s)
+	own := helmPart{node: resolve(node), file: f, origin: fleet.Origin{Document: s.document, Item: s.item}, object: s.object}
+	parts := append([]helmPart{own}, r.storedHelm(s, &out)...)
 	if err != nil {
-		return out, names
+		if parts = parts[1:]; len(parts) == 0 {
+			return out, names
+		}
 	}
-	var decided func(*yaml.Node) (*fleet.Origin, string)
+	for _, p := range parts {
+		if p.stored {
+			names = append(names, p.file.Name())
+		}
+	}
 	if app != nil {
 		out.files = append(out.files, app.Files()...)
-		parts := func(n *yaml.Node) (appset.Part, bool) { part, ok := app.Parts[n]; return part, ok }
-		decided = r.expanded.locate(parts, func(n *yaml.Node) fleet.Place { return place(f, n) })
+		parts[0].app = app
+		filled := func(n *yaml.Node) (appset.Part, bool) { part, ok := app.Parts[n]; return part, ok }
+		parts[0].decided = r.expanded.locate(filled, parts[0].place)
 	}
-	if name := field(node, "releaseName"); name != "" {
-		out.release, out.named = name, !appset.Unknown(name)
+	if _, n := decisive(parts, "releaseName"); n != nil && n.Value != "" {
+		out.release, out.named = n.Value, !appset.Unknown(n.Value)
 	}
-	origin := fleet.Origin{Document: s.document, Item: s.item}
-	at := func(n *yaml.Node) fleet.Place { return place(f, n) }
-	if list := child(node, "valueFiles"); list != nil && list.Kind == yaml.SequenceNode {
+	if p, list := decisive(parts, "valueFiles"); list != nil && list.Kind == yaml.SequenceNode {
+		_, missing := decisive(parts, "ignoreMissingValueFiles")
 		for _, item := range list.Content {
 			name := valueFile(s.chart, s.closed(item.Value))
 			if name != "" && out.add(r, name) {
 				names = append(names, name)
 				continue
 			}
-			if field(node, "ignoreMissingValueFiles") != "true" && out.reason == nil {
+			if (missing == nil || missing.Value != "true") && out.reason == nil {
 				out.reason = &fleet.Reason{
-					Code: fleet.CodeUnsupportedForm, Place: at(item), Message: "the values file " + appset.Pattern(item.Value) + " is not in the repository",
+					Code: fleet.CodeUnsupportedForm, Place: p.place(item), Message: "the values file " + appset.Pattern(item.Value) + " is not in the repository",
 				}
 			}
 		}
 	}
-	if n := child(node, "values"); n != nil {
+	objects := valuesObjects(parts)
+	if p, n := decisive(parts, "values"); n != nil && len(objects) == 0 {
+		field := p.object + ".values"
 		switch {
-		case n.Kind == yaml.ScalarNode && app != nil && app.Parts[n].Raw != "":
-			out.filled(r.expanded, app, f, n, origin, s.object+".values")
+		case n.Kind == yaml.ScalarNode && p.app != nil && p.app.Parts[n].Raw != "":
+			out.filled(r.expanded, p.app, p.file, n, p.origin, field)
 		case n.Kind == yaml.ScalarNode:
-			out.inline(f, n, origin, s.object+".values")
+			out.inline(p.file, n, p.origin, field)
 		default:
-			out.layers = append(out.layers, layer{root: n, origin: with(origin, s.object+".values"), place: at, decided: decided})
+			out.layers = append(out.layers, layer{root: n, origin: with(p.origin, field), place: p.place, decided: p.decided})
 		}
 	}
-	if n := child(node, "valuesObject"); n != nil && n.Kind == yaml.MappingNode {
-		out.layers = append(out.layers, layer{root: n, origin: with(origin, s.object+".valuesObject"), place: at, decided: decided})
+	for _, p := range objects {
+		out.layers = append(out.layers, layer{root: p.node, origin: with(p.origin, p.object), place: p.place, decided: p.decided})
 	}
-	if n := child(node, "parameters"); n != nil && n.Kind == yaml.SequenceNode {
-		out.parameters(layer{root: n, origin: with(origin, s.object+".parameters"), place: at, decided: decided})
+	if p, n := decisive(parts, "parameters"); n != nil && n.Kind == yaml.SequenceNode {
+		out.parameters(layer{root: n, origin: with(p.origin, p.object+".parameters"), place: p.place, decided: p.decided})
 	}
 	return out, names
 }

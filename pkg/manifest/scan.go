@@ -248,6 +248,11 @@ func (s *scanner) look(name string, entry fs.DirEntry) bool {
 		s.index.helmfiles[name] = true
 		s.mutex.Unlock()
 	}
+	if isStored(name) && entry.Type().IsRegular() {
+		s.mutex.Lock()
+		s.index.stored[path.Dir(name)] = append(s.index.stored[path.Dir(name)], name)
+		s.mutex.Unlock()
+	}
 	if !isYAML(name) && !isKustomization(name) || !s.options.selected(name) {
 		if formatOf(name) != "" && entry.Type().IsRegular() && s.options.selected(name) {
 			s.mutex.Lock()
