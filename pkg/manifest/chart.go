@@ -115,7 +115,7 @@ func (r *releaser) rendered(rel release, w fleet.Workload, root *value) []fleet.
 			return nil, err
 		}
 		return rel.renderWith(chart, values)
-	}}
+	}, shown: r.shown}
 	inner := newIndex()
 	for _, o := range objects {
 		node := o.YNode()
@@ -159,7 +159,8 @@ type match struct {
 	made    []fleet.Workload
 	nodes   []*yaml.Node // of made
 	objects []*yaml.RNode
-	root    *value // of the values
+	root    *value          // of the values
+	shown   map[string]bool // by chart and field: the image follows the values there
 	render  func(*value) ([]*yaml.RNode, error)
 	inits   []valuesInit // init containers of the values that bring an agent
 }
@@ -186,7 +187,7 @@ func (m match) workloads() []fleet.Workload {
 			}
 		}
 	}
-	w.Containers = slices.Clone(w.Containers)
+	w = m.decided(w, pairs)
 	unique := m.release.named && !slices.ContainsFunc(m.made, func(w fleet.Workload) bool { return appset.Unknown(w.ID.Namespace + w.ID.Name) })
 	kept := 0
 	for i := range w.Containers {

@@ -118,9 +118,64 @@ func (p *prover) compare(t chartTree, before, again, after []*yaml.RNode) {
 			}
 		}
 	}
+	if name := p.unshown(t, before, after); name != "" {
+		p.refuseChart(t, "the new image of container "+name+" does not show in what the chart "+t.release.chart+" renders: something else than the values decides it")
+		return
+	}
 	if !differs && len(changes) > 0 {
 		p.refuseChart(t, "the changes do not show in what the chart "+t.release.chart+" renders: something else decides it")
 	}
+}
+
+// unshown is a container whose image changes replace in the values, and the chart
+// renders as it was; empty: there is none.
+func (p *prover) unshown(t chartTree, before, after []*yaml.RNode) string {
+	for _, w := range p.result.Workloads {
+		changes := p.applied.Changes[w.ID]
+		if len(changes) == 0 || !slices.Contains(t.ids, w.ID) {
+			continue
+		}
+		named := slices.ContainsFunc(before, func(o *yaml.RNode) bool { return stands(o, w.ID) })
+		for _, c := range w.Containers {
+			if !slices.ContainsFunc(changes, func(change fleet.Change) bool { return replaces(change, c) }) {
+				continue
+			}
+			for i, o := range before {
+				if named && !stands(o, w.ID) {
+					continue
+				}
+				was, ok := kyamlfn.Read(o.YNode(), o.YNode(), "", nil)
+				is, still := kyamlfn.Read(after[i].YNode(), after[i].YNode(), "", nil)
+				if !ok || !still {
+					continue
+				}
+				for j, rendered := range was.Containers {
+					if rendered.Image.Text == c.Image.Text && j < len(is.Containers) && is.Containers[j].Image.Text == rendered.Image.Text {
+						return rendered.Name
+					}
+				}
+			}
+		}
+	}
+	return ""
+}
+
+// stands reports the object of a workload.
+func stands(o *yaml.RNode, id fleet.ID) bool {
+	found := identify(o.YNode())
+	return found.kind == id.Kind && found.name == id.Name
+}
+
+// replaces reports a change of what decides a container's image.
+func replaces(change fleet.Change, c fleet.Container) bool {
+	places := []fleet.Value{c.Image}
+	if c.Split != nil {
+		places = []fleet.Value{c.Split.Name, c.Split.Tag, c.Split.Digest, c.Split.Base}
+	}
+	return slices.ContainsFunc(places, func(v fleet.Value) bool {
+		return v.Set() && v.At != nil && v.At.File == change.File && v.At.Document == change.Document && v.At.Item == change.Item &&
+			(change.Field == v.At.Field || c.Split != nil && v == c.Split.Base && under(change.Field, v.At.Field))
+	})
 }
 
 // items are the mappings that changes take away or bring.
@@ -176,11 +231,9 @@ func unwanted(w fleet.Workload, isWorkload bool, e yamledit.Edit, changes []flee
 			continue
 		}
 		switch rest := strings.TrimPrefix(field, c.Field); {
-		case rest == ".image" && !c.Init:
-			if intendedImage(e, changes) {
-				return ""
-			}
-		case rest == ".image": // the values' own has it as one text
+		case rest == ".image" && intendedImage(e, changes):
+			return ""
+		case rest == ".image" && c.Init: // the values' own has it as one text
 			if slices.ContainsFunc(changes, func(c fleet.Change) bool { return c.Op == fleet.OpReplace && c.Old == e.Old && c.New == e.New }) {
 				return ""
 			}
@@ -262,10 +315,16 @@ func intendedImage(e yamledit.Edit, changes []fleet.Change) bool {
 			ends = ends || c.Old != "" && strings.HasSuffix(e.Old, c.Old)
 			continue
 		}
-		ends = ends || strings.HasSuffix(e.New, text)
+		ends = ends || strings.HasSuffix(e.New, text) || strings.HasSuffix(e.New, ":"+number(text))
 		named = named || strings.HasSuffix(name, text) || strings.HasPrefix(text, name)
 	}
 	return ends && named
+}
+
+// number is a tag that YAML may read as a number as Helm prints that.
+func number(tag string) string {
+	v := value{kind: yaml.ScalarNode, tag: yaml.NodeTagFloat, text: tag}
+	return v.printed()
 }
 
 // variable checks an entry that comes or goes.

@@ -226,11 +226,12 @@ type releaser struct {
 	files    *finder
 	folders  map[string][]string
 	counted  map[string]bool // templates
+	shown    map[string]bool // see match
 	expanded *expansions
 }
 
 func newReleaser(x *index, files fs.FS, expanded *expansions) *releaser {
-	return &releaser{index: x, files: newFinder(files), folders: map[string][]string{}, counted: map[string]bool{}, expanded: expanded}
+	return &releaser{index: x, files: newFinder(files), folders: map[string][]string{}, counted: map[string]bool{}, shown: map[string]bool{}, expanded: expanded}
 }
 
 // siblings are the values files of a folder.

@@ -2,6 +2,7 @@ package manifest
 
 import (
 	"slices"
+	"strconv"
 	"strings"
 
 	"sigs.k8s.io/kustomize/kyaml/yaml"
@@ -45,6 +46,18 @@ func (v *value) get(keys ...string) *value {
 func (v *value) string() string {
 	if v == nil || v.kind != yaml.ScalarNode || v.tag == yaml.NodeTagNull {
 		return ""
+	}
+	return v.text
+}
+
+// printed is a scalar as a template prints it: Helm reads values as JSON, so 3.10
+// without quotes is 3.1.
+func (v *value) printed() string {
+	if v.string() == "" || v.tag != yaml.NodeTagFloat {
+		return v.string()
+	}
+	if f, ok := v.any().(float64); ok {
+		return strconv.FormatFloat(f, 'g', -1, 64)
 	}
 	return v.text
 }

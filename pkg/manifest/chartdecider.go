@@ -1,0 +1,259 @@
+package manifest
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"sigs.k8s.io/kustomize/kyaml/yaml"
+
+	"github.com/otelshift/otelshift/pkg/appset"
+	"github.com/otelshift/otelshift/pkg/fleet"
+	"github.com/otelshift/otelshift/pkg/kyamlfn"
+	"github.com/otelshift/otelshift/pkg/yamledit"
+)
+
+// A chart's template need not take an image from where the values of most charts
+// have it. What it makes of another tag tells.
+
+// mark is a tag, as long as ours with a digest behind them, and a digest that no
+// image has.
+type mark struct{ tag, digest string }
+
+func markOf(i int) mark {
+	return mark{fmt.Sprintf("otelshift-probe-%d-%084d", i, 0), fmt.Sprintf("sha256:%056x%08x", 0xc0ffee, i)}
+}
+
+// in reports a reference that holds the mark.
+func (m mark) in(reference string) bool {
+	return strings.Contains(reference, m.tag) || strings.Contains(reference, m.digest)
+}
+
+// decided gives containers the values that the chart makes their images of:
+// those that charts have by custom, else the only one with that text. Where there
+// is none, the workload is blocked.
+func (m match) decided(w fleet.Workload, pairs [][]at) fleet.Workload {
+	w.Containers = slices.Clone(w.Containers)
+	texts := make([]string, len(w.Containers))
+	values, pending := m.root, false
+	for i, c := range w.Containers {
+		texts[i] = m.image(pairs[i])
+		if field := imageField(c); texts[i] != "" && !m.shown[m.release.chart+nestedMark+field] {
+			values, pending = values.marking(c, markOf(i)), true
+		}
+	}
+	var shows map[at]string
+	if pending {
+		if shows = m.probe(values); shows == nil {
+			return w // the proof tells
+		}
+	}
+	for i := range w.Containers {
+		c := &w.Containers[i]
+		if texts[i] == "" {
+			continue
+		}
+		key := m.release.chart + nestedMark + imageField(*c)
+		if m.shown[key] = m.shown[key] || !slices.ContainsFunc(pairs[i], func(p at) bool { return !markOf(i).in(shows[p]) }); !m.shown[key] {
+			m.elsewhere(&w, c, pairs[i], texts[i])
+			continue
+		}
+		switch s := c.Split; {
+		case c.Image.Set():
+			c.Image.Text = texts[i]
+		case s != nil && whole(*s): // without a tag
+			c.Image, c.Split = s.Name, nil
+		}
+	}
+	return w
+}
+
+// image is the one image of rendered containers; empty: they have several, or a
+// part of it is known by a generator alone.
+func (m match) image(pairs []at) string {
+	text := ""
+	for i, p := range pairs {
+		image := m.made[p.workload].Containers[p.container].Image.Text
+		if i > 0 && image != text || appset.Unknown(image) {
+			return ""
+		}
+		text = image
+	}
+	return text
+}
+
+// whole reports an image that is one string, without a tag or digest.
+func whole(s fleet.SplitImage) bool {
+	return s.Name.Set() && s.Name.Field == s.Base.Field && !s.Tag.Set() && !s.Digest.Set()
+}
+
+// imageField is the field of the values that decides an image by custom; empty:
+// nothing does.
+func imageField(c fleet.Container) string {
+	switch s := c.Split; {
+	case s == nil:
+		return c.Image.Field
+	case whole(*s):
+		return s.Name.Field
+	case s.Tag.Set():
+		return s.Tag.Field
+	case s.Digest.Set():
+		return s.Digest.Field
+	case s.Base.Set():
+		return s.Base.Field + "." + s.TagKey
+	}
+	return ""
+}
+
+// marking are the values with a mark for the image of a container.
+func (v *value) marking(c fleet.Container, m mark) *value {
+	s := c.Split
+	switch {
+	case s == nil && !c.Image.Set():
+		return v
+	case s == nil:
+		name, _, _ := splitReference(c.Image.Text)
+		return v.with(c.Image.Field, name+":"+m.tag)
+	case whole(*s):
+		return v.with(s.Name.Field, s.Name.Text+":"+m.tag)
+	case !s.Tag.Set() && !s.Digest.Set():
+		return v.with(s.Base.Field+"."+s.TagKey, m.tag)
+	}
+	if s.Tag.Set() {
+		v = v.with(s.Tag.Field, m.tag)
+	}
+	if s.Digest.Set() {
+		v = v.with(s.Digest.Field, m.digest)
+	}
+	return v
+}
+
+// with is the value with another text at a field, which need not be there.
+func (v *value) with(field, text string) *value {
+	path, err := yamledit.ParsePath(strings.TrimPrefix(strings.TrimPrefix(field, "values"), "."))
+	if err != nil {
+		return v
+	}
+	return v.put(path, text)
+}
+
+func (v *value) put(p yamledit.Path, text string) *value {
+	if len(p) == 0 {
+		return &value{kind: yaml.ScalarNode, tag: yaml.NodeTagString, text: text}
+	}
+	out := &value{kind: yaml.MappingNode, fields: map[string]*value{}}
+	if v != nil && v.kind != yaml.ScalarNode {
+		*out = *v
+	}
+	if p[0].Kind == yamledit.StepKey {
+		out.keys, out.fields = slices.Clone(out.keys), map[string]*value{}
+		if v != nil {
+			for key, field := range v.fields {
+				out.fields[key] = field
+			}
+		}
+		if _, known := out.fields[p[0].Key]; !known {
+			out.keys = append(out.keys, p[0].Key)
+		}
+		out.fields[p[0].Key] = out.fields[p[0].Key].put(p[1:], text)
+		return out
+	}
+	out.items = slices.Clone(out.items)
+	for i, step := range out.names {
+		if step == p[0] {
+			out.items[i] = out.items[i].put(p[1:], text)
+		}
+	}
+	return out
+}
+
+// probe are the images of the rendered containers with other values; nil: the
+// chart renders other workloads then.
+func (m match) probe(values *value) map[at]string {
+	objects, err := m.render(values)
+	if err != nil {
+		return nil
+	}
+	out := map[at]string{}
+	n := 0
+	for _, o := range objects {
+		w, ok := kyamlfn.Read(o.YNode(), o.YNode(), "", nil)
+		if !ok {
+			continue
+		}
+		if n >= len(m.made) || w.ID.Kind != m.made[n].ID.Kind || w.ID.Name != m.made[n].ID.Name || len(w.Containers) != len(m.made[n].Containers) {
+			return nil
+		}
+		for i, c := range w.Containers {
+			out[at{n, i}] = c.Image.Text
+		}
+		n++
+	}
+	return out
+}
+
+// maxDeciders bounds the values of one text that are probed.
+const maxDeciders = 16
+
+// elsewhere finds the only value that the chart makes the image of.
+func (m match) elsewhere(w *fleet.Workload, c *fleet.Container, pairs []at, text string) {
+	name, tag, digest := splitReference(text)
+	own := markOf(0)
+	var found []fleet.Container
+	tried := 0
+	m.root.scalars(yamledit.Path{}, func(v *value, p yamledit.Path) {
+		next, to := *c, ""
+		here := valueOf(v, p)
+		split := fleet.SplitImage{TagMayCarryDigest: true}
+		if c.Split != nil {
+			split.Registry, split.Name = c.Split.Registry, c.Split.Name
+		}
+		switch {
+		case v.text == text:
+			next.Image, next.Split, to = here, nil, name+":"+own.tag
+		case tag != "" && v.printed() == tag:
+			split.Tag = here
+			next.Split, to = &split, own.tag
+		case digest != "" && v.text == digest:
+			split.Digest = here
+			next.Split, to = &split, own.digest
+		default:
+			return
+		}
+		if tried++; here.Field == imageField(*c) || tried > maxDeciders {
+			return
+		}
+		shows := m.probe(m.root.put(p, to))
+		if shows == nil || slices.ContainsFunc(pairs, func(p at) bool { return !own.in(shows[p]) }) {
+			return
+		}
+		if next.Split != nil {
+			next.Image = fleet.Value{Text: text, Field: here.Field, Place: here.Place, At: here.At}
+		}
+		found = append(found, next)
+	})
+	if len(found) == 1 {
+		*c = found[0]
+		return
+	}
+	if w.Blocked == nil {
+		w.Blocked = &fleet.Reason{Code: fleet.CodeHelmTemplate, Place: w.Place, Message: fmt.Sprintf(
+			"the chart %s makes the image %s of container %s of something that its values do not decide by themselves: its appVersion, several of them or a part of one; have its template take the tag from one value", m.release.chart, text, c.Name)}
+	}
+}
+
+// scalars visits the scalars of values.
+func (v *value) scalars(p yamledit.Path, visit func(*value, yamledit.Path)) {
+	if v == nil || len(p) > maxDepth {
+		return
+	}
+	if v.kind == yaml.ScalarNode {
+		visit(v, p)
+	}
+	for _, key := range v.keys {
+		v.fields[key].scalars(p.Child(key), visit)
+	}
+	for i, item := range v.items {
+		item.scalars(append(slices.Clip(p), v.names[i]), visit)
+	}
+}
