@@ -125,6 +125,9 @@ type InitAgent struct {
 	// Kept: it is of Helm values, and taking it out of them, with volume and
 	// mounts, would not give what is wanted. It can be replaced in kind.
 	Kept bool
+	// Rivals are other init containers, by name and place, that may as well be
+	// the one which brings the jar: nothing in the manifest tells.
+	Rivals []Value
 }
 
 // AppMount is the mount of an agent's volume in a container that is no init

@@ -13,12 +13,23 @@ import (
 // them to the loads. The name of the image need not say so: what a container's
 // flag loads from the shared volume counts first.
 func initAgents(w *fleet.Workload) {
+	found := map[string]fleet.InitAgent{} // by init container
+	for _, volume := range mounted(w) {
+		for _, agent := range jarAgents(w, volume) {
+			if _, known := found[agent.Container]; !known {
+				found[agent.Container] = agent
+			}
+		}
+	}
 	for i := range w.Containers {
 		c := &w.Containers[i]
 		if !c.Init {
 			continue
 		}
-		agent, ok := initAgent(w, c)
+		agent, ok := found[c.Name]
+		if !ok {
+			agent, ok = namedAgent(w, c)
+		}
 		if !ok {
 			continue
 		}
@@ -38,28 +49,65 @@ func FindInitAgents(w *fleet.Workload) {
 	initAgents(w)
 }
 
-func initAgent(w *fleet.Workload, c *fleet.Container) (fleet.InitAgent, bool) {
-	copies := copiesOf(c)
-	out := fleet.InitAgent{Container: c.Name, Image: c.Image, Copy: likeliest(copies)}
-	// A jar that a flag loads from a volume which this container mounts.
-	for _, m := range c.Mounts {
-		apps, kind := loadsFrom(w, m.Volume)
-		if kind == "" {
-			continue
+// mounted are the names of the volumes that containers mount.
+func mounted(w *fleet.Workload) []string {
+	var out []string
+	for _, c := range w.Containers {
+		for _, m := range c.Mounts {
+			if !slices.Contains(out, m.Volume) {
+				out = append(out, m.Volume)
+			}
 		}
-		into := slices.DeleteFunc(slices.Clone(copies), func(command fleet.AgentCopy) bool {
-			best, ok := mountOf(c.Mounts, expand(c, command.To))
-			return !ok || best != m
-		})
-		if len(into) > 0 {
-			out.Copy = likeliest(into)
-		} else if len(copies) > 0 || !unseenCopy(w, c, m) {
-			continue
-		}
-		out.Agent, out.Proof, out.Volume, out.InitMount, out.AppMounts = kind, "jar", m.Volume, m, apps
-		out.Shared = shared(w, c.Name, m.Volume, apps)
-		return out, true
 	}
+	return out
+}
+
+// jarAgents are the init containers that bring the jars which flags load from
+// the volume.
+func jarAgents(w *fleet.Workload, volume string) []fleet.InitAgent {
+	apps, kinds := loadsFrom(w, volume)
+	var out []fleet.InitAgent
+	for i, app := range apps {
+		if app.Jar == "" {
+			continue
+		}
+		jar := volumePath(app.Mount, app.Jar)
+		list := bringers(w, volume, jar)
+		for _, b := range list {
+			if b.unknown && len(list) > 1 {
+				continue // a rival, no more
+			}
+			at := slices.IndexFunc(out, func(a fleet.InitAgent) bool { return a.Container == b.container.Name })
+			if at < 0 {
+				out = append(out, fleet.InitAgent{
+					Container: b.container.Name, Proof: "jar", Image: b.container.Image, Copy: likeliest(b.copies), Volume: volume, InitMount: b.mount,
+					AppMounts: slices.Clone(apps),
+				})
+				at = len(out) - 1
+				for j := range apps { // the jars that it brings are set below
+					out[at].AppMounts[j].Jar = ""
+				}
+			}
+			agent := &out[at]
+			agent.AppMounts[i].Jar, agent.Agent = app.Jar, strongest(agent.Agent, kinds[i])
+			for _, rival := range list {
+				known := slices.ContainsFunc(agent.Rivals, func(v fleet.Value) bool { return v.Text == rival.container.Name })
+				if rival.container.Name != agent.Container && !known {
+					agent.Rivals = append(agent.Rivals, fleet.Value{Text: rival.container.Name, Place: rival.container.Place})
+				}
+			}
+		}
+	}
+	for i := range out {
+		out[i].Shared = shared(w, out[i].Container, volume, out[i].AppMounts)
+	}
+	return out
+}
+
+// namedAgent is an init container that is SkyWalking's by its image, or by what
+// it copies.
+func namedAgent(w *fleet.Workload, c *fleet.Container) (fleet.InitAgent, bool) {
+	out := fleet.InitAgent{Container: c.Name, Image: c.Image, Copy: likeliest(copiesOf(c))}
 	switch {
 	case AgentImage(c.Image.Text):
 		out.Proof = "image"
@@ -90,15 +138,15 @@ func initAgent(w *fleet.Workload, c *fleet.Container) (fleet.InitAgent, bool) {
 }
 
 // loadsFrom returns the containers that mount the volume, with the jar that
-// each loads from it, and whose agent it is.
-func loadsFrom(w *fleet.Workload, volume string) (apps []fleet.AppMount, kind javaagent.Kind) {
+// each loads from it, and whose agent that is.
+func loadsFrom(w *fleet.Workload, volume string) (apps []fleet.AppMount, kinds []javaagent.Kind) {
 	for i := range w.Containers {
 		c := &w.Containers[i]
 		for _, m := range c.Mounts {
 			if m.Volume != volume {
 				continue
 			}
-			app := fleet.AppMount{Container: c.Name, Mount: m}
+			app, kind := fleet.AppMount{Container: c.Name, Mount: m}, javaagent.Kind("")
 			for _, l := range w.Loads {
 				if l.Container != c.Name || l.Jar == "" {
 					continue
@@ -109,11 +157,11 @@ func loadsFrom(w *fleet.Workload, volume string) (apps []fleet.AppMount, kind ja
 				}
 			}
 			if !c.Init || app.Jar != "" {
-				apps = append(apps, app)
+				apps, kinds = append(apps, app), append(kinds, kind)
 			}
 		}
 	}
-	return apps, kind
+	return apps, kinds
 }
 
 func strongest(a, b javaagent.Kind) javaagent.Kind {

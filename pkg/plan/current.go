@@ -124,10 +124,12 @@ func (m *maker) brought(w fleet.Workload, c fleet.Container, l fleet.Load) bool 
 // bringing is the init container that fills the volume from which the
 // container loads the jar.
 func bringing(w fleet.Workload, container, jar string) (fleet.InitAgent, fleet.Mount, bool) {
-	for _, a := range w.InitAgents {
-		for _, u := range a.AppMounts {
-			if u.Container == container && within(jar, u.Mount.Path) {
-				return a, u.Mount, true
+	for _, own := range []bool{true, false} { // first the one that brings this jar
+		for _, a := range w.InitAgents {
+			for _, u := range a.AppMounts {
+				if u.Container == container && within(jar, u.Mount.Path) && (!own || u.Jar != "") {
+					return a, u.Mount, true
+				}
 			}
 		}
 	}

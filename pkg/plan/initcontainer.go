@@ -1,9 +1,11 @@
 package plan
 
 import (
+	"cmp"
 	"fmt"
 	"path"
 	"slices"
+	"strings"
 
 	"github.com/otelshift/otelshift/pkg/config"
 	"github.com/otelshift/otelshift/pkg/fleet"
@@ -96,6 +98,28 @@ func (m *maker) initContainer(d *draft, a fleet.InitAgent) {
 	if m.in.Digests[ref] == "" && m.spec.Image.Pin != "tag" && m.in.Offline {
 		d.warn(fleet.CodeImageUnread, at, fmt.Sprintf("%s is not pinned by digest: no registry was asked", ref))
 	}
+}
+
+// mayTell blocks where another init container may be the one that brings the
+// agent: replacing the wrong one would take away what it brings.
+func (d *draft) mayTell(a fleet.InitAgent) {
+	if len(a.Rivals) == 0 || d.blocked() {
+		return
+	}
+	at := a.Image.Place
+	if c := container(&d.w, a.Container); c != nil {
+		at = c.Place
+	}
+	others := make([]string, 0, len(a.Rivals))
+	for _, r := range a.Rivals {
+		others = append(others, fmt.Sprintf("%s (%s)", r.Text, r.Place))
+	}
+	jar := ""
+	for _, u := range a.AppMounts {
+		jar = cmp.Or(jar, u.Jar)
+	}
+	d.block(fleet.CodeUnsupportedForm, at, fmt.Sprintf("init containers %s (%s) and %s write into volume %s, and which of them brings %s cannot be told: "+
+		"let one name the jar as the target of its cp, or use a volume of its own for the agent", a.Container, at, strings.Join(others, ", "), a.Volume, jar))
 }
 
 // programs are what an init container's own command runs: the shell, and cp.

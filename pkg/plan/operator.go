@@ -52,6 +52,9 @@ func (m *maker) mayMigrate(d *draft, s situation) bool {
 	if s.swck != nil && !d.blocked() {
 		m.mayReplace(d, s)
 	}
+	for _, a := range s.agents {
+		d.mayTell(a)
+	}
 	return !d.blocked()
 }
 
