@@ -78,6 +78,10 @@ type Change struct {
 	// Again counts the further places of the workload that want the same change
 	// here: an anchor may change when all that repeat it do.
 	Again int `json:"-"`
+	// With are the workloads, this one included, of which all have to be changed by
+	// the same commit for the change to be right, sorted: it is left out otherwise,
+	// and where it cannot be made. Nil: the workload is not changed without it.
+	With []ID `json:"-"`
 }
 
 // Effect is what a change means for the deployed object: verification compares

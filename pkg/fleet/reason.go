@@ -42,6 +42,7 @@ const (
 	CodeEditRefused     Code = "edit-refused"
 	CodeUntranslated    Code = "untranslated-option"
 	CodeLeftover        Code = "leftover"
+	CodeUnreachable     Code = "unreachable"
 	CodeUnobserved      Code = "unobserved"
 	CodeNoCluster       Code = "no-cluster"
 	CodeSuperseded      Code = "superseded"

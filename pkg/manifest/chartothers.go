@@ -28,7 +28,7 @@ func (r *releaser) recount(files []string, made, listed int, whole bool) {
 		if err != nil {
 			continue
 		}
-		if count, other := kinds(text); !other {
+		if count, other, _ := kinds(text); !other {
 			x.others = max(0, x.others-count)
 		}
 	}

@@ -108,6 +108,20 @@ func (x *index) deploy(ctx context.Context, files fs.FS, expanded *expansions) e
 			}
 		}
 	}
+	x.policies = slices.DeleteFunc(x.policies, func(p Policy) bool { return rendered[p.file] || patches[p.file] })
+	for i := range x.policies {
+		if reason, ok := barred[x.policies[i].file]; ok {
+			x.policies[i].keep(reason.Message)
+		}
+	}
+	for i := range d.policies {
+		for _, at := range d.policies[i].sources {
+			if reason, ok := barred[at.file]; ok {
+				d.policies[i].keep(reason.Message)
+			}
+		}
+	}
+	x.policies = append(x.policies, d.policies...)
 	x.workloads = append(x.workloads, d.workloads...)
 	slices.SortStableFunc(x.workloads, compareWorkloads)
 	return nil
@@ -218,6 +232,8 @@ type deployment struct {
 	index  *index
 	prober *prober
 
+	policies  []Policy
+	rendered  []renderedPolicy
 	workloads []fleet.Workload
 	made      [][]string // of workloads: the files that each is made from
 	roots     []*root    // of workloads: the root that renders each
@@ -268,6 +284,7 @@ func (d *deployment) root(r *root) {
 		node := o.YNode()
 		w, ok := kyamlfn.Read(node, node, "", nil)
 		if !ok {
+			d.policy(r, node, probed[identify(node)])
 			continue
 		}
 		other := probed[identify(node)]
@@ -369,9 +386,14 @@ func (d *deployment) trees(roots []*root) []tree {
 		if r.reason() != nil {
 			continue
 		}
-		t := tree{folder: r.root, kustomization: r.kustomization, files: r.files, laid: r.laid, ids: map[identity]fleet.ID{}}
+		t := tree{folder: r.root, kustomization: r.kustomization, files: r.files, laid: r.laid, ids: map[identity]fleet.ID{}, policies: map[identity][]objectAt{}}
 		if r.laid != nil {
 			t.files = append(slices.Clone(r.files), r.laid.file)
+		}
+		for _, p := range d.rendered {
+			if p.root == r {
+				t.policies[p.id] = p.sources
+			}
 		}
 		for i, w := range d.workloads {
 			if d.roots[i] == r {

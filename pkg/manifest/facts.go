@@ -31,6 +31,8 @@ type facts struct {
 	reasons      []fleet.FileReason
 	mentions     []mention
 	resources    []Resource
+	policies     []Policy
+	foreign      bool                         // something else says where pods may send to
 	annotations  map[string]map[string]string // of namespaces
 	template     bool                         // "{{" stands somewhere
 	seed         bool                         // a needle stands somewhere
@@ -261,6 +263,11 @@ func (f *facts) object(file *yamledit.File, d yamledit.Document, object *yaml.No
 	case kind == "Instrumentation" && strings.HasPrefix(version, "opentelemetry.io/"), kind == "SwAgent" && strings.HasPrefix(version, "operator.skywalking.apache.org/"):
 		f.resources = append(f.resources, readResource(file, object, kind))
 		return
+	case kind == "NetworkPolicy" && version == "networking.k8s.io/v1":
+		f.policy(file, d, object, item)
+		return
+	case isolating(kind, object):
+		f.foreign = true
 	case kind == "Rollout":
 		f.rollout(object, metadata)
 	case kind == "Application":

@@ -105,6 +105,18 @@ func report(r manifest.Result) string {
 	for _, f := range r.Files {
 		fmt.Fprintf(&b, "file %s line %d: %s: %s\n", f.File, f.Line, f.Reason.Code, f.Reason.Message)
 	}
+	for _, p := range r.Policies {
+		for _, o := range p.Openings {
+			what := "may go"
+			if o.Kept != "" {
+				what = "stays: " + o.Kept
+			}
+			fmt.Fprintf(&b, "policy %s/%s opens %s at %s: %s\n", p.Namespace, p.Name, o.Field, o.Place, what)
+		}
+		for _, at := range p.Unread {
+			fmt.Fprintf(&b, "policy %s/%s may be for what %s declares, unread\n", p.Namespace, p.Name, at)
+		}
+	}
 	for _, left := range r.Remaining {
 		fmt.Fprintf(&b, "remaining at %s: %s\n", left.Place, left.What)
 	}

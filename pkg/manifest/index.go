@@ -23,6 +23,8 @@ type index struct {
 	namespaces   map[string]map[string]string
 	annotations  map[string]map[string]string // of namespaces
 	resources    []Resource
+	policies     []Policy
+	foreign      bool
 	rollouts     []rollout
 	applications []application
 	files        []fleet.FileReason
@@ -74,6 +76,8 @@ func (x *index) add(f facts) {
 		x.annotations[name] = annotations
 	}
 	x.resources = append(x.resources, f.resources...)
+	x.policies = append(x.policies, f.policies...)
+	x.foreign = x.foreign || f.foreign
 	if f.seed {
 		x.seeds[f.file] = true
 	}
@@ -144,6 +148,7 @@ func (x *index) result(ctx context.Context, files fs.FS) (Result, error) {
 		}
 		destination(w, applications)
 	}
+	x.placePolicies()
 	users := x.users()
 	for i := range x.workloads {
 		w := &x.workloads[i]
@@ -164,7 +169,10 @@ func (x *index) result(ctx context.Context, files fs.FS) (Result, error) {
 	slices.SortFunc(x.resources, func(a, b Resource) int {
 		return cmp.Or(cmp.Compare(a.Place.File, b.Place.File), cmp.Compare(a.Place.Line, b.Place.Line))
 	})
-	out := Result{trees: x.trees, rendered: x.rendered, Resources: x.resources, Files: x.files, Others: x.others, Read: x.read}
+	out := Result{
+		trees: x.trees, rendered: x.rendered, Resources: x.resources, Policies: x.policies, Foreign: x.foreign, Namespaces: x.namespaces,
+		Files: x.files, Others: x.others, Read: x.read,
+	}
 	for _, w := range x.workloads {
 		if len(w.Loads) == 0 && len(w.Signs) == 0 && !x.every {
 			out.Others++
@@ -181,6 +189,9 @@ func (x *index) result(ctx context.Context, files fs.FS) (Result, error) {
 	slices.SortFunc(out.Files, func(a, b fleet.FileReason) int {
 		return cmp.Or(cmp.Compare(a.File, b.File), cmp.Compare(a.Line, b.Line), cmp.Compare(a.Reason.Code, b.Reason.Code))
 	})
+	if err := out.settlePolicies(ctx, files); err != nil {
+		return Result{}, err
+	}
 	slices.SortFunc(out.Remaining, func(a, b fleet.Remaining) int {
 		return cmp.Or(cmp.Compare(a.File, b.File), cmp.Compare(a.Line, b.Line), cmp.Compare(a.Column, b.Column), cmp.Compare(a.What, b.What))
 	})

@@ -94,6 +94,12 @@ type undoneObject struct {
 	steps          []undoStep
 }
 
+// policy reports a NetworkPolicy. What it opens comes back with any of the
+// workloads that need it, and wherever it fits.
+func (o undoneObject) policy() bool {
+	return o.id.kind == "NetworkPolicy" && o.id.version == "networking.k8s.io/v1"
+}
+
 // undoStep is one edit back; paths are relative to the object.
 type undoStep struct {
 	edit     yamledit.Edit
@@ -211,7 +217,15 @@ func own(ctx context.Context, u Undo, undone []undoneObject) error {
 	}
 	for i := range undone {
 		o := &undone[i]
+		var behind []fleet.ID
+		if o.policy() {
+			behind = scanned.behind(objectAt{o.file, o.document, o.item}, u.Batch)
+		}
 		for j := range o.steps {
+			if o.policy() {
+				o.steps[j].owners = behind
+				continue
+			}
 			o.steps[j].owners = owners(scanned, *o, o.steps[j].edit.Path.String(), u.Batch)
 		}
 	}
@@ -334,7 +348,7 @@ func undoWorkload(u Undo, at *finder, undone []undoneObject, id fleet.ID) ([]fil
 		}
 		for _, step := range mine {
 			for _, other := range step.owners {
-				if !slices.Contains(u.IDs, other) {
+				if !slices.Contains(u.IDs, other) && !o.policy() {
 					return nil, &fleet.Reason{
 						Code: fleet.CodeShared, Place: fleet.Place{File: o.file},
 						Message: fmt.Sprintf("the commit changed %s of %s, which %s uses too and which stays", step.edit.Path, o.name(), other),
@@ -343,6 +357,12 @@ func undoWorkload(u Undo, at *finder, undone []undoneObject, id fleet.ID) ([]fil
 			}
 		}
 		now, ok := at.find(o.id, o.file, o.document)
+		if o.policy() {
+			if ok {
+				out = append(out, undoPolicy(now, mine, id)...)
+			}
+			continue
+		}
 		if !ok {
 			return nil, superseded(fleet.Place{File: o.file}, o.name()+" is no longer there")
 		}
@@ -432,6 +452,14 @@ func prove(at fs.FS, in Inverted) (Inverted, error) {
 	for i, g := range groups {
 		if _, refused := applied.Refused[g.ID]; refused {
 			groups[i] = byMeaning(g)
+		}
+	}
+	if applied, err = Apply(at, groups); err != nil {
+		return in, err
+	}
+	for i, g := range groups {
+		if _, refused := applied.Refused[g.ID]; refused {
+			groups[i] = g.only(func(c fleet.Change) bool { return c.With == nil })
 		}
 	}
 	if applied, err = Apply(at, groups); err != nil {

@@ -20,6 +20,9 @@ type tree struct {
 	files         []string
 	laid          *application          // what lays something over the kustomization, or nil
 	ids           map[identity]fleet.ID // of the workloads that it renders
+	// policies are the objects and patches that make the NetworkPolicies that it
+	// renders.
+	policies map[identity][]objectAt
 }
 
 // Prove renders every kustomize tree and every chart that the changes touch,
@@ -103,35 +106,6 @@ func (a Applied) settled() Applied {
 	return out
 }
 
-// Apply is Apply with proof: groups that Prove refuses are left out too. The
-// receiver is the scan of the same files.
-func (r Result) Apply(ctx context.Context, files fs.FS, groups []Group) (Applied, error) {
-	refused := map[fleet.ID]fleet.Reason{}
-	for {
-		applied, err := Apply(files, groups)
-		if err != nil {
-			return Applied{}, err
-		}
-		unproved, err := r.Prove(ctx, files, applied)
-		if err != nil {
-			return Applied{}, err
-		}
-		if len(unproved) == 0 {
-			for id, reason := range refused {
-				applied.Refused[id] = reason
-			}
-			return applied, nil
-		}
-		for id, reason := range unproved {
-			refused[id] = reason
-		}
-		groups = slices.DeleteFunc(slices.Clone(groups), func(g Group) bool {
-			_, out := unproved[g.ID]
-			return out
-		})
-	}
-}
-
 type prover struct {
 	result  Result
 	applied Applied
@@ -187,6 +161,10 @@ func (p *prover) tree(t tree, old, fresh []*yaml.RNode) {
 		workload, isWorkload := t.ids[id]
 		changes, changed := p.applied.Changes[workload]
 		switch {
+		case len(edits) > 0 && t.policies[id] != nil:
+			if !p.policy(t.policies[id], o.YNode(), other) {
+				p.refuse(t, nil, fmt.Sprintf("the changes would alter NetworkPolicy %s of %s otherwise than they say", id.name, t.folder))
+			}
 		case isWorkload && changed:
 			p.workload(t, workload, changes, edits)
 			p.words(t, workload, changes, other)

@@ -35,14 +35,7 @@ func (f *facts) reached(file *yamledit.File, d yamledit.Document, object *yaml.N
 	if len(parts) == 0 || spec == nil || !strings.Contains(field(object, "apiVersion"), "/") {
 		return
 	}
-	own := backendName.MatchString(field(child(object, "metadata"), "namespace"))
-	for _, key := range []string{"podSelector", "endpointSelector", "workloadSelector", "selector"} {
-		yamledit.Walk(child(spec, key), func(_ yamledit.Path, n *yaml.Node) bool {
-			own = own || n.Kind == yaml.ScalarNode && backendName.MatchString(n.Value)
-			return true
-		})
-	}
-	if own {
+	if ofBackend(object) {
 		return
 	}
 	var named, ports []mention
@@ -68,4 +61,17 @@ func (f *facts) reached(file *yamledit.File, d yamledit.Document, object *yaml.N
 		named = ports
 	}
 	f.mentions = append(f.mentions, named...)
+}
+
+// ofBackend reports an object that belongs to the backend, by its namespace or
+// by the pods that it is for.
+func ofBackend(object *yaml.Node) bool {
+	own := backendName.MatchString(field(child(object, "metadata"), "namespace"))
+	for _, key := range []string{"podSelector", "endpointSelector", "workloadSelector", "selector"} {
+		yamledit.Walk(child(child(object, "spec"), key), func(_ yamledit.Path, n *yaml.Node) bool {
+			own = own || n.Kind == yaml.ScalarNode && backendName.MatchString(n.Value)
+			return true
+		})
+	}
+	return own
 }

@@ -49,6 +49,15 @@ type Result struct {
 	// that loads it.
 	Remaining []fleet.Remaining
 
+	// Policies are the NetworkPolicies that say where pods may send to, sorted by
+	// file; all of them only where a workload loads SkyWalking.
+	Policies []Policy
+	// Foreign is set where something else says that too, in a form that is not
+	// read: a CiliumNetworkPolicy, a policy in a Helm template.
+	Foreign bool
+	// Namespaces are the labels of the Namespaces that the repository holds.
+	Namespaces map[string]map[string]string
+
 	// Resources are the objects that decide what operators inject:
 	// Instrumentation (OpenTelemetry) and SwAgent (SWCK), by file.
 	Resources []Resource
@@ -86,6 +95,9 @@ func Scan(ctx context.Context, files fs.FS, o Options) (Result, error) {
 	if err := s.readSources(ctx); err != nil {
 		return Result{}, err
 	}
+	if err := s.readPolicies(ctx); err != nil {
+		return Result{}, err
+	}
 	return s.index.result(ctx, files)
 }
 
@@ -97,7 +109,9 @@ type scanner struct {
 	mutex sync.Mutex // guards what follows
 	index *index
 	users []string // files without needle that take variables from other objects
-	links []string // symbolic links
+	// policies are files without needle that say where pods may send to.
+	policies []string
+	links    []string // symbolic links
 }
 
 // readInto reads a file into a buffer, which grows as needed. A file above the
@@ -307,10 +321,11 @@ type worker struct {
 	read   readInto
 	buffer []byte
 
-	// Of the files that hold nothing: how many, the workloads in them, and which
-	// take variables from other objects.
+	// Of the files that hold nothing: how many, the workloads in them, which take
+	// variables from other objects, and which say where pods may send to.
 	files, others int
 	users         []string
+	policies      []string
 }
 
 // screen reads one file and, if it matters, adds what it holds to the index.
@@ -325,7 +340,7 @@ func (w *worker) screen(name string) error {
 	}
 	w.files++
 	needle := needled(data) || w.encodes(data)
-	count, other := kinds(data)
+	count, other, policy := kinds(data)
 	other = other || w.options.Every && bytes.Contains(data, []byte("containers"))
 	if !needle && !other && !utf16(data) && !isKustomization(name) {
 		if bytes.HasPrefix(data, []byte(lfsPointer)) {
@@ -335,10 +350,13 @@ func (w *worker) screen(name string) error {
 		if refers(data) {
 			w.users = append(w.users, name)
 		}
+		if policy {
+			w.policies = append(w.policies, name)
+		}
 		return nil
 	}
 	facts := w.parse(name, data)
-	facts.seed = needle
+	facts.seed = needle || slices.ContainsFunc(facts.policies, func(p Policy) bool { return len(p.Openings) > 0 })
 	w.mutex.Lock()
 	defer w.mutex.Unlock()
 	w.index.add(facts)
@@ -366,6 +384,7 @@ func (w *worker) hand() {
 	w.index.read += w.files
 	w.index.others += w.others
 	w.scanner.users = append(w.scanner.users, w.users...)
+	w.scanner.policies = append(w.scanner.policies, w.policies...)
 }
 
 func (s *scanner) parse(name string, data []byte) facts {

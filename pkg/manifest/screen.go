@@ -105,17 +105,18 @@ func commentStart(line []byte) int {
 
 // countWorkloads counts the lines that declare a common kind of workload.
 func countWorkloads(data []byte) int {
-	count, _ := kinds(data)
+	count, _, _ := kinds(data)
 	return count
 }
 
 // kinds counts the lines that declare a common kind of workload, and reports an
-// object that bears on workloads of other files.
-func kinds(data []byte) (workloads int, other bool) {
+// object that bears on workloads of other files, and one that may say where pods
+// send to.
+func kinds(data []byte) (workloads int, other, policy bool) {
 	for rest := data; ; {
 		i := bytes.Index(rest, []byte("kind: "))
 		if i < 0 {
-			return workloads, other
+			return workloads, other, policy
 		}
 		start := len(data) - len(rest) + i
 		rest = rest[i+len("kind: "):]
@@ -135,6 +136,7 @@ func kinds(data []byte) (workloads int, other bool) {
 			other = true
 		default:
 			if _, way := ways[string(rest[:end])]; way {
+				policy = policy || bytes.Contains(data, []byte("gress"))
 				other = other || bytes.Contains(data, []byte("oap")) || bytes.Contains(data, []byte(backendPort))
 			}
 		}

@@ -207,7 +207,7 @@ func openPull(d *draft, id fleet.ID) int {
 // draftKnown drafts with images that were built elsewhere.
 func (m *Migration) draftKnown(ctx context.Context, w *world, known Built, images depth) (*draft, error) {
 	d := m.newDraft(w)
-	d.known = known
+	d.known, d.input.Together = known, true
 	return d, m.settle(ctx, w, d, trial{count: -1, images: images})
 }
 

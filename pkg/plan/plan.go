@@ -21,6 +21,7 @@ type Input struct {
 	Ledger   *ledger.Ledger // nil: no forge was asked
 	Payload  fleet.Payload  // zero: no source of the agent was asked
 	Offline  bool           // no registry may be asked
+	Together bool           // all workloads are changed by one commit, batches or not
 	Revision fleet.RepositoryRevision
 	Owners   []byte // CODEOWNERS; nil: nobody owns anything
 
@@ -71,7 +72,8 @@ func Make(in Input) fleet.Plan {
 	}
 	m.tag = tag
 	var drafts []*draft
-	for _, w := range m.apartByWave(in.Scan.Workloads) {
+	workloads := m.apartByWave(in.Scan.Workloads)
+	for _, w := range workloads {
 		if d := m.workload(w); d != nil {
 			drafts = append(drafts, d)
 		}
@@ -84,12 +86,14 @@ func Make(in Input) fleet.Plan {
 	}
 	units := m.units(drafts)
 	warnNames(drafts)
+	p.Batches = m.batches(units)
+	left := m.network(workloads, drafts, p.Batches)
 	for _, d := range drafts {
+		m.own(d)
 		p.Workloads = append(p.Workloads, d.finish())
 	}
-	p.Batches = m.batches(units)
 	warnings, notes := m.fleetNotes(drafts)
-	p.Warnings, p.Notes, p.Collector = slices.Concat(p.Warnings, warnings, m.unverified(drafts)), notes, collector(drafts)
+	p.Warnings, p.Notes, p.Collector = slices.Concat(p.Warnings, warnings, left, m.unverified(drafts)), notes, collector(drafts)
 	p.Summary = summarize(p)
 	// What is declared twice is one workload.
 	p.Summary.Workloads = len(in.Scan.Workloads) + in.Scan.Others - (declared - len(drafts))
