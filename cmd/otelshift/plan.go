@@ -91,6 +91,11 @@ func (e *env) annotatePlan(c *cli.Context, p fleet.Plan) {
 			say(slog.LevelInfo, place, w.ID.String()+": "+warning.Message, warning.Code)
 		}
 	}
+	for _, warning := range p.Warnings {
+		if warning.File != "" {
+			say(slog.LevelInfo, warning.Place, warning.Message, warning.Code)
+		}
+	}
 	for _, f := range p.Files {
 		say(slog.LevelWarn, fleet.Place{File: f.File, Line: f.Line}, f.Reason.Message, f.Reason.Code)
 	}

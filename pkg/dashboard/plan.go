@@ -73,7 +73,7 @@ func PlanText(p fleet.Plan, style Style) string {
 	}
 	text.WriteString(workloadWarnings(p, style))
 	for _, w := range p.Warnings {
-		text.WriteString(style.note(yellow, "warning", plain(w.Message)))
+		text.WriteString(style.note(yellow, "warning", plain(atPlace(w))))
 	}
 	if p.Collector != "" {
 		text.WriteString(style.paint(yellow, "collector") + style.paint(dim, "  what SkyWalking's agents kept back; merge it into the Collector's configuration") + "\n")
@@ -84,6 +84,14 @@ func PlanText(p fleet.Plan, style Style) string {
 	}
 	text.WriteString(planSummary(p, style))
 	return text.String()
+}
+
+// atPlace is a warning of the run behind its place, if it has one.
+func atPlace(w fleet.Warning) string {
+	if w.File == "" {
+		return w.Message
+	}
+	return w.Place.String() + ": " + w.Message
 }
 
 // alike is how many warnings of one code the text of a plan lists.

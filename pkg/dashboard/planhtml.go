@@ -73,7 +73,7 @@ func PlanHTML(p fleet.Plan, at Page) (string, error) {
 		page.Revision = plain(strings.TrimSpace(p.Repository.URL + " at " + p.Repository.Revision))
 	}
 	for _, w := range p.Warnings {
-		page.Warnings = append(page.Warnings, plain(w.Message))
+		page.Warnings = append(page.Warnings, plain(atPlace(w)))
 	}
 	for _, note := range p.Notes {
 		page.Notes = append(page.Notes, plain(note))

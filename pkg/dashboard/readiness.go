@@ -109,7 +109,7 @@ func everyWorkload(p fleet.Plan) string {
 	if len(p.Warnings)+len(p.Notes) > 0 {
 		text.WriteString("\n## For every workload\n\n")
 		for _, warning := range p.Warnings {
-			fmt.Fprintf(&text, "- **%s**: %s\n", warning.Code, cell(warning.Message))
+			fmt.Fprintf(&text, "- **%s**: %s\n", warning.Code, cell(atPlace(warning)))
 		}
 		for _, note := range p.Notes {
 			text.WriteString("- " + cell(note) + "\n")

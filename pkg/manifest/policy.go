@@ -29,7 +29,7 @@ type Policy struct {
 	document, item int
 	sources        []objectAt // objects and patches of a kustomization that make it
 	typed          bool       // policyTypes is written
-	own            bool // the backend's
+	own            bool       // the backend's
 }
 
 // Rule is one egress rule. One without peers is for every destination, one

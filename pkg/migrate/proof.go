@@ -58,6 +58,11 @@ func (m *Migration) Proof(ctx context.Context) (fleet.Fleet, []Problem, error) {
 // and cannot be read. What images load is in the plan as far as they were asked.
 func remaining(scan manifest.Result, p fleet.Plan) []fleet.Remaining {
 	left := slices.Clone(scan.Remaining)
+	for i, r := range left { // why it stays, where the plan says so
+		if at := slices.IndexFunc(p.Warnings, func(w fleet.Warning) bool { return w.Code == fleet.CodeLeftover && w.Place == r.Place }); at >= 0 && r.Line > 0 {
+			left[i].What = p.Warnings[at].Message
+		}
+	}
 	for _, w := range scan.Workloads {
 		for _, l := range slices.Concat(w.Loads, w.Signs) {
 			if l.Agent != javaagent.SkyWalking {

@@ -48,10 +48,20 @@ type network struct {
 	workloads []fleet.Workload
 	draft     map[fleet.ID]*draft
 	batch     map[string]int // by workload
+	deployed  map[placed]bool
+	policies  map[string][]manifest.Policy // by namespace
 }
 
 func (m *maker) newNetwork(workloads []fleet.Workload, drafts []*draft, batches []fleet.BatchPlan) *network {
-	n := &network{maker: m, workloads: workloads, draft: map[fleet.ID]*draft{}, batch: map[string]int{}}
+	n := &network{maker: m, workloads: workloads, draft: map[fleet.ID]*draft{}, batch: map[string]int{}, deployed: map[placed]bool{}, policies: map[string][]manifest.Policy{}}
+	for _, w := range workloads {
+		if w.Root != "" {
+			n.deployed[placed{w.Root, anyCluster(w.ID)}] = true
+		}
+	}
+	for _, p := range m.in.Scan.Policies {
+		n.policies[p.Namespace] = append(n.policies[p.Namespace], p)
+	}
 	for _, d := range drafts {
 		n.draft[d.plan.ID] = d
 		if m.in.Together && d.plan.Action.Changes() {
@@ -102,6 +112,9 @@ func (n *network) passages() []passage {
 		}
 	}
 	for i := range out {
+		if out[i].kept != "" {
+			continue
+		}
 		for _, p := range n.in.Scan.Policies { // of other overlays, which lay something over it
 			if at := out[i]; p.MadeFrom(at.change) && !slices.ContainsFunc(at.policies, func(o manifest.Policy) bool {
 				return o.Root == p.Root && o.Namespace == p.Namespace && o.Name == p.Name
@@ -133,13 +146,18 @@ func (n *network) covers(p manifest.Policy, w fleet.Workload) bool {
 	if p.Root == "" || w.Root == p.Root {
 		return true
 	}
-	bare := w.ID
-	bare.Cluster = ""
-	return !slices.ContainsFunc(n.workloads, func(o fleet.Workload) bool {
-		id := o.ID
-		id.Cluster = ""
-		return o.Root == p.Root && id == bare
-	})
+	return !n.deployed[placed{p.Root, anyCluster(w.ID)}]
+}
+
+// placed is a workload that a kustomization deploys.
+type placed struct {
+	root string
+	id   fleet.ID
+}
+
+func anyCluster(id fleet.ID) fleet.ID {
+	id.Cluster = ""
+	return id
 }
 
 // carriers are the workloads whose change takes the passage away: those that

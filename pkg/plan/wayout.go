@@ -215,7 +215,11 @@ func (n *network) wayOut(d *draft) {
 		return
 	}
 	var by *manifest.Policy
-	for i, p := range n.in.Scan.Policies {
+	near := n.in.Scan.Policies
+	if home := d.w.ID.Namespace; home != "" {
+		near = slices.Concat(n.policies[""], n.policies[home])
+	}
+	for i, p := range near {
 		if !n.covers(p, d.w) {
 			continue
 		}
@@ -227,7 +231,7 @@ func (n *network) wayOut(d *draft) {
 		match, told := p.Pods.Matches(d.w.PodLabels)
 		if p.Isolates && match && told && !release(d.w) && (p.Namespace == d.w.ID.Namespace && (p.Namespace != "" || p.Root == d.w.Root)) &&
 			(by == nil || len(by.Openings) == 0 && len(p.Openings) > 0) {
-			by = &n.in.Scan.Policies[i]
+			by = &near[i]
 		}
 	}
 	if by != nil {
