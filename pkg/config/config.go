@@ -183,8 +183,8 @@ type Options struct {
 	// Placement is inline, in the variable that loaded SkyWalking, or env, as
 	// OTEL_* entries beside it.
 	Placement string `json:"placement" enum:"inline|env"`
-	// Cleanup removes SW_* entries, volumes and init containers that serve
-	// nothing else.
+	// Cleanup removes SW_* entries, volumes, init containers and egress rules of
+	// NetworkPolicies that serve nothing else.
 	Cleanup bool `json:"cleanup"`
 	// Overrides change options for some workloads; the last match wins.
 	Overrides []Override `json:"overrides"`
