@@ -62,7 +62,7 @@ func (d *deployment) policy(r *root, node, probed *yaml.Node) {
 	nowhere := func(*yaml.Node) fleet.Place { return p.Place }
 	p.open(node, nowhere)
 	if holders == 1 && holder != nil && holder.prefix == "" && sameShape(node, holder.node) {
-		p.trace(node, holder)
+		p.trace(holder)
 	} else {
 		p.keep("where its egress rules are decided is not one place of the kustomization")
 	}
@@ -71,7 +71,7 @@ func (d *deployment) policy(r *root, node, probed *yaml.Node) {
 
 // trace points the openings of the rendered policy at its source, in which the
 // same path leads to each.
-func (p *Policy) trace(node *yaml.Node, s *source) {
+func (p *Policy) trace(s *source) {
 	for i := range p.Openings {
 		o := &p.Openings[i]
 		path, err := yamledit.ParsePath(o.Field)
