@@ -81,10 +81,13 @@ func (x *index) expand(e *expansions, set objectIn) {
 	if err != nil {
 		return
 	}
-	name := field(child(resolve(object), "metadata"), "name")
+	home, name := resolve(object), ""
+	if metadata := child(home, "metadata"); metadata != nil {
+		home, name = metadata, field(metadata, "name")
+	}
 	for i, app := range e.of(set) {
 		read := applicationObject{
-			file: f, object: app.Object, objectIn: set, prefix: templateField, home: place(f, first(child(resolve(object), "metadata"))),
+			file: f, object: app.Object, objectIn: set, prefix: templateField, home: place(f, first(home)),
 			by: &madeBy{set: set, name: name, number: i}, problem: app.Problem,
 		}
 		if metadata := child(app.Object, "metadata"); metadata == nil || appset.Unknown(field(metadata, "name")) {
