@@ -27,12 +27,25 @@ func (f *File) aim(e Edit) (*target, error) {
 	}
 	switch e.Op {
 	case Replace, Remove:
-		return t, f.aimAt(t, d.Node)
+		err := f.aimAt(t, d.Node)
+		t.depth = f.depthOf(t.parent)
+		return t, err
 	case Add:
-		return t, f.aimBeside(t, d.Node)
+		err := f.aimBeside(t, d.Node)
+		t.depth = f.depthOf(t.parent)
+		return t, err
 	case None:
 	}
 	return nil, fmt.Errorf("%s: unknown operation %q", e.Path, e.Op)
+}
+
+// depthOf is the number of collections around a node.
+func (f *File) depthOf(n *yaml.Node) int {
+	depth := 0
+	for ; n != nil; n = f.index()[n].parent {
+		depth++
+	}
+	return depth
 }
 
 func (f *File) placeOf(n *yaml.Node) Place {

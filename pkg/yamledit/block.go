@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"regexp"
+	"slices"
 	"strings"
 
 	"go.yaml.in/yaml/v3"
@@ -22,7 +23,9 @@ func (f *File) lineAfter(p int) (next int, err error) {
 }
 
 // cutBlock finds the lines of a block entry, with the comments that are clearly
-// its own and without a doubled blank line; plainly its lines as a second way.
+// its own and without a doubled blank line; plainly its lines as a second way,
+// and with the comments indented below it, which a block scalar before it would
+// take for its text, as a third.
 func (f *File) cutBlock(t *target) ([][]splice, error) {
 	start, err := f.entryStart(t.parent, t.entry)
 	if err != nil {
@@ -43,11 +46,8 @@ func (f *File) cutBlock(t *target) ([][]splice, error) {
 		}
 		// "- name: a": the next key takes its place on the dash's line.
 		to := next
-		for to < len(f.src.data) && isBlank(f.src.data[to]) {
-			to++
-		}
-		if to >= len(f.src.data) || breakLen(f.src.data[to:]) > 0 {
-			return nil, errors.New("a blank line follows it on its dash")
+		for to < len(f.src.data) && (isBlank(f.src.data[to]) || breakLen(f.src.data[to:]) > 0) {
+			to += max(1, breakLen(f.src.data[to:]))
 		}
 		return [][]splice{{{start, to, ""}}}, nil
 	}
@@ -59,10 +59,33 @@ func (f *File) cutBlock(t *target) ([][]splice, error) {
 			_, s.end = f.src.lineEnd(s.end)
 		}
 	}
-	if s == bare {
-		return [][]splice{{bare}}, nil
+	ways := [][]splice{{s}}
+	if s != bare {
+		ways = append(ways, []splice{bare})
 	}
-	return [][]splice{{s}, {bare}}, nil
+	if below := f.commentsBelow(next, f.src.column(start)); below > next {
+		ways = append(ways, []splice{{s.start, below, ""}})
+	}
+	return append(f.withBreak(s), ways...), nil
+}
+
+// withBreak is a cut at the end of a file that has no last break with the break
+// before it instead.
+func (f *File) withBreak(s splice, more ...splice) [][]splice {
+	n := breakBefore(f.src.data, s.start)
+	if s.end < len(f.src.data) || breakBefore(f.src.data, s.end) > 0 || n == 0 {
+		return nil
+	}
+	return [][]splice{append(more, splice{s.start - n, s.end, s.text})}
+}
+
+// commentsBelow is the offset behind the comment lines from p on that are
+// indented deeper than column.
+func (f *File) commentsBelow(p, column int) int {
+	for f.isCommentLine(p) && bytes.IndexByte(f.src.data[p:], '#') > column {
+		_, p = f.src.lineEnd(p)
+	}
+	return p
 }
 
 // isBlankLine reports a blank line at offset p plus step lines (0 or -1).
@@ -142,8 +165,8 @@ func (f *File) insertBlock(t *target) ([][]splice, error) {
 	at := t.entry
 	var out [][]splice
 	var firstErr error
-	try := func(entry int, more ...splice) {
-		s, err := f.insertBlockAt(t, entry, column)
+	try := func(form form, more ...splice) {
+		s, err := f.insertBlockAt(t, at, column, form)
 		if err != nil {
 			if firstErr == nil {
 				firstErr = err
@@ -152,12 +175,39 @@ func (f *File) insertBlock(t *target) ([][]splice, error) {
 		}
 		out = append(out, append(more, s))
 	}
-	try(at)
+	try(asGiven)
 	if s, ok := f.stripTail(t.parent, at); ok {
-		try(at, s)
+		try(asGiven, s)
+	}
+	if hasBlock(t.fresh) { // the break of its last line is missing, or a comment behind it reads as its text
+		for _, s := range out {
+			if last := s[len(s)-1]; last.start == len(f.src.data) && !strings.HasSuffix(last.text, "\n") {
+				s = slices.Clone(s)
+				s[len(s)-1].text += f.src.breakOf(last.start)
+				out = append(out, s)
+			}
+		}
+		try(asQuoted)
 	}
 	return out, firstErr
 }
+
+// form is how the block scalars of a new entry are written.
+type form int
+
+const (
+	asGiven form = iota
+	asQuoted
+)
+
+// hasBlock finds a block scalar.
+func hasBlock(n *yaml.Node) bool {
+	return n.Style&(yaml.LiteralStyle|yaml.FoldedStyle) != 0 || slices.ContainsFunc(n.Content, hasBlock)
+}
+
+// chompNone is the indicator of a block scalar without a break at its end. Edits
+// that need it at one place share it.
+const chompNone = "-"
 
 // stripTail marks a block scalar that ends with the file, without a line break,
 // as one that has none: lines behind it would give it one.
@@ -176,16 +226,16 @@ func (f *File) stripTail(parent *yaml.Node, entry int) (splice, bool) {
 	if err != nil || s.chomp != 0 || s.end != len(f.src.data) || len(s.value) == 0 || s.value[len(s.value)-1] == '\n' {
 		return splice{}, false
 	}
-	return splice{s.start + 1, s.start + 1, "-"}, true
+	return splice{s.start + 1, s.start + 1, chompNone}, true
 }
 
-func (f *File) insertBlockAt(t *target, entry, column int) (splice, error) {
+func (f *File) insertBlockAt(t *target, entry, column int, form form) (splice, error) {
 	if entry == 0 {
 		start, err := f.entryStart(t.parent, 0)
 		if err != nil {
 			return splice{}, err
 		}
-		text, err := f.entryText(t, column, f.src.breakOf(start))
+		text, err := f.entryText(t, column, f.src.breakOf(start), form)
 		if err != nil {
 			return splice{}, err
 		}
@@ -204,7 +254,7 @@ func (f *File) insertBlockAt(t *target, entry, column int) (splice, error) {
 		return splice{}, err
 	}
 	eol := f.src.breakOf(end)
-	text, err := f.entryText(t, column, eol)
+	text, err := f.entryText(t, column, eol, form)
 	if err != nil {
 		return splice{}, err
 	}
@@ -217,8 +267,9 @@ func (f *File) insertBlockAt(t *target, entry, column int) (splice, error) {
 func pad(n int) string { return strings.Repeat(" ", max(0, n)) }
 
 // entryText is the new entry in block style without the first line's indentation.
-func (f *File) entryText(t *target, column int, eol string) (string, error) {
+func (f *File) entryText(t *target, column int, eol string, form form) (string, error) {
 	e := f.manners(t.edit.Document, t.parent, eol)
+	e.form = form
 	if t.key != nil {
 		if style, ok := e.quotes["*"]; ok {
 			e.quotes[t.key.Value] = style
@@ -263,6 +314,9 @@ func (f *File) growInto(t *target, group []*target) ([][]splice, error) {
 		return nil, err
 	}
 	holder := f.index()[parent]
+	if isCollection(parent) && bytes.IndexByte(f.src.data[start:end], '#') >= 0 {
+		return f.growBelow(Flow(all), start, end), nil
+	}
 	flowText := before + Flow(all)
 	if holder.parent == nil || isFlow(holder.parent) || (isCollection(parent) && !hasCollection(all) && all.Kind == yaml.SequenceNode) {
 		return [][]splice{{{start, end, flowText}}}, nil
@@ -274,7 +328,8 @@ func (f *File) growInto(t *target, group []*target) ([][]splice, error) {
 	}
 	e := f.manners(t.edit.Document, all, f.src.breakOf(end))
 	inItem := holder.parent.Kind == yaml.SequenceNode
-	text, err := e.value(all, f.columnOf(holder.parent), "", inItem)
+	column := f.columnOf(holder.parent)
+	text, err := e.value(all, column, "", inItem)
 	if err != nil {
 		return nil, err
 	}
@@ -288,7 +343,30 @@ func (f *File) growInto(t *target, group []*target) ([][]splice, error) {
 	if strings.TrimSpace(rest) == "" {
 		rest = ""
 	}
-	return [][]splice{{{from, lineEnd, rest + text}}, {{start, end, flowText}}}, nil
+	ways := [][]splice{{{from, lineEnd, rest + text}}}
+	if hasBlock(all) {
+		if lineEnd == len(f.src.data) {
+			ways = append(ways, []splice{{from, lineEnd, rest + text + e.eol}})
+		}
+		e.form = asQuoted
+		if text, err = e.value(all, column, "", inItem); err != nil {
+			return nil, err
+		}
+		ways = append(ways, []splice{{from, lineEnd, rest + text}})
+	}
+	return append(ways, []splice{{start, end, flowText}}), nil
+}
+
+// growBelow writes entries, in brackets, below the comments that stand in empty
+// ones.
+func (f *File) growBelow(entries string, start, end int) [][]splice {
+	line := f.src.lineStart(end - 1)
+	above := f.src.lineStart(line - 1)
+	indent := f.src.data[above : len(f.src.data)-len(bytes.TrimLeft(f.src.data[above:], " "))]
+	if above < start {
+		indent = append(slices.Clone(indent), "  "...)
+	}
+	return [][]splice{{{line, line, string(indent) + entries[1:len(entries)-1] + f.src.breakOf(line-1)}}}
 }
 
 // emptySpan is the source of a null or of an empty collection, and what has to

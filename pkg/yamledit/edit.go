@@ -64,7 +64,7 @@ type Edit struct {
 	// and Gap, so that an undo restores the very bytes.
 	Source string
 	// Was is the exact text that Source stands in for, where that is not the
-	// span of a scalar.
+	// span of a scalar, or with Add nothing.
 	Was string
 	// Gap is the number of bytes between the end of After and the insertion of
 	// Source; with Start between the insertion and the first sibling.
@@ -128,6 +128,7 @@ type target struct {
 	// filled for the first time or emptied.
 	leader *target
 	group  []*target
+	depth  int // of the collection that changes
 }
 
 // want is what a replaced scalar must read as.
@@ -196,139 +197,99 @@ func (f *File) aimAll(edits []Edit) ([]*target, error) {
 	return targets, link(targets)
 }
 
-func (f *File) applyAll(targets []*target) (Result, error) {
-	if len(targets) == 0 {
-		return Result{Bytes: f.src.data}, nil
+// prove splices the ways in use and proves the outcome.
+func (f *File) prove(targets []*target) (*proof, []moved, error) {
+	out, moved, err := f.assemble(targets)
+	if err != nil {
+		return nil, nil, err
 	}
-	if err := f.plan(targets); err != nil {
-		return Result{}, err
+	after, err := parse(f.name, out, f.limits, skipLine)
+	if err != nil {
+		return nil, nil, f.refuse(targets[0], "the result does not parse: %v", err)
 	}
-	res, err := f.try(targets)
-	if err == nil || errors.Is(err, ErrOverlap) {
-		return res, err
-	}
-	// Something does not prove: find for each edit the first form that proves
-	// alone, then try all again.
-	for i, t := range targets {
-		alone := targets[i : i+1]
-		if len(targets) > 1 && f.isTangled(t, targets) {
-			continue // its collection is changed by others too: only all together make sense
-		}
-		err := f.plan(alone)
-		if err == nil {
-			err = f.settle(alone[0])
-		}
-		if err != nil {
-			return Result{}, err
-		}
-	}
-	ways := make([]int, len(targets))
-	for i, t := range targets {
-		ways[i] = t.way
-	}
-	if err := f.plan(targets); err != nil {
-		return Result{}, err
-	}
-	for i, t := range targets {
-		t.way = min(ways[i], len(t.ways)-1)
-	}
-	res, err = f.try(targets)
-	for i := len(targets) - 1; err != nil && i >= 0; i-- { // the tangled ones
-		t := targets[i]
-		for w := t.way + 1; err != nil && w < len(t.ways); w++ {
-			t.way = w
-			res, err = f.try(targets)
-		}
-		if err != nil {
-			t.way = ways[i]
-		}
-	}
-	return res, err
-}
-
-// isTangled reports that another edit adds to or removes from the same
-// collection.
-func (f *File) isTangled(t *target, all []*target) bool {
-	if t.edit.Op == Replace {
-		return false
-	}
-	for _, o := range all {
-		if o != t && o.edit.Op != Replace && o.parent == t.parent {
-			return true
-		}
-	}
-	return false
-}
-
-// settle takes the first way of an edit that proves alone.
-func (f *File) settle(t *target) error {
-	var first error
-	for w := range t.ways {
-		t.way = w
-		_, err := f.try([]*target{t})
-		if err == nil {
-			return nil
-		}
-		if first == nil {
-			first = err
-		}
-	}
-	return first
+	p := newProof(f, after, targets)
+	return p, moved, p.run()
 }
 
 // try splices the ways in use, proves the outcome and inverts it.
 func (f *File) try(targets []*target) (Result, error) {
-	out, moved, err := f.assemble(targets)
+	p, moved, err := f.prove(targets)
 	if err != nil {
 		return Result{}, err
 	}
-	after, err := parse(f.name, out, f.limits, skipLine)
-	if err != nil {
-		return Result{}, f.refuse(targets[0], "the result does not parse: %v", err)
-	}
-	p := newProof(f, after, targets)
-	if err := p.run(); err != nil {
+	if err := p.checkIndexes(); err != nil {
 		return Result{}, err
 	}
-	res := Result{Bytes: out}
-	for i, t := range targets {
-		if t.leader != nil && t.leader != t {
-			res.Inverse = append(res.Inverse, Edit{Document: t.edit.Document, Path: t.edit.Path, Op: None})
-			continue
-		}
-		inv, err := p.invert(t, moved[i])
-		if err != nil {
-			return Result{}, err
-		}
-		res.Inverse = append(res.Inverse, inv)
+	after := p.after
+	res := Result{Bytes: after.src.data}
+	if res.Inverse, err = p.inverses(moved); err != nil {
+		return Result{}, err
 	}
 	for i, t := range targets {
 		res.Places = append(res.Places, p.place(t, moved[i]))
 	}
-	if err := f.checkInverse(after, res.Inverse); err != nil {
+	again, err := f.takeBack(after, res.Inverse)
+	if err == nil && slices.ContainsFunc(targets, func(t *target) bool { return t.edit.Source+t.edit.Was == "" }) {
+		// What takes back must itself be taken back, or Apply would refuse it.
+		var edits []Edit
+		if edits, err = again.undo(); err == nil {
+			_, err = after.takeBack(f, edits)
+		}
+	}
+	if err != nil {
 		return Result{}, f.refuse(targets[0], "it could not be undone exactly: %v", err)
 	}
 	return res, nil
 }
 
-// checkInverse computes, without parsing again, that the inverse restores this
-// file.
-func (f *File) checkInverse(after *File, inverse []Edit) error {
-	targets, err := after.aimAll(inverse)
+// taken are edits that have been found to restore a file.
+type taken struct {
+	*proof
+	moved []moved
+}
+
+// takeBack computes, without parsing again, that edits of a later file restore
+// this one.
+func (f *File) takeBack(after *File, edits []Edit) (taken, error) {
+	targets, err := after.aimAll(edits)
 	if err != nil {
-		return err
+		return taken{}, err
+	}
+	exchanged := map[*yaml.Node]*target{}
+	for _, t := range targets {
+		if t.edit.Op == Replace && t.fresh != nil {
+			exchanged[t.node] = t
+		}
+	}
+	for _, t := range targets {
+		for n := t.parent; n != nil && len(exchanged) > 0; n = after.index()[n].parent {
+			if o := exchanged[n]; o != nil && o != t {
+				return taken{}, fmt.Errorf("one edit of it would exchange what holds another: %w", ErrOverlap)
+			}
+		}
 	}
 	if err := after.plan(targets); err != nil {
-		return err
+		return taken{}, err
 	}
-	back, _, err := after.assemble(targets)
+	back, moved, err := after.assemble(targets)
 	if err != nil {
-		return err
+		return taken{}, err
 	}
 	if !slices.Equal(back, f.src.data) {
-		return errors.New("the bytes differ")
+		return taken{}, errors.New("the bytes differ")
 	}
-	return nil
+	return taken{newProof(after, f, targets), moved}, nil
+}
+
+// undo proves what has been found, and lists the edits that take it back.
+func (k taken) undo() ([]Edit, error) {
+	if err := k.run(); err != nil {
+		return nil, err
+	}
+	if err := k.checkIndexes(); err != nil {
+		return nil, err
+	}
+	return k.inverses(k.moved)
 }
 
 // moved is where the splices of one edit ended up: the hull in the old and in
@@ -356,12 +317,16 @@ func (f *File) assemble(targets []*target) ([]byte, []moved, error) {
 		if a.start != b.start {
 			return a.start - b.start
 		}
-		// Insertions come before what is cut at the same place.
+		// Insertions come before what is cut at the same place, those of inner
+		// collections, which end there too, before those of outer ones.
 		if (a.start == a.end) != (b.start == b.end) {
 			if a.start == a.end {
 				return -1
 			}
 			return 1
+		}
+		if a.start == a.end && targets[a.owner].depth != targets[b.owner].depth {
+			return targets[b.owner].depth - targets[a.owner].depth
 		}
 		return a.seq - b.seq
 	})
@@ -371,7 +336,10 @@ func (f *File) assemble(targets []*target) ([]byte, []moved, error) {
 		at[i].oldStart = -1
 	}
 	p := 0
-	for _, s := range all {
+	for i, s := range all {
+		if i > 0 && s.text == chompNone && s.splice == all[i-1].splice && s.start == s.end {
+			continue
+		}
 		if s.start < p {
 			return nil, nil, fmt.Errorf("%s: %w", targets[s.owner].edit.Path, ErrOverlap)
 		}

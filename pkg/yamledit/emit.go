@@ -69,13 +69,19 @@ func scalarText(n *yaml.Node, style yaml.Style, w where) string {
 	return n.Value
 }
 
-// emitter writes new collections in the manner of their surroundings.
-type emitter struct {
-	eol        string
+// habits are how a document is indented.
+type habits struct {
 	step       int  // columns that a nested mapping is indented by
 	indentless bool // dashes stand in the column of their key
+}
+
+// emitter writes new collections in the manner of their surroundings.
+type emitter struct {
+	habits
+	eol string
 	// quotes are the styles that neighbours give the values of a key.
 	quotes map[string]yaml.Style
+	form   form
 }
 
 // value is what follows "key:" or "-": with the blank or break before it.
@@ -119,7 +125,7 @@ func hasCollection(n *yaml.Node) bool {
 func (e *emitter) scalar(n *yaml.Node, column int, key string) string {
 	if n.Style&(yaml.LiteralStyle|yaml.FoldedStyle) != 0 && n.ShortTag() == "!!str" {
 		text, chomp, ok := blockText(n.Value, false, column+e.step, e.eol, false)
-		if ok {
+		if ok && e.form == asGiven {
 			head := " |"
 			if chomp != 0 {
 				head += string(chomp)
@@ -178,7 +184,22 @@ func (e *emitter) sequence(n *yaml.Node, column int) (string, error) {
 
 // manners reads from a document how its author writes.
 func (f *File) manners(doc int, around *yaml.Node, eol string) *emitter {
-	e := &emitter{eol: eol, step: 2, quotes: map[string]yaml.Style{}}
+	h, ok := f.habits[doc]
+	if !ok {
+		h = f.learnHabits(doc)
+		if f.habits == nil {
+			f.habits = map[int]habits{}
+		}
+		f.habits[doc] = h
+	}
+	e := &emitter{eol: eol, habits: h, quotes: map[string]yaml.Style{}}
+	e.learnQuotes(around)
+	return e
+}
+
+// learnHabits reads how a document is indented.
+func (f *File) learnHabits(doc int) habits {
+	h := habits{step: 2}
 	steps := map[int]int{}
 	less, more := 0, 0
 	var walk func(n *yaml.Node)
@@ -207,12 +228,11 @@ func (f *File) manners(doc int, around *yaml.Node, eol string) *emitter {
 	best := 0
 	for width := 1; width <= 8; width++ {
 		if steps[width] > best {
-			best, e.step = steps[width], width
+			best, h.step = steps[width], width
 		}
 	}
-	e.indentless = less > more
-	e.learnQuotes(around)
-	return e
+	h.indentless = less > more
+	return h
 }
 
 // learnQuotes notes how the siblings of a new entry quote their values: only a

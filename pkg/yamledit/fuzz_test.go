@@ -106,68 +106,67 @@ func fuzzEdit(doc int, p Path, n *yaml.Node, op uint8, value string) Edit {
 	return e
 }
 
-// checkOutside checks that nothing outside an edit's own place has changed.
+// checkOutside checks that an edit changes nothing but its own place and the
+// blanks around it, and that it loses no comment of others.
 func checkOutside(t *testing.T, f *File, e Edit, res Result) {
 	t.Helper()
-	n, err := e.Path.Lookup(f.docs[e.Document].Node)
-	if e.Op == Add {
-		n, err = e.Path[:len(e.Path)-1].Lookup(f.docs[e.Document].Node)
-	}
+	old := f.Bytes()
+	g, err := Parse(f.Name(), res.Bytes, Limits{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	old := f.Bytes()
 	if bytes.Equal(old, res.Bytes) {
 		return
 	}
-	n = Resolve(n)
-	switch e.Op {
-	case Replace:
-		start, end, err := f.Span(n)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if isAbsent(n) { // "{a }" has no place of its own
-			start, _ = f.absentAt(&target{node: n, parent: f.index()[n].parent, entry: f.index()[n].at - 1}, &scalar{start: start})
-			end = start
-		}
-		if !bytes.HasPrefix(res.Bytes, old[:start]) || !bytes.HasSuffix(res.Bytes, old[end:]) {
-			t.Errorf("Apply(%q, %+v) = %q changes bytes outside [%d, %d)", old, e, res.Bytes, start, end)
-		}
-	case Add:
-		checkAdded(t, f, e, res, n)
-	case Remove:
-		checkRemoved(t, f, e, res)
-	case None:
+	p := e.Path
+	if e.Op == Add {
+		p = p[:len(p)-1]
 	}
-}
-
-// checkAdded checks that an Add only inserts, inside its collection or at the
-// end of the line where that ends. What stands for an empty collection goes, and
-// a block scalar that ends the file without a break gets one, and another header.
-func checkAdded(t *testing.T, f *File, e Edit, res Result, n *yaml.Node) {
-	t.Helper()
-	old := f.Bytes()
+	n, err := p.Lookup(f.docs[e.Document].Node)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if e.Op == Remove {
+		checkRemoved(t, f, g, e, n)
+		return
+	}
+	n = Resolve(n)
+	start, end := f.valueOffset(n), 0
+	if isCollection(n) && !isFlow(n) && len(n.Content) > 0 {
+		start, err = f.entryStart(n, 0)
+	}
+	if err == nil {
+		end, err = f.endOf(n)
+	}
+	if err != nil {
+		t.Fatalf("Apply(%q, %+v) = %q edits what has no place: %v", old, e, res.Bytes, err)
+	}
+	if isAbsent(n) && f.isColon(start) { // the parser has "[a: ]" there
+		start, end = start+1, end+1
+	}
+	exact := e.Op == Replace && !isAbsent(n)
+	if !exact {
+		start, end = f.around(start, end, "")
+	}
+	if !bytes.HasPrefix(res.Bytes, old[:start]) || !bytes.HasSuffix(res.Bytes, old[end:]) || len(res.Bytes) < start+len(old)-end {
+		if e.Op == Add && reheaded(old, res.Bytes) { // of the block scalar that ended the file without a break
+			return
+		}
+		t.Errorf("Apply(%q, %+v) = %q changes bytes outside [%d, %d)", old, e, res.Bytes, start, end)
+	}
+	if exact {
+		return
+	}
+	if was, is := f.remarks(0, len(old)), g.remarks(0, len(res.Bytes)); !slices.Equal(was, is) {
+		t.Errorf("Apply(%q, %+v) = %q has the comments %q, want %q", old, e, res.Bytes, is, was)
+	}
 	prefix := commonPrefix(string(old), string(res.Bytes))
 	suffix := min(commonSuffix(string(old), string(res.Bytes)), len(old)-prefix, len(res.Bytes)-prefix)
 	cut := string(old[prefix : len(old)-suffix])
-	start, err := f.extentOf(n)
-	if err != nil {
-		t.Fatal(err)
+	for _, c := range f.remarks(prefix, len(old)-suffix) { // commas may come before it and behind
+		cut = strings.Replace(cut, c, "", 1)
 	}
-	if isAbsent(n) { // "{a }" has no place of its own
-		at, _ := f.absentAt(&target{node: n, parent: f.index()[n].parent, entry: f.index()[n].at - 1}, &scalar{start: start})
-		start = min(start, at)
-	}
-	end, err := f.endOf(n)
-	if err != nil {
-		t.Fatal(err)
-	}
-	end += lineRest(old[end:])
-	if !bytes.HasPrefix(res.Bytes, old[:start]) || !bytes.HasSuffix(res.Bytes, old[end:]) {
-		t.Errorf("Apply(%q, %+v) = %q changes bytes outside [%d, %d)", old, e, res.Bytes, start, end)
-	}
-	if len(n.Content) > 0 && cut != "" && !reheaded(old, res.Bytes) {
+	if strings.Trim(cut, " \t") != "" && (len(n.Content) > 0 || isAbsent(n)) && !reheaded(old, res.Bytes) {
 		t.Errorf("Apply(%q, %+v) = %q cuts %q", old, e, res.Bytes, cut)
 	}
 }
@@ -187,51 +186,20 @@ func reheaded(old, now []byte) bool {
 	return false
 }
 
-// lineRest is the length of what is left of a line, its break included.
-func lineRest(rest []byte) int {
-	for i := range rest {
-		if b := breakLen(rest[i:]); b > 0 {
-			return i + b
-		}
-	}
-	return len(rest)
-}
-
-// extentOf is where a collection begins: at its first entry in block style.
-func (f *File) extentOf(n *yaml.Node) (int, error) {
-	if isCollection(n) && !isFlow(n) && len(n.Content) > 0 {
-		start, err := f.entryStart(n, 0)
-		for ; err == nil && start > 0 && breakBefore(f.src.data, start) == 0; start-- { // new lines come before it
-			if f.src.data[start-1] != ' ' {
-				break
-			}
-		}
-		return start, err
-	}
-	start := max(f.valueOffset(n), 0)
-	for start > 0 && len(n.Content) == 0 && isBlank(f.src.data[start-1]) { // block style begins on the next line
-		start--
-	}
-	return start, nil
-}
-
-// checkRemoved checks that a Remove leaves everything before the entry but the
-// comments that belong to it, and everything behind its line or comma.
-func checkRemoved(t *testing.T, f *File, e Edit, res Result) {
+// checkRemoved checks that a Remove takes the entry, and of what stands around
+// it blanks, a comma and its own comments: the lines directly above, and what
+// follows on its last line or is indented below it.
+func checkRemoved(t *testing.T, f, g *File, e Edit, n *yaml.Node) {
 	t.Helper()
-	old := f.Bytes()
+	old, now := f.Bytes(), g.Bytes()
 	parent, err := e.Path[:max(len(e.Path)-1, 0)].Lookup(f.docs[e.Document].Node)
-	if err != nil || len(e.Path) == 0 {
-		return
-	}
-	parent = Resolve(parent)
-	n, err := e.Path.Lookup(f.docs[e.Document].Node)
 	if err != nil {
 		t.Fatal(err)
 	}
+	parent = Resolve(parent)
 	at := slices.Index(parent.Content, n)
 	if at < 0 {
-		return // behind an alias
+		return // behind a merge key
 	}
 	if parent.Kind == yaml.MappingNode {
 		at--
@@ -244,65 +212,103 @@ func checkRemoved(t *testing.T, f *File, e Edit, res Result) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	from, err := f.extentOf(parent)
-	if err != nil {
-		t.Fatal(err)
+	around := ""
+	if isFlow(parent) {
+		around = ","
 	}
-	if at > 0 {
-		if from, err = f.entryEnd(parent, at-1); err != nil {
-			t.Fatal(err)
-		}
-	}
-	to := end + lineRest(old[end:])
-	next := lastOf(parent, at) + 1
-	switch line := bytes.LastIndexAny(old[:start], "\r\n") + 1; {
-	case isFlow(parent):
-		to = f.closing(end)
-		if next < len(parent.Content) {
-			if to, err = f.entryStart(parent, next); err != nil {
-				t.Fatal(err)
-			}
-		} else if to < len(old) {
-			to++
-		}
-	case at == 0 && next < len(parent.Content) && strings.TrimSpace(string(old[line:start])) != "": // the next entry takes its place behind a dash
-		if to, err = f.entryStart(parent, next); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if at == 0 && !isFlow(parent) && f.isBlankLine(start, -1) { // no blank line is doubled
-		for f.isBlankLine(to, 0) {
-			to += lineRest(old[to:])
-		}
-	}
-	if at == 0 && next == len(parent.Content) { // "[]" stands behind the key or dash: before blanks and comments that stay
-		res.Bytes, from = withoutEmpty(old, res.Bytes, from)
-	}
-	if isAbsent(Resolve(n)) && strings.TrimSpace(string(old[to:])) == "" { // blanks behind a value that is not written
-		to = len(old)
-	}
-	if !bytes.HasPrefix(res.Bytes, old[:from]) || !bytes.HasSuffix(res.Bytes, old[to:]) || len(res.Bytes) < from+len(old)-to {
-		t.Errorf("Apply(%q, %+v) = %q changes bytes outside [%d, %d)", old, e, res.Bytes, from, to)
+	from, to := f.around(start, end, around)
+	if !bytes.HasPrefix(now, old[:from]) || !bytes.HasSuffix(now, old[to:]) || len(now) < from+len(old)-to {
+		t.Errorf("Apply(%q, %+v) = %q changes bytes outside [%d, %d)", old, e, now, from, to)
 		return
 	}
-	const punctuation = " \t\r\n,[]{}"
-	kept := strings.TrimRight(string(res.Bytes[from:len(res.Bytes)-(len(old)-to)]), punctuation)
-	if kept != "" && !strings.HasPrefix(string(old[from:start]), kept) && !strings.HasSuffix(strings.TrimRight(string(old[end:to]), punctuation), strings.TrimLeft(kept, punctuation)) {
-		t.Errorf("Apply(%q, %+v) = %q leaves %q of %q", old, e, res.Bytes, kept, old[from:to])
+	before, behind := f.remarks(from, start), f.remarks(end, to)
+	kept := g.remarks(from, len(now)-(len(old)-to))
+	fits := false
+	for i := range len(before) + 1 {
+		for j := range len(behind) + 1 {
+			fits = fits || slices.Equal(kept, slices.Concat(before[:i], behind[j:]))
+		}
+	}
+	first := bytes.IndexAny(old[from:start], "\r\n") // a comment before it belongs to what is before the entry
+	neighbours := f.remarks(from, from+max(first, 0))
+	if !fits || len(kept) < len(neighbours) || !slices.Equal(kept[:len(neighbours)], neighbours) {
+		t.Errorf("Apply(%q, %+v) = %q keeps the comments %q of %q and %q", old, e, now, kept, before, behind)
+	}
+	rest := string(now[from : len(now)-(len(old)-to)])
+	for _, c := range kept {
+		rest = strings.Replace(rest, c, "", 1)
+	}
+	if rest = strings.Trim(rest, " \t\r\n\u0085\u2028\u2029"+around); rest != "" && !(e.LeaveEmpty && (rest == "[]" || rest == "{}")) {
+		t.Errorf("Apply(%q, %+v) = %q leaves %q", old, e, now, rest)
 	}
 }
 
-// withoutEmpty takes the "[]" or "{}" out that stands in a line before from, with
-// only blanks and comments between; else it cuts blanks from what is before from.
-func withoutEmpty(old, now []byte, from int) ([]byte, int) {
-	at := len(bytes.TrimRight(old[:commonPrefix(string(old[:from]), string(now))], " "))
-	for _, empty := range []string{" []", " {}"} {
-		rest, cut := bytes.CutPrefix(now[at:], []byte(empty))
-		if cut && skipSpace(old, at, onLine) < from && skipSpace(old, at, overLines) >= from {
-			return slices.Concat(now[:at], rest), from
+// around widens a span over the blanks, breaks and comments, and the marks that
+// are named, on both sides.
+func (f *File) around(start, end int, marks string) (from, to int) {
+	idle := f.idle()
+	is := func(i int) bool { return idle[i] != 0 || strings.IndexByte(marks, f.src.data[i]) >= 0 }
+	for start > 0 && is(start-1) {
+		start--
+	}
+	for end < len(idle) && is(end) {
+		end++
+	}
+	return start, end
+}
+
+// remarks are the comments that begin in a span.
+func (f *File) remarks(start, end int) []string {
+	var out []string
+	idle := f.idle()
+	for i := start; i < end; i++ {
+		if idle[i] != '#' || (i > 0 && idle[i-1] == '#') {
+			continue
+		}
+		stop := i
+		for stop < len(idle) && idle[stop] == '#' {
+			stop++
+		}
+		out = append(out, string(f.src.data[i:stop]))
+	}
+	return out
+}
+
+// idle marks the bytes outside values that are blank, ' ', and those of
+// comments, '#'.
+func (f *File) idle() []byte {
+	data := f.src.data
+	out := make([]byte, len(data))
+	taken := make([]bool, len(data))
+	for n := range f.index() {
+		if n.Kind != yaml.ScalarNode && n.Kind != yaml.AliasNode {
+			continue
+		}
+		if start, end, err := f.Span(n); err == nil {
+			for i := start; i < end; i++ {
+				taken[i] = true
+			}
 		}
 	}
-	return now, len(bytes.TrimRight(old[:from], " \t\r\n"))
+	for i := 0; i < len(data); i++ {
+		switch n := breakLen(data[i:]); {
+		case taken[i]:
+		case n > 0:
+			for range n - 1 {
+				out[i] = ' '
+				i++
+			}
+			out[i] = ' '
+		case isBlank(data[i]):
+			out[i] = ' '
+		case data[i] == '#' && (i == 0 || out[i-1] == ' ' || bytes.Equal(data[:i], []byte(bom))):
+			for ; i < len(data) && breakLen(data[i:]) == 0; i++ {
+				out[i] = '#'
+			}
+			i--
+		}
+	}
+	return out
 }
 
 func FuzzParsePath(f *testing.F) {

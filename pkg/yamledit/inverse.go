@@ -3,9 +3,27 @@ package yamledit
 import (
 	"bytes"
 	"slices"
+	"sort"
 
 	"go.yaml.in/yaml/v3"
 )
+
+// inverses are the edits of the new file that take all edits back.
+func (p *proof) inverses(moved []moved) ([]Edit, error) {
+	var out []Edit
+	for i, t := range p.targets {
+		if t.leader != nil && t.leader != t {
+			out = append(out, Edit{Document: t.edit.Document, Path: t.edit.Path, Op: None})
+			continue
+		}
+		e, err := p.invert(t, moved[i])
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, e)
+	}
+	return out, nil
+}
 
 // invert is the edit of the new file that takes one edit back.
 func (p *proof) invert(t *target, m moved) (Edit, error) {
@@ -44,23 +62,32 @@ func (p *proof) invert(t *target, m moved) (Edit, error) {
 		if now.Kind == yaml.ScalarNode && t.node.Kind == yaml.ScalarNode {
 			e.Old, e.New = now.Value, t.node.Value
 		}
-		e.Was, e.Source = was, source
-		return e, nil
-	case t.group != nil, t.edit.Op == Remove && was != "":
-		// A collection was filled or emptied, or something stands in for the
-		// removed text: exchange the whole collection's difference.
-		now := p.now[t.parent]
-		e.Op, e.Path = Replace, p.pathNow(t.edit.Path[:len(t.edit.Path)-1], t.parent)
-		e.Old, e.New = Flow(now), Flow(t.parent)
 		e.Was, e.Source = p.widened(now, m)
 		return e, nil
+	case t.group != nil:
+		// A collection was filled or emptied, or one edit wrote for several:
+		// exchange the whole collection's difference.
+		return p.exchanged(t, m), nil
 	case t.edit.Op == Add:
 		e.Op, e.Was, e.Source = Remove, was, source
 		e.Path = p.pathNow(t.edit.Path, t.fresh)
 		e.Old = Flow(p.now[t.fresh])
 		return e, nil
 	}
+	e.Was = was // a comment that stays, say, between the comma and the entry that went
 	return p.invertRemove(t, m, e, source)
+}
+
+// exchanged is the Edit that puts the old difference of the changed collection
+// back.
+func (p *proof) exchanged(t *target, m moved) Edit {
+	now := p.now[t.parent]
+	e := Edit{
+		Document: t.edit.Document, AllowShared: true, Op: Replace,
+		Path: p.pathNow(t.edit.Path[:len(t.edit.Path)-1], t.parent), Old: Flow(now), New: Flow(t.parent),
+	}
+	e.Was, e.Source = p.widened(now, m)
+	return e
 }
 
 // widened is the changed text of a collection, before and after, and all of the
@@ -91,29 +118,29 @@ func (p *proof) invertRemove(t *target, m moved, e Edit, source string) (Edit, e
 	e.Path = p.pathNow(t.edit.Path[:len(t.edit.Path)-1], t.parent)
 	step := t.edit.Path[len(t.edit.Path)-1]
 	e.After = Start
-	previous := -1
-	for _, i := range entries(parent) {
-		end, err := p.after.entryEnd(parent, lastOf(parent, i))
-		if err != nil {
-			return e, p.before.refuse(t, "%v", err)
-		}
-		if end > m.newStart {
-			break
-		}
-		previous = i
+	previous, end, err := p.entryBefore(parent, m.newStart)
+	if err != nil {
+		return e, p.before.refuse(t, "%v", err)
+	}
+	if previous >= 0 {
 		e.Gap = m.newStart - end
-		if s, ok := stepTo(parent, lastOf(parent, i)); ok {
+		if s, ok := stepTo(parent, lastOf(parent, previous)); ok {
 			e.After = Path{s}.String()
-		} else if lastOf(parent, i)+1 == len(parent.Content) {
+		} else if lastOf(parent, previous)+1 == len(parent.Content) {
 			e.After = "" // its key is no scalar
 		}
 	}
-	if kept := p.kept(t, parent); t.parent.Style&yaml.FlowStyle != 0 && previous != kept && kept >= 0 && unwritten(parent.Content[lastOf(parent, kept)]) {
+	if isFlow(t.parent) {
 		// A value that is not written ("c: ,") ends behind the place.
-		e.Op, e.Path, e.Gap, e.After = Replace, p.pathNow(t.edit.Path[:len(t.edit.Path)-1], t.parent), 0, ""
-		e.Old, e.New = Flow(parent), Flow(t.parent)
-		e.Was, e.Source = p.widened(parent, m)
-		return e, nil
+		if kept := p.kept(t, parent); previous != kept && kept >= 0 && unwritten(parent.Content[lastOf(parent, kept)]) {
+			return p.exchanged(t, m), nil
+		}
+	}
+	if previous >= 0 && e.After != "" {
+		i, err := p.after.siblingBefore(parent, e.After)
+		if isOther := i != lastOf(parent, previous)+1; err == nil && isOther {
+			return p.exchanged(t, m), nil // two keys of one name
+		}
 	}
 	if previous < 0 && len(parent.Content) > 0 {
 		start, err := p.after.entryStart(parent, 0)
@@ -127,6 +154,24 @@ func (p *proof) invertRemove(t *target, m moved, e Edit, source string) (Edit, e
 	}
 	e.Path = append(slices.Clip(e.Path), step)
 	return e, nil
+}
+
+// entryBefore is the last entry of the new collection that ends before an offset,
+// and its end; -1: none does.
+func (p *proof) entryBefore(parent *yaml.Node, at int) (entry, end int, err error) {
+	all := entries(parent)
+	endOf := func(i int) int {
+		q, failed := p.after.entryEnd(parent, lastOf(parent, all[i]))
+		if failed != nil {
+			err = failed
+		}
+		return q
+	}
+	n := sort.Search(len(all), func(i int) bool { return endOf(i) > at })
+	if n == 0 || err != nil {
+		return -1, 0, err
+	}
+	return all[n-1], endOf(n - 1), err
 }
 
 // unwritten reports a null of which nothing stands in the file.
@@ -186,8 +231,8 @@ func (p *proof) pathNow(old Path, n *yaml.Node) Path {
 
 // place is where an edit's value is in the new file.
 func (p *proof) place(t *target, m moved) Place {
-	if t.leader != nil && t.leader != t {
-		return p.before.placeOf(t.parent)
+	if isLed := t.leader != nil && t.leader != t; isLed && t.edit.Op == Remove {
+		return p.after.placeOf(p.now[t.parent])
 	}
 	switch t.edit.Op {
 	case Replace:

@@ -3,6 +3,7 @@ package yamledit
 import (
 	"bytes"
 	"fmt"
+	"strings"
 
 	"go.yaml.in/yaml/v3"
 )
@@ -52,7 +53,7 @@ func (f *File) entryStart(parent *yaml.Node, i int) (int, error) {
 		return 0, fmt.Errorf("locating line %d: %w", n.Line, errSource)
 	}
 	data := f.src.data
-	if isFlow(parent) {
+	if isFlow(parent) && parent.Kind == yaml.SequenceNode {
 		return p, nil
 	}
 	if parent.Kind == yaml.SequenceNode {
@@ -63,7 +64,8 @@ func (f *File) entryStart(parent *yaml.Node, i int) (int, error) {
 		return q - 1, nil
 	}
 	q := f.spaceBefore(p)
-	if q > 0 && q < p && data[q-1] == '?' && (q == 1 || isBlank(data[q-2]) || breakBefore(data, q-1) > 0) {
+	opens := q == 1 || (q > 1 && (isBlank(data[q-2]) || breakBefore(data, q-1) > 0 || isFlow(parent) && strings.IndexByte("{[,", data[q-2]) >= 0))
+	if q > 0 && (q < p || isAbsent(n)) && data[q-1] == '?' && opens {
 		return q - 1, nil
 	}
 	return p, nil
@@ -163,12 +165,22 @@ func (f *File) entryEnd(parent *yaml.Node, i int) (int, error) {
 	}
 	if parent.Kind == yaml.MappingNode && isAbsent(n) && n.Anchor == "" && n.Style&yaml.TaggedStyle == 0 {
 		key, err := f.endOf(parent.Content[i-1])
-		if err != nil || key > end || bytes.IndexByte(f.src.data[key:end], ':') < 0 {
-			return key, err // "{a, b}", "? a": no colon
+		switch {
+		case err != nil:
+			return 0, err
+		case key <= end && bytes.IndexByte(f.src.data[key:end], ':') >= 0:
+		case f.isColon(end):
+			return end + 1, nil
+		default:
+			return key, nil // "{a, b}", "? a": no colon
 		}
 	}
 	return end, nil
 }
+
+// isColon reports a colon at p, where the parser has the value of "[a: ]", a pair
+// in a flow sequence that is not written.
+func (f *File) isColon(p int) bool { return p < len(f.src.data) && f.src.data[p] == ':' }
 
 // entries are the indexes in Content at which a collection's entries begin.
 func entries(n *yaml.Node) []int {

@@ -92,6 +92,7 @@ type File struct {
 	// Made when first needed.
 	parent  map[*yaml.Node]ref
 	aliases map[*yaml.Node][]*yaml.Node
+	habits  map[int]habits // by document
 }
 
 // ref is where a node hangs in the tree.

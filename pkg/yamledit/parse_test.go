@@ -265,7 +265,6 @@ func BenchmarkParse(b *testing.B) {
 // inverse included.
 func BenchmarkApply(b *testing.B) {
 	data := large(50)
-	b.SetBytes(int64(len(data)))
 	path, _ := ParsePath("spec.template.spec.containers[name=app]")
 	var edits []Edit
 	for i := range 10 {
@@ -279,6 +278,26 @@ func BenchmarkApply(b *testing.B) {
 			},
 		)
 	}
+	benchmarkEdits(b, data, edits)
+}
+
+// BenchmarkApplyInOneCollection removes every second of 1,000 items.
+func BenchmarkApplyInOneCollection(b *testing.B) {
+	var text strings.Builder
+	var edits []Edit
+	text.WriteString("l:\n")
+	for i := range 1000 {
+		fmt.Fprintf(&text, "- name: n%d\n  value: x\n", i)
+		if i%2 == 1 {
+			edits = append(edits, Edit{Path: Path{}.Child("l").Where("name", fmt.Sprintf("n%d", i)), Op: Remove})
+		}
+	}
+	benchmarkEdits(b, []byte(text.String()), edits)
+}
+
+func benchmarkEdits(b *testing.B, data []byte, edits []Edit) {
+	b.Helper()
+	b.SetBytes(int64(len(data)))
 	for b.Loop() {
 		f, err := Parse("f.yaml", data, Limits{})
 		if err != nil {

@@ -11,11 +11,26 @@ import (
 // plan finds for each edit the ways to write it, seeing all edits of the same
 // collection together.
 func (f *File) plan(targets []*target) error {
-	groups := map[*yaml.Node][]*target{}
+	groups := map[*yaml.Node]*group{}
 	for _, t := range targets {
 		t.way, t.ways, t.leader, t.group = 0, nil, nil, nil
-		if t.edit.Op != Replace && t.parent != nil {
-			groups[t.parent] = append(groups[t.parent], t)
+		if t.edit.Op == Replace || t.parent == nil {
+			continue
+		}
+		if groups[t.parent] == nil {
+			groups[t.parent] = &group{gone: map[int]bool{}}
+		}
+		g := groups[t.parent]
+		g.targets = append(g.targets, t)
+		if t.edit.Op != Remove {
+			continue
+		}
+		if g.gone[t.entry] {
+			return fmt.Errorf("%s: removed twice: %w", t.edit.Path, ErrOverlap)
+		}
+		g.gone[t.entry] = true
+		for g.gone[g.first] {
+			g.first = lastOf(t.parent, g.first) + 1
 		}
 	}
 	for _, t := range targets {
@@ -37,6 +52,18 @@ func (f *File) plan(targets []*target) error {
 		}
 	}
 	return nil
+}
+
+// group are the edits that add to or remove from one collection.
+type group struct {
+	targets []*target
+	gone    map[int]bool // the entries that are removed
+	first   int          // the first entry that stays
+}
+
+// emptied reports that of a collection nothing stays and nothing comes.
+func (g *group) emptied(n *yaml.Node) bool {
+	return g.first >= len(n.Content) && len(g.gone) == len(g.targets)
 }
 
 // lead makes t write the edits of the whole group; the others write nothing.
@@ -108,8 +135,17 @@ func (f *File) absentAt(t *target, s *scalar) (at int, before string) {
 	data := f.src.data
 	at = s.start
 	if t.parent != nil && t.parent.Kind == yaml.MappingNode && at > 0 && data[at-1] != ':' && t.node.Anchor == "" && t.node.Style&yaml.TaggedStyle == 0 {
+		if f.isColon(at) {
+			return at + 1, " "
+		}
 		if end, err := f.endOf(t.parent.Content[t.entry]); err == nil {
-			return end, ": "
+			colon := skipSpace(data, end, overLines)
+			switch {
+			case colon >= at || !f.isColon(colon):
+				return end, ": "
+			case isFlow(t.parent) && f.src.lineOf(colon) < f.src.lineOf(at): // "{a:", and the bracket below
+				return colon + 1, " "
+			}
 		}
 	}
 	if at > 0 && !isBlank(data[at-1]) && breakBefore(data, at) == 0 {
@@ -149,34 +185,19 @@ func (f *File) exchange(t *target, first, last *yaml.Node) (splice, bool) {
 }
 
 // planRemove finds what goes with an entry.
-func (f *File) planRemove(t *target, group []*target) error {
+func (f *File) planRemove(t *target, group *group) error {
 	if t.edit.Was != "" {
 		if s, ok := f.exchange(t, t.node, t.node); ok {
 			t.ways = append(t.ways, []splice{s})
 		}
 	}
-	removes, adds := 0, 0
-	for _, o := range group {
-		if o.edit.Op == Remove {
-			removes++
-		} else {
-			adds++
-		}
-	}
-	for i, o := range group {
-		for _, q := range group[:i] {
-			if o.edit.Op == Remove && q.edit.Op == Remove && o.entry == q.entry {
-				return fmt.Errorf("%s: removed twice: %w", o.edit.Path, ErrOverlap)
-			}
-		}
-	}
-	if len(t.ways) == 0 && removes == len(entries(t.parent)) && adds == 0 {
-		for _, o := range group {
+	if len(t.ways) == 0 && group.emptied(t.parent) {
+		for _, o := range group.targets {
 			if !o.edit.LeaveEmpty {
 				return f.refuse(o, "it is the last entry of its collection: remove the collection's key")
 			}
 		}
-		return f.planEmpty(t, group)
+		return f.planEmpty(t, group.targets)
 	}
 	var ways [][]splice
 	var err error
@@ -207,13 +228,18 @@ func (f *File) planEmpty(t *target, group []*target) error {
 	if err != nil {
 		return f.refuse(t, "%v", err)
 	}
-	if isFlow(t.parent) {
-		t.ways = [][]splice{{{from, end, text}}}
-		return nil
-	}
-	if from, err = f.entryStart(t.parent, 0); err != nil {
+	first, err := f.entryStart(t.parent, 0)
+	if err != nil {
 		return f.refuse(t, "%v", err)
 	}
+	if isFlow(t.parent) {
+		t.ways = [][]splice{{{from, end, text}}}
+		if s, ok := f.emptyAround(t.parent, first, from, end); ok {
+			t.ways = [][]splice{{s}}
+		}
+		return nil
+	}
+	from = first
 	if !f.src.blankBefore(from) { // "- - a"
 		t.ways = [][]splice{{{from, end, text}}}
 		return nil
@@ -226,7 +252,8 @@ func (f *File) planEmpty(t *target, group []*target) error {
 	if err != nil {
 		return f.refuse(t, "%v", err)
 	}
-	t.ways = [][]splice{{{at, at, " " + text}, {f.src.lineStart(from), next, ""}}}
+	cut, put := splice{f.src.lineStart(from), next, ""}, splice{at, at, " " + text}
+	t.ways = append(f.withBreak(cut, put), []splice{put, cut})
 	return nil
 }
 
@@ -256,7 +283,7 @@ func (f *File) behindKey(n *yaml.Node) (int, error) {
 }
 
 // planAdd finds where a new entry goes and how it reads there.
-func (f *File) planAdd(t *target, group []*target) error {
+func (f *File) planAdd(t *target, group *group) error {
 	if t.edit.Source != "" && !t.grows {
 		t.ways = append(t.ways, f.restored(t)...)
 	}
@@ -264,9 +291,9 @@ func (f *File) planAdd(t *target, group []*target) error {
 	var ways [][]splice
 	switch {
 	case t.grows:
-		lead(t, group)
+		lead(t, group.targets)
 		t.ways = nil
-		ways, err = f.growInto(t, group)
+		ways, err = f.growInto(t, group.targets)
 	case isFlow(t.parent):
 		ways, err = f.insertFlow(t)
 	default:
@@ -283,8 +310,8 @@ func (f *File) planAdd(t *target, group []*target) error {
 func (f *File) restored(t *target) [][]splice {
 	var out [][]splice
 	put := func(p int) {
-		if p >= 0 && p <= len(f.src.data) {
-			out = append(out, []splice{{p, p, t.edit.Source}})
+		if p >= 0 && p <= len(f.src.data) && bytes.HasPrefix(f.src.data[p:], []byte(t.edit.Was)) {
+			out = append(out, []splice{{p, p + len(t.edit.Was), t.edit.Source}})
 		}
 	}
 	if t.entry == 0 {

@@ -200,7 +200,7 @@ func (f *File) spliceOf(s *scalar, h hunk) (splice, bool) {
 		sp.start, sp.end = s.at[0], s.at[0]
 	}
 	text, ok := s.encode(h.text, f.src.breakOf(s.start), h.end == len(s.value))
-	if !ok || sp.end > max(s.end, sp.start) || sp.start < s.start {
+	if !ok || sp.end > s.end || sp.start < s.start {
 		return splice{}, false
 	}
 	sp.text = text
