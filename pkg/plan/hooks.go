@@ -39,11 +39,14 @@ func (m *maker) hooks(d *draft, s situation) {
 				}
 			}
 		}
+		if !d.blocked() && jar != "" {
+			m.logMounts(d, c, jar)
+		}
 		if d.blocked() || jar == "" || servingAgent(s, c.Name) != nil {
 			continue
 		}
 		for _, mount := range c.Mounts {
-			if dir := path.Dir(path.Clean(jar)); agentDirectory(dir) && within(mount.Path, dir) && !d.gone(mount.Entry()) {
+			if dir := path.Dir(path.Clean(jar)); agentDirectory(dir) && within(mount.Path, dir) && !d.gone(mount.Entry()) && !ofLogs(path.Clean(mount.Path), "", jar) {
 				d.warn(fleet.CodeLeftover, mount.Place, fmt.Sprintf("volume %s stays mounted into container %s at %s, the place of the agent that goes", mount.Volume, c.Name, mount.Path))
 			}
 		}

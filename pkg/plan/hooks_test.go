@@ -40,7 +40,7 @@ func TestHooksThatNeedTheOldAgent(t *testing.T) {
 		{name: "another file in a folder of that name", more: exec("livenessProbe", "ls -l '/data/skywalking/x'"), block: "(/data/skywalking/x)"},
 		{name: "the jar stays in the image", more: exec("livenessProbe", "test -f "+jar), edit: func(s *config.Spec) { s.Image.Remove = config.Remove{} }, warn: "which stays in the image as image.remove says"},
 		{name: "the application's own folder", jar: "/app/skywalking-agent.jar", more: exec("livenessProbe", "test -f /app/ready")},
-		{name: "a folder below the agent's", more: "        volumeMounts: [{name: logs, mountPath: /skywalking/agent/logs}]\n      volumes: [{name: logs, emptyDir: {}}]\n", warn: "volume logs stays mounted into container app at /skywalking/agent/logs"},
+		{name: "a folder below the agent's", more: "        volumeMounts: [{name: more, mountPath: /skywalking/agent/plugins}]\n      volumes: [{name: more, emptyDir: {}}]\n", warn: "volume more stays mounted into container app at /skywalking/agent/plugins"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			env := "        env: [{name: JAVA_OPTS, value: \"-javaagent:" + cmp.Or(tt.jar, jar) + "\"}]\n"
