@@ -154,23 +154,25 @@ func brings(w *fleet.Workload, c *fleet.Container, m fleet.Mount, jar string) (b
 		return out, true
 	}
 	out.unknown = true
-	return out, mayWrite(c)
+	return out, mayWrite(c, m)
 }
 
-// mayWrite reports a command that may write files which it does not show.
-func mayWrite(c *fleet.Container) bool {
-	words := slices.Concat(c.Command, c.Args)
-	if len(words) == 0 {
+// mayWrite reports a command that may write files into the mount which it does
+// not show.
+func mayWrite(c *fleet.Container, m fleet.Mount) bool {
+	if len(c.Command)+len(c.Args) == 0 {
 		return false // its image's, as everywhere
 	}
-	for i, dialect := range WordDialects(c.Command, c.Args) {
-		if dialect != javaagent.DialectShell {
-			continue
+	list := commandsOf(c)
+	return list == nil || slices.ContainsFunc(list, func(words []string) bool {
+		if copies(words[0]) {
+			_, to, ok := operands(words, func(word string) string { return word })
+			to = expand(c, to)
+			best, below := mountOf(c.Mounts, to)
+			return !ok || !path.IsAbs(to) || below && best == m
 		}
-		list, ok := Commands(words[i].Text)
-		return !ok || slices.ContainsFunc(list, func(command Command) bool { return !writesNothing(command.Words[0]) })
-	}
-	return !writesNothing(words[0].Text)
+		return !writesNothing(words[0])
+	})
 }
 
 // writesNothing reports a program that brings no file anywhere.
@@ -180,4 +182,61 @@ func writesNothing(program string) bool {
 		return true
 	}
 	return false
+}
+
+// Makes are the paths on its volumes that an init container writes, as far as
+// its command shows them.
+func Makes(c *fleet.Container) []Written {
+	var out []Written
+	for _, command := range copiesOf(c) {
+		if w, ok := Writes(c, command); ok {
+			out = append(out, w)
+		}
+	}
+	for _, words := range commandsOf(c) {
+		if base := path.Base(words[0]); base != "mkdir" && base != "touch" {
+			continue
+		}
+		for _, word := range words[1:] {
+			if m, ok := mountOf(c.Mounts, expand(c, word)); ok {
+				out = append(out, Written{Volume: m.Volume, Files: []string{volumePath(m, expand(c, word))}})
+			}
+		}
+	}
+	return out
+}
+
+// commandsOf are the commands that the container runs, the words of each; a
+// script that cannot be cut into commands has none.
+func commandsOf(c *fleet.Container) [][]string {
+	words := slices.Concat(c.Command, c.Args)
+	for i, dialect := range WordDialects(c.Command, c.Args) {
+		if dialect != javaagent.DialectShell {
+			continue
+		}
+		list, ok := Commands(words[i].Text)
+		if !ok {
+			return nil
+		}
+		out := make([][]string, 0, len(list))
+		for _, command := range list {
+			out = append(out, command.Words)
+		}
+		return out
+	}
+	if len(words) == 0 {
+		return nil
+	}
+	plain := make([]string, 0, len(words))
+	for _, w := range words {
+		plain = append(plain, w.Text)
+	}
+	return [][]string{plain}
+}
+
+// OfficialAgent reports the image of SkyWalking's own Java agent, or a mirror of
+// it: what it holds, and that its tag is the agent's version, is known.
+func OfficialAgent(ref string) bool {
+	parsed, err := fleet.ParseImageRef(ref)
+	return err == nil && path.Base(parsed.Repository) == "skywalking-java-agent"
 }

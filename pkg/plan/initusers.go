@@ -90,12 +90,15 @@ func (d *draft) leavesAgent(a fleet.InitAgent) {
 				d.block(fleet.CodeUnsupportedForm, mount.Place, fmt.Sprintf("init container %s mounts the agent's volume %s, and what it does there is in its image", c.Name, a.Volume))
 				return
 			}
-			if v, found := d.names(c, first, viewOf(a.InitMount, mount, home)); found {
+			seen := viewOf(a.InitMount, mount, home)
+			needs := func(word string) bool { return seen.needs(word, first) }
+			if v, _, found := d.namesIn(c, d.optionTexts(c), needs); found {
 				d.block(fleet.CodeUnsupportedForm, v.Place, fmt.Sprintf("container %s needs files of the SkyWalking agent in volume %s, and they go with it", c.Name, a.Volume))
 				return
 			}
 		}
 	}
+	d.leavesOthers(a, bringer)
 }
 
 // view is what of the agent's directory a container sees.
@@ -140,15 +143,21 @@ func (v view) holds(file string) bool {
 	return v.all || agentFiles.MatchString(first)
 }
 
-// names finds a word of the container's command, or of the variables that
-// start scripts pass on, that lies in the agent's directory.
-func (d *draft) names(c fleet.Container, first bool, seen view) (fleet.Value, bool) {
+// optionTexts are the container's command and the variables that start scripts
+// pass on.
+func (d *draft) optionTexts(c fleet.Container) []fleet.Value {
 	list := words(c)
 	for _, e := range c.Env {
 		if e.Value.Set() && optionVariable(e.Name) && !d.gone(e.Entry()) {
 			list = append(list, e.Value)
 		}
 	}
+	return list
+}
+
+// namesIn finds a word of the texts, as they will be, that needs a file of the
+// agent.
+func (d *draft) namesIn(c fleet.Container, list []fleet.Value, needs func(word string) bool) (fleet.Value, string, bool) {
 	env := literals(c)
 	for _, v := range list {
 		now, stays := d.now(v)
@@ -158,6 +167,9 @@ func (d *draft) names(c fleet.Container, first bool, seen view) (fleet.Value, bo
 		text := substitute(now, env)
 		dirs := []string{}
 		for _, word := range strings.FieldsFunc(text, separates) {
+			if path.IsAbs(word) {
+				word = strings.Replace(word, "///", "/", 1) // file:///
+			}
 			candidates := []string{word}
 			if !path.IsAbs(word) && word != "" && word[0] != '-' && word[0] != '$' {
 				candidates = nil
@@ -166,19 +178,19 @@ func (d *draft) names(c fleet.Container, first bool, seen view) (fleet.Value, bo
 				}
 			}
 			for _, w := range candidates {
-				if seen.needs(w, first) {
-					return v, true
+				if needs(w) {
+					return v, w, true
 				}
 			}
-			if path.IsAbs(word) {
+			if path.IsAbs(word) && path.Ext(word) != ".jar" {
 				dirs = append(dirs, word) // it may have gone there
 			}
 		}
 	}
-	return fleet.Value{}, false
+	return fleet.Value{}, "", false
 }
 
-func separates(r rune) bool { return strings.ContainsRune(" \t\r\n;|&()'\"=<>,:`", r) }
+func separates(r rune) bool { return strings.ContainsRune(" \t\r\n;|&()'\"=<>,:@`", r) }
 
 // needs reports a word that names a file of the agent, or may: first says that
 // an init container's command is read, which nothing may leave open.

@@ -442,7 +442,7 @@ func (d *draft) remaining(c fleet.Container) []text {
 func (d *draft) now(v fleet.Value) (string, bool) {
 	want := d.w.Change(fleet.OpReplace, v, "")
 	for _, c := range d.plan.Changes {
-		if c.File == want.File && c.Document == want.Document && c.Item == want.Item && c.Field == want.Field {
+		if c.Op != fleet.OpAdd && c.File == want.File && c.Document == want.Document && c.Item == want.Item && c.Field == want.Field {
 			return c.New, c.Op != fleet.OpRemove
 		}
 	}
