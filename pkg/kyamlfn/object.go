@@ -2,6 +2,7 @@ package kyamlfn
 
 import (
 	"cmp"
+	"regexp"
 	"strconv"
 	"strings"
 
@@ -249,7 +250,11 @@ func (r *reader) judgeText(c cursor) {
 		r.judgeShape(c, yaml.ScalarNode)
 		return
 	}
-	if code, what := placeholder(c.node.Value); code != "" {
+	code, what := placeholder(c.node.Value)
+	if name := bracketed.FindString(c.node.Value); code == "" && name != "" { // no name and no reference holds "<"
+		code, what = fleet.CodePlaceholder, "the placeholder "+name
+	}
+	if code != "" {
 		r.taint(c.field, code, c.node, "%s holds %s, which is filled in before the manifest is applied", c.field, what)
 	}
 }
@@ -269,8 +274,15 @@ func (r *reader) judgeShape(c cursor, kind yaml.Kind) {
 	r.taint(c.field, fleet.CodeUnsupportedForm, c.node, "%s does not have the form that Kubernetes wants", c.field)
 }
 
-// placeholder finds a template or an envsubst reference in a text that no
-// shell reads.
+// bracketed is a placeholder of the Argo CD Vault Plugin: <NAME>, or a path
+// inline. https://argocd-vault-plugin.readthedocs.io/en/stable/howitworks/
+var (
+	bracketed = regexp.MustCompile(`<[^<>\s]+>`)
+	vaultPath = regexp.MustCompile(`<path:[^<>]+>`)
+)
+
+// placeholder finds a template, an envsubst reference or a path of a vault in a
+// text that no shell reads.
 func placeholder(text string) (code fleet.Code, what string) {
 	if i := strings.Index(text, "{{"); i >= 0 {
 		return fleet.CodeHelmTemplate, "a template, {{ … }}"
@@ -279,6 +291,9 @@ func placeholder(text string) (code fleet.Code, what string) {
 		if j := strings.IndexByte(text[i:], '}'); j > 0 {
 			return fleet.CodePlaceholder, "the placeholder " + text[i:i+j+1]
 		}
+	}
+	if path := vaultPath.FindString(text); path != "" {
+		return fleet.CodePlaceholder, "the placeholder " + path
 	}
 	return "", ""
 }

@@ -122,6 +122,9 @@ func (r *releaser) rendered(rel release, w fleet.Workload, root *value) []fleet.
 		if c, ok := configMapOf(node, func(*yaml.Node) fleet.Place { return fleet.Place{} }); ok && field(node, "kind") == "ConfigMap" {
 			inner.configMaps = append(inner.configMaps, c)
 		}
+		if found, ok := readRollout(node); ok && field(node, "kind") == "Rollout" {
+			inner.rollouts = append(inner.rollouts, found)
+		}
 		if made, ok := kyamlfn.Read(node, node, "", nil); ok {
 			made.ID.Namespace = cmp.Or(made.ID.Namespace, rel.id.Namespace)
 			m.made, m.nodes = append(m.made, made), append(m.nodes, node)
@@ -129,6 +132,7 @@ func (r *releaser) rendered(rel release, w fleet.Workload, root *value) []fleet.
 	}
 	for i := range m.made {
 		inner.variables(&m.made[i], nil)
+		inner.scale(&m.made[i])
 	}
 	m.values, m.inits = m.imaged(root), agentInits(root, nil, false)
 	out := m.workloads()

@@ -172,7 +172,7 @@ func removable(path yamledit.Path) bool {
 func valuesKey(f document, document int, path yamledit.Path) bool {
 	root, err := lookup(f, document, yamledit.Path{})
 	name, _, _, _ := outerOf(f.Name())
-	return err == nil && len(path) == 1 && path[0].Kind == yamledit.StepKey && child(root, "apiVersion") == nil && child(root, "kind") == nil && isYAML(name) && !isKustomization(name)
+	return err == nil && len(path) == 1 && path[0].Kind == yamledit.StepKey && child(root, "apiVersion") == nil && child(root, "kind") == nil && writtenAsYAML(name) && !isKustomization(name)
 }
 
 // trimItem takes "items[n]" off the path of an object in a kind: List.

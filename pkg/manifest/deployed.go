@@ -164,7 +164,7 @@ func (x *index) probe(files fs.FS, p *prober, texts map[string][]generated, r *r
 			} else {
 				data = p.file(name, text, !r.resources[name])
 			}
-			if !x.seeds[name] && !isKustomization(name) {
+			if isYAML(name) && !x.parsed[name] {
 				x.others -= countWorkloads(text) // they are counted as rendered
 			}
 		}
@@ -272,6 +272,10 @@ func (d *deployment) root(r *root) {
 		case "Secret":
 			if s, ok := readSecret(node); ok {
 				inner.secrets = append(inner.secrets, s)
+			}
+		case "Rollout":
+			if found, ok := readRollout(node); ok {
+				inner.rollouts = append(inner.rollouts, found)
 			}
 		case "Namespace":
 			inner.namespaces[field(child(node, "metadata"), "name")] = texts(child(child(node, "metadata"), "labels"))

@@ -269,7 +269,9 @@ func (f *facts) object(file *yamledit.File, d yamledit.Document, object *yaml.No
 	case isolating(kind, object):
 		f.foreign = true
 	case kind == "Rollout":
-		f.rollout(object, metadata)
+		if r, ok := readRollout(object); ok {
+			f.rollouts = append(f.rollouts, r)
+		}
 	case kind == "Application":
 		a := applicationObject{file: file, object: object, objectIn: objectIn{f.file, d.Index, item}}
 		if metadata != nil {
@@ -300,12 +302,12 @@ func (f *facts) object(file *yamledit.File, d yamledit.Document, object *yaml.No
 	f.workloads = append(f.workloads, w)
 }
 
-// rollout notes a Rollout that scales another workload's pod template: that
+// readRollout reads a Rollout that scales another workload's pod template: that
 // workload's own replicas are zero then.
-func (f *facts) rollout(object, metadata *yaml.Node) {
+func readRollout(object *yaml.Node) (rollout, bool) {
 	ref := child(child(object, "spec"), "workloadRef")
 	if ref == nil {
-		return
+		return rollout{}, false
 	}
 	replicas := 1
 	if n := child(child(object, "spec"), "replicas"); n != nil {
@@ -316,9 +318,9 @@ func (f *facts) rollout(object, metadata *yaml.Node) {
 			}
 		}
 	}
-	f.rollouts = append(f.rollouts, rollout{
-		namespace: field(metadata, "namespace"), kind: field(ref, "kind"), name: field(ref, "name"), replicas: replicas,
-	})
+	return rollout{
+		namespace: field(child(object, "metadata"), "namespace"), kind: field(ref, "kind"), name: field(ref, "name"), replicas: replicas,
+	}, true
 }
 
 func readConfigMap(file *yamledit.File, object *yaml.Node, document, item int) (configMap, bool) {

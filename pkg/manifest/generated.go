@@ -61,7 +61,13 @@ func (p *prober) text(name string, data []byte, taken []generated) probedFile {
 // and what they hold is deployed all the same.
 func (s *scanner) readGenerated(ctx context.Context) error {
 	var names []string
+	manifests := map[string]bool{} // under other names than manifests have
 	for dir, k := range s.index.kustomizations {
+		for _, e := range k.bases {
+			if name := path.Join(dir, e.path); fs.ValidPath(name) && !isYAML(name) && writtenAsYAML(name) && s.options.selected(name) && isFile(s.files, name) {
+				names, manifests[name] = append(names, name), true
+			}
+		}
 		for _, e := range k.files {
 			name := path.Join(dir, e.path)
 			if !strings.Contains(e.path, "://") && !isYAML(name) && !isKustomization(name) && fs.ValidPath(name) && s.options.selected(name) {
@@ -88,7 +94,13 @@ func (s *scanner) readGenerated(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		if needled(data) {
+		seed := needled(data)
+		if manifests[name] && size <= s.options.MaxFileSize {
+			facts := s.parse(name, data)
+			facts.seed = seed
+			s.index.add(facts)
+		}
+		if seed {
 			s.index.seeds[name] = true
 		}
 	}

@@ -39,6 +39,7 @@ type index struct {
 	trees        []tree
 	rendered     []chartTree
 	seeds        map[string]bool // files that hold a needle
+	parsed       map[string]bool // files that were: of the others workloads were counted
 	values       map[string]bool // Helm values files that load an agent
 	helm         []helmSource
 	sets         []objectIn // ApplicationSets
@@ -55,7 +56,7 @@ type index struct {
 func newIndex() *index {
 	return &index{
 		namespaces: map[string]map[string]string{}, annotations: map[string]map[string]string{}, charts: map[string]bool{}, stored: map[string][]string{}, templates: map[string]bool{},
-		kustomizations: map[string]*kustomization{}, seeds: map[string]bool{}, values: map[string]bool{}, passed: map[owner]bool{}, claims: claims{}, given: map[fleet.ID]bool{}, helmfiles: map[string]bool{},
+		kustomizations: map[string]*kustomization{}, seeds: map[string]bool{}, parsed: map[string]bool{}, values: map[string]bool{}, passed: map[owner]bool{}, claims: claims{}, given: map[fleet.ID]bool{}, helmfiles: map[string]bool{},
 	}
 }
 
@@ -78,6 +79,7 @@ func (x *index) add(f facts) {
 	x.resources = append(x.resources, f.resources...)
 	x.policies = append(x.policies, f.policies...)
 	x.foreign = x.foreign || f.foreign
+	x.parsed[f.file] = true
 	if f.seed {
 		x.seeds[f.file] = true
 	}

@@ -73,7 +73,7 @@ func (p *prober) file(name string, data []byte, patch bool) probedFile {
 	switch {
 	case err != nil:
 		out.err = err
-	case isYAML(name) || isKustomization(name):
+	case writtenAsYAML(name) || isKustomization(name):
 		out.probed, out.err = p.documents(file, patch)
 	}
 	p.files[name] = out

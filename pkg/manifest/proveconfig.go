@@ -31,7 +31,7 @@ func (p *prover) configMap(t tree, id identity, edits []yamledit.Edit) {
 func (p *prover) generates(t tree, edits []yamledit.Edit) {
 	for id, changes := range p.applied.Changes {
 		for _, c := range changes {
-			text := slices.Contains(t.files, c.File) && !isYAML(c.File) && !isKustomization(c.File)
+			text := slices.Contains(t.files, c.File) && !writtenAsYAML(c.File) && !isKustomization(c.File)
 			if text && !slices.ContainsFunc(edits, func(e yamledit.Edit) bool { return becomes(e, c) }) {
 				p.refuse(t, &id, "the change of "+c.File+" does not show in what "+t.folder+" renders: something else decides it")
 			}

@@ -170,6 +170,10 @@ func isYAML(name string) bool {
 	return false
 }
 
+// writtenAsYAML reports a file that is YAML for those that name it: a
+// kustomization takes files called .YAML, which nobody takes from a folder.
+func writtenAsYAML(name string) bool { return isYAML(strings.ToLower(name)) }
+
 // walk lists the files and reads them with as many workers as there are
 // processors.
 func (s *scanner) walk(ctx context.Context) error {

@@ -132,6 +132,7 @@ func kinds(data []byte) (workloads int, other, policy bool) {
 			if !ownedBy(data, start) {
 				workloads++
 			}
+			other = other || bytes.Contains(data, []byte("workloadRef")) // of a Rollout, which runs another's pods
 		case "Namespace", "Application", "ApplicationSet", "Instrumentation", "SwAgent":
 			other = true
 		default:

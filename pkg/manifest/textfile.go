@@ -26,7 +26,7 @@ type document interface {
 
 // openDocument reads a file by its name: YAML as YAML, all others as text.
 func openDocument(name string, data []byte) (document, error) {
-	if file, _, _, _ := outerOf(name); isYAML(file) || isKustomization(file) {
+	if file, _, _, _ := outerOf(name); writtenAsYAML(file) || isKustomization(file) {
 		f, err := yamledit.Parse(name, data, yamledit.Limits{MaxSize: max(int64(len(data)), yamledit.DefaultMaxSize)})
 		if err != nil {
 			return nil, err // never a typed nil

@@ -358,7 +358,7 @@ func (r *releaseReader) judge(v fleet.Value, dollar string) {
 		r.block(fleet.CodeHelmTemplate, v.Place, v.Field+" holds an expression, {{ … }}, which the ApplicationSet fills in")
 	case strings.Contains(v.Text, "{{"):
 		r.block(fleet.CodeHelmTemplate, v.Place, v.Field+" holds a template, {{ … }}, which the chart fills in")
-	case dollar != "" && strings.Contains(v.Text, dollar):
+	case dollar != "" && (strings.Contains(v.Text, dollar) || strings.ContainsRune(v.Text, '<')), strings.Contains(v.Text, "<path:"): // the Vault Plugin's too
 		r.block(fleet.CodePlaceholder, v.Place, v.Field+" holds a placeholder, which is filled in before the values are used")
 	}
 }
