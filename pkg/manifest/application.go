@@ -17,6 +17,7 @@ import (
 type application struct {
 	name      string
 	path      string // in the repository
+	url       string // of the repository
 	namespace string // of the destination
 	// overrides is where the Application itself changes what the path holds:
 	// kustomize images or patches.
@@ -83,7 +84,7 @@ func (a applicationObject) sources() []application {
 			return
 		}
 		one := application{
-			name: a.name(), namespace: known(field(child(spec, "destination"), "namespace")), by: a.by, open: a.open,
+			name: a.name(), namespace: known(field(child(spec, "destination"), "namespace")), url: field(source, "repoURL"), by: a.by, open: a.open,
 			file: a.file.Name(), document: a.document, item: a.item, kustomize: at + ".kustomize",
 		}
 		if appset.Unknown(folder) {
@@ -152,6 +153,12 @@ func (a applicationObject) helm() []helmSource {
 	if namespace == "" {
 		namespace = field(metadata, "namespace")
 	}
+	refs := map[string]string{}
+	a.each(func(source *yaml.Node, _ string) {
+		if ref := field(source, "ref"); ref != "" {
+			refs[ref] = field(source, "repoURL")
+		}
+	})
 	var out []helmSource
 	add := func(source *yaml.Node, object string) {
 		helm := child(source, "helm")
@@ -161,6 +168,7 @@ func (a applicationObject) helm() []helmSource {
 		s := helmSource{
 			kind: "Application", name: a.name(), namespace: known(namespace), file: a.file.Name(), document: a.document, item: a.item,
 			object: object + ".helm", flagged: marked(helm), place: a.home, by: a.by, prefix: a.prefix, open: a.open,
+			refs: refs,
 		}
 		if a.open {
 			s.kind = "ApplicationSet"
@@ -178,7 +186,7 @@ func (a applicationObject) helm() []helmSource {
 			}
 		}
 		if folder != nil && folder.Value != "" && !appset.Unknown(folder.Value) {
-			s.chart = path.Clean(strings.Trim(folder.Value, "/"))
+			s.chart, s.url = path.Clean(strings.Trim(folder.Value, "/")), field(source, "repoURL")
 		}
 		out = append(out, s)
 	}

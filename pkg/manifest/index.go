@@ -35,6 +35,7 @@ type index struct {
 	charts       map[string]bool     // folders with a Chart.yaml
 	templates    map[string]bool     // files in which "{{" stands
 	stored       map[string][]string // by folder: files that Argo CD merges over a source there
+	repository   string              // its own URL; empty: not known
 	others       int
 	trees        []tree
 	rendered     []chartTree
@@ -127,6 +128,7 @@ func (x *index) result(ctx context.Context, files fs.FS) (Result, error) {
 			x.expand(expanded, set)
 		}
 	}
+	x.ownSources()
 	x.layStored(expanded)
 	for i, a := range x.applications {
 		if a.overrides != nil && x.templateOf(a.file) != "" {

@@ -128,7 +128,7 @@ func (r *releaser) variants(s helmSource) []helmSource {
 	closed := map[string]bool{} // files that every one takes
 	for _, item := range list.Content {
 		if !appset.Unknown(item.Value) {
-			closed[valueFile(s.chart, item.Value)] = true
+			closed[r.valueFile(s, item.Value)] = true
 		}
 	}
 	fills := map[string][]string{} // by gap
@@ -140,7 +140,7 @@ func (r *releaser) variants(s helmSource) []helmSource {
 		if wholly(item.Value, gaps[0]) {
 			return []helmSource{s.blockedAt(place(f, item), "which values file this is, the ApplicationSet's generator alone knows: any of the repository may be it")}
 		}
-		found := r.matching(valueFile(s.chart, appset.Pattern(item.Value)))
+		found := r.matching(r.valueFile(s, appset.Pattern(item.Value)))
 		found = slices.DeleteFunc(found, func(name string) bool { return closed[name] })
 		if len(found) == 0 {
 			continue
@@ -150,7 +150,7 @@ func (r *releaser) variants(s helmSource) []helmSource {
 				"the values file %s takes its name from more than one value that the ApplicationSet's generator alone knows; %s is one that it may be",
 				appset.Pattern(item.Value), found[0]))}
 		}
-		before, after, _ := strings.Cut(valueFile(s.chart, item.Value), gaps[0])
+		before, after, _ := strings.Cut(r.valueFile(s, item.Value), gaps[0])
 		for _, name := range found {
 			fill := strings.TrimSuffix(strings.TrimPrefix(name, before), after)
 			if !slices.Contains(fills[gaps[0]], fill) {

@@ -21,9 +21,11 @@ type helmSource struct {
 	kind, name, namespace string
 	file                  string
 	document, item        int
-	object                string // path of the mapping with valueFiles, values, …
-	chart                 string // folder of the chart in the repository; empty: elsewhere
-	flagged               bool   // it holds a flag itself
+	object                string            // path of the mapping with valueFiles, values, …
+	chart                 string            // folder of the chart in the repository; empty: elsewhere
+	url                   string            // of the repository with the chart's folder
+	refs                  map[string]string // URLs of other sources, by their ref
+	flagged               bool              // it holds a flag itself
 	place                 fleet.Place
 	reason                *fleet.Reason // why its values are not edited
 
@@ -385,7 +387,15 @@ func (r *releaser) source(s helmSource) (out release, names []string) {
 	if p, list := decisive(parts, "valueFiles"); list != nil && list.Kind == yaml.SequenceNode {
 		_, missing := decisive(parts, "ignoreMissingValueFiles")
 		for _, item := range list.Content {
-			name := valueFile(s.chart, s.closed(item.Value))
+			if url := r.elsewhere(s, item.Value); url != "" {
+				if out.reason == nil {
+					out.reason = &fleet.Reason{
+						Code: fleet.CodeRemoteBase, Place: p.place(item), Message: "the values file " + appset.Pattern(item.Value) + " is in another repository, " + url,
+					}
+				}
+				continue
+			}
+			name := r.valueFile(s, s.closed(item.Value))
 			if name != "" && out.add(r, name) {
 				names = append(names, name)
 				continue

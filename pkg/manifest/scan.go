@@ -29,6 +29,9 @@ type Options struct {
 	// MaxFileSize in bytes; a larger file that holds a marker is reported, never
 	// parsed. 0 means 5 MiB.
 	MaxFileSize int64
+	// Repository is the repository's own URL: what Applications take from others
+	// is not read from it. Empty: not known, and a path that is there is meant.
+	Repository string
 	// Every keeps workloads without any sign of an agent too: their images may
 	// load one.
 	Every bool
@@ -79,7 +82,7 @@ func Scan(ctx context.Context, files fs.FS, o Options) (Result, error) {
 		}
 	}
 	s := &scanner{files: files, options: o, encoded: encodedNeedles(), index: newIndex()}
-	s.index.every = o.Every
+	s.index.every, s.index.repository = o.Every, o.Repository
 	if err := s.walk(ctx); err != nil {
 		return Result{}, err
 	}

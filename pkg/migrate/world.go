@@ -116,8 +116,8 @@ func (m *Migration) read(ctx context.Context, w *world) error {
 func (m *Migration) scanOptions() manifest.Options {
 	return manifest.Options{
 		Include: m.spec.Repository.Include, Exclude: m.spec.Repository.Exclude,
-		MaxFileSize: int64(m.spec.Repository.MaxFileSize),
-		Every:       m.opt.every || m.spec.Image.Inspect == "all",
+		MaxFileSize: int64(m.spec.Repository.MaxFileSize), Repository: m.spec.Repository.URL,
+		Every: m.opt.every || m.spec.Image.Inspect == "all",
 	}
 }
 

@@ -64,6 +64,7 @@ func (m *maker) units(drafts []*draft) []unit {
 			byID[bare] = d
 		}
 	}
+	m.blockConflicts(drafts, byID)
 	// Blocking one workload may block others with it.
 	for changed := true; changed; {
 		changed = false
@@ -97,9 +98,48 @@ func (m *maker) allowed(file string) bool {
 	return slices.ContainsFunc(m.spec.Batch.AllowShared, func(glob string) bool { return matchPath(glob, file) })
 }
 
+// blockConflicts blocks the workloads that need different values at one place,
+// each with what would part them.
+func (m *maker) blockConflicts(drafts []*draft, byID map[fleet.ID]*draft) {
+	var conflicts []func()
+	for _, d := range drafts {
+		if !d.plan.Action.Changes() {
+			continue
+		}
+		m.eachSharer(d, byID, func(p place, id fleet.ID, other *draft) bool {
+			if other == nil || !other.plan.Action.Changes() || newAt(d, p) == newAt(other, p) {
+				return true
+			}
+			at, message := d.placeOf(p), fmt.Sprintf("%s of %s also decides %s, which needs another value there: %s would part them",
+				p.field, p.file, id, p.remedy()+m.beside(d, p))
+			conflicts = append(conflicts, func() { d.block(fleet.CodeShared, at, message) })
+			return false
+		})
+	}
+	for _, block := range conflicts {
+		block()
+	}
+}
+
 // blockShared blocks the workload if a place that it changes is shared with
-// one that does not make the same change.
+// one that does not change.
 func (m *maker) blockShared(d *draft, byID map[fleet.ID]*draft) bool {
+	blocked := false
+	m.eachSharer(d, byID, func(p place, id fleet.ID, other *draft) bool {
+		if other != nil && other.plan.Action.Changes() {
+			return true
+		}
+		d.block(fleet.CodeShared, d.placeOf(p), fmt.Sprintf("%s of %s also decides %s, which is not changed%s: %s would part them "+
+			"(batch.allowShared takes it as it is)", p.field, p.file, id, why(other), p.remedy()))
+		blocked = true
+		return false
+	})
+	return blocked
+}
+
+// eachSharer visits the others that a place decides which the workload changes,
+// until a visit returns false; nil is one that is not planned.
+func (m *maker) eachSharer(d *draft, byID map[fleet.ID]*draft, visit func(p place, id fleet.ID, other *draft) bool) {
 	for _, p := range sortedPlaces(d.places) {
 		if m.allowed(p.file) {
 			continue
@@ -108,20 +148,11 @@ func (m *maker) blockShared(d *draft, byID map[fleet.ID]*draft) bool {
 			if id == d.plan.ID || byID[id] == d {
 				continue
 			}
-			other, planned := byID[id]
-			switch {
-			case !planned || !other.plan.Action.Changes():
-				d.block(fleet.CodeShared, d.placeOf(p), fmt.Sprintf("%s of %s also decides %s, which is not changed%s: %s would part them "+
-					"(batch.allowShared takes it as it is)", p.field, p.file, id, why(other), p.remedy()))
-				return true
-			case newAt(d, p) != newAt(other, p):
-				d.block(fleet.CodeShared, d.placeOf(p), fmt.Sprintf("%s of %s also decides %s, which needs another value there: %s would part them",
-					p.field, p.file, id, p.remedy()+m.beside(d, p)))
-				return true
+			if !visit(p, id, byID[id]) {
+				return
 			}
 		}
 	}
-	return false
 }
 
 // remedy is what would give a place to one workload alone.

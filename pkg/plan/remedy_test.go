@@ -49,15 +49,19 @@ spec:
 `
 	}
 	scanned, _ := scan(t, map[string]string{
-		"cart.yaml": deployment("cart"), "order.yaml": deployment("order"),
+		"cart.yaml": deployment("cart"), "order.yaml": deployment("order"), "tax.yaml": deployment("tax"),
 		"apm.yaml": "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: apm, namespace: shop}\ndata:\n  JAVA_TOOL_OPTIONS: -javaagent:/skywalking/agent/skywalking-agent.jar\n",
 	})
-	w := planned(t, Make(Input{Config: settings(), Scan: scanned, Payload: payload, Offline: true}), "cart")
-	if !strings.Contains(message(w), "a ConfigMap of its own, or options.placement: env, would part them") {
-		t.Errorf("%s: %s", w.Action, message(w))
+	p := Make(Input{Config: settings(), Scan: scanned, Payload: payload, Offline: true})
+	for _, name := range []string{"cart", "order", "tax"} { // each says what is the matter and what to do
+		w := planned(t, p, name)
+		if !strings.Contains(message(w), "which needs another value there: a ConfigMap of its own, or options.placement: env, would part them") ||
+			strings.Contains(message(w), "decides shop/Deployment/"+name+",") {
+			t.Errorf("%s: %s: %s", name, w.Action, message(w))
+		}
 	}
-	p := Make(Input{Config: settings(func(s *config.Spec) { s.Options.Placement = "env" }), Scan: scanned, Payload: payload, Offline: true})
-	for _, name := range []string{"cart", "order"} {
+	p = Make(Input{Config: settings(func(s *config.Spec) { s.Options.Placement = "env" }), Scan: scanned, Payload: payload, Offline: true})
+	for _, name := range []string{"cart", "order", "tax"} {
 		if w := planned(t, p, name); !w.Action.Changes() {
 			t.Errorf("with placement env %s: %s", w.Action, message(w))
 		}
