@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"path"
+	"slices"
 	"strings"
 
 	"sigs.k8s.io/kustomize/kyaml/yaml"
@@ -37,6 +38,12 @@ type application struct {
 	laid bool
 	// What the overrides take from the repository, relative to the path.
 	components, files []entry
+
+	// Of a Flux Kustomization:
+	flux        bool
+	light       bool // it changes no more than names and texts
+	source      sourceRef
+	substitutes *substitution
 }
 
 // applicationObject is an Application, of a file or as an ApplicationSet
@@ -133,14 +140,17 @@ func destination(w *fleet.Workload, applications []application) {
 		}
 		namespace = a.namespace
 	}
+	if namespace != "" && !slices.ContainsFunc(applications, func(a application) bool { return !a.flux }) {
+		w.ID.Namespace = namespace // Flux sets it whatever the files say
+	}
 	if w.ID.Namespace == "" {
 		w.ID.Namespace = namespace
 	}
 	for _, a := range applications {
-		if a.overrides != nil && w.Blocked == nil {
+		if a.overrides != nil && !a.light && w.Blocked == nil {
 			w.Blocked = &fleet.Reason{
 				Code: cmp.Or(a.code, fleet.CodeUnsupportedForm), Place: *a.overrides,
-				Message: fmt.Sprintf("the Application %s changes what the files say, by its %s", a.name, a.what),
+				Message: fmt.Sprintf("the %s changes what the files say, by its %s", a.title(), a.what),
 			}
 		}
 	}

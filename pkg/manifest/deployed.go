@@ -47,6 +47,9 @@ func (x *index) deploy(ctx context.Context, files fs.FS, expanded *expansions) e
 	for _, r := range x.roots() {
 		r.closure, r.data, r.kustomization = x.closureOf(files, r.root, r.laid), map[string]probedFile{}, x.kustomizations[r.root].file
 		r.kustomizationAt = fleet.Place{File: r.kustomization}
+		if x.kustomizations[r.root].made {
+			r.kustomizationAt = *x.kustomizations[r.root].changes
+		}
 		if !slices.ContainsFunc(r.files, func(name string) bool { return x.seeds[name] }) && (r.laid == nil || !x.seeds[r.laid.file]) {
 			x.unseen(r.absent)
 			continue
@@ -286,13 +289,14 @@ func (d *deployment) root(r *root) {
 	inner.declared = append(inner.declared, d.index.declared...)
 	for _, o := range r.plain {
 		node := o.YNode()
-		w, ok := kyamlfn.Read(node, node, "", nil)
-		if !ok {
-			d.policy(r, node, probed[identify(node)])
-			continue
-		}
 		other := probed[identify(node)]
 		if other == nil {
+			continue
+		}
+		d.policy(r, node, other)
+		r.substitution().name(node)
+		w, ok := kyamlfn.Read(node, node, "", nil)
+		if !ok {
 			continue
 		}
 		d.workload(r, inner, w, other)
@@ -344,7 +348,7 @@ func (d *deployment) workload(r *root, inner *index, w fleet.Workload, probed *y
 	w.Root = r.kustomization
 	if r.laid != nil {
 		w.Root = r.laid.file
-		destination(&w, []application{{namespace: r.laid.namespace}})
+		destination(&w, []application{{namespace: r.laid.namespace, flux: r.laid.flux}})
 		r.laid.openImages(&w)
 	} else {
 		destination(&w, r.applications)
@@ -383,6 +387,14 @@ func (d *deployment) sourcesOf(probed *yaml.Node) []int {
 	return out
 }
 
+// substitution is what is filled in behind the build; nil: nothing.
+func (r *root) substitution() *substitution {
+	if r.laid == nil {
+		return nil
+	}
+	return r.laid.substitutes
+}
+
 // trees are the rendered roots with the ids of their workloads.
 func (d *deployment) trees(roots []*root) []tree {
 	var out []tree
@@ -391,6 +403,9 @@ func (d *deployment) trees(roots []*root) []tree {
 			continue
 		}
 		t := tree{folder: r.root, kustomization: r.kustomization, files: r.files, laid: r.laid, ids: map[identity]fleet.ID{}, policies: map[identity][]objectAt{}}
+		if d.index.kustomizations[r.root].made {
+			t.made = map[string][]byte{r.kustomization: r.data[r.kustomization].plain}
+		}
 		if r.laid != nil {
 			t.files = append(slices.Clone(r.files), r.laid.file)
 		}
@@ -422,7 +437,7 @@ func (d *deployment) clusters() {
 		}
 		w.ID.Cluster = strings.ReplaceAll(d.roots[i].root, "/", "-")
 		if laid := d.roots[i].laid; laid != nil {
-			w.ID.Cluster = laid.name
+			w.ID.Cluster = laid.cluster()
 		}
 	}
 }

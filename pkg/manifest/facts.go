@@ -42,6 +42,7 @@ type facts struct {
 	// helmfileReleases says that it is a helmfile.
 	helmfileReleases bool
 	carried          []carried
+	git              []gitSource // Flux's
 	// kustomization is set for a kustomization's file.
 	kustomization *kustomization
 }
@@ -226,7 +227,7 @@ func inTemplates(name string) bool {
 // object reads one Kubernetes object.
 func (f *facts) object(file *yamledit.File, d yamledit.Document, object *yaml.Node, item int) {
 	kind, version := field(object, "kind"), field(object, "apiVersion")
-	if isKustomization(f.file) {
+	if isKustomization(f.file) && !strings.HasPrefix(version, fluxKustomizations) {
 		f.kustomization = readKustomization(file, object)
 		return
 	}
@@ -281,6 +282,10 @@ func (f *facts) object(file *yamledit.File, d yamledit.Document, object *yaml.No
 		f.helm = append(f.helm, a.helm()...)
 	case kind == "ApplicationSet" && strings.HasPrefix(version, "argoproj.io/"):
 		f.sets = append(f.sets, objectIn{f.file, d.Index, item})
+	case kind == "Kustomization" && strings.HasPrefix(version, fluxKustomizations):
+		f.applications = append(f.applications, fluxKustomization(file, object, d.Index, item))
+	case kind == "GitRepository" && strings.HasPrefix(version, fluxSources):
+		f.git = append(f.git, gitSource{field(metadata, "namespace"), field(metadata, "name"), field(child(object, "spec"), "url")})
 	case kind == "HelmRelease":
 		f.helm = append(f.helm, helmRelease(file, object, d.Index, item))
 	}

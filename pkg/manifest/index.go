@@ -50,6 +50,7 @@ type index struct {
 	formats      []string           // files in other formats than YAML
 	foreignFlags []fleet.FileReason // in those
 	given        map[fleet.ID]bool  // ids that claims have given
+	git          []gitSource
 
 	kustomizations map[string]*kustomization // by folder
 }
@@ -96,6 +97,7 @@ func (x *index) add(f facts) {
 	x.helm = append(x.helm, f.helm...)
 	x.sets = append(x.sets, f.sets...)
 	x.carried = append(x.carried, f.carried...)
+	x.git = append(x.git, f.git...)
 	if f.kustomization != nil {
 		x.kustomizations[path.Dir(f.file)] = f.kustomization
 	}
@@ -128,8 +130,10 @@ func (x *index) result(ctx context.Context, files fs.FS) (Result, error) {
 			x.expand(expanded, set)
 		}
 	}
+	x.sourced()
 	x.ownSources()
 	x.layStored(expanded)
+	made := x.generate(files)
 	for i, a := range x.applications {
 		if a.overrides != nil && x.templateOf(a.file) != "" {
 			x.applications[i].laid = false
@@ -163,7 +167,7 @@ func (x *index) result(ctx context.Context, files fs.FS) (Result, error) {
 			w.NamespaceLabels, w.NamespaceAnnotations = labels, x.annotations[w.ID.Namespace]
 		}
 	}
-	if err := x.deploy(ctx, files, expanded); err != nil {
+	if err := x.deploy(ctx, overlaid{files, made}, expanded); err != nil {
 		return Result{}, err
 	}
 	x.releases(files, expanded)

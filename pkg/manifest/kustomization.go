@@ -25,6 +25,7 @@ type kustomization struct {
 	// generators are the files or folders with what makes more objects.
 	generators []entry
 	guessed    bool // it does not parse: what its words name counts, as far as it is there
+	made       bool // Flux makes it: it is no file
 }
 
 // generated is a file that a generator takes: its lines, or the whole of it.

@@ -29,6 +29,7 @@ type overrides struct {
 	replicas   []types.Replica
 	components []string
 	labels     []types.Label
+	ordered    bool // images keep the file's order
 }
 
 // kustomizeKeys are the keys of an Application's source that change what a
@@ -107,7 +108,7 @@ func (a *application) mapping(f document, e *expansions) (*yaml.Node, *appset.Ap
 	}
 	n, err := lookup(f, a.document, prefixed(at, a.item))
 	if err != nil {
-		return nil, nil, fmt.Errorf("finding %s of Application %s in %s: %w", a.kustomize, a.name, a.file, err)
+		return nil, nil, fmt.Errorf("finding %s of %s in %s: %w", a.kustomize, a.title(), a.file, err)
 	}
 	return resolve(n), nil, nil
 }
@@ -208,10 +209,16 @@ func (o overrides) over(files map[string][]byte, name string) error {
 				image.NewName = k.Images[i].NewName
 			}
 		}
+		if i := slices.IndexFunc(k.Images, func(i types.Image) bool { return i.Name == image.Name }); i >= 0 && o.ordered {
+			k.Images[i] = image
+			continue
+		}
 		k.Images = slices.DeleteFunc(k.Images, func(i types.Image) bool { return i.Name == image.Name })
 		k.Images = append(k.Images, image)
 	}
-	slices.SortStableFunc(k.Images, func(a, b types.Image) int { return strings.Compare(a.Name, b.Name) })
+	if !o.ordered {
+		slices.SortStableFunc(k.Images, func(a, b types.Image) int { return strings.Compare(a.Name, b.Name) })
+	}
 	k.Patches = append(k.Patches, o.patches...)
 	for set, to := range map[*string]string{&k.NamePrefix: o.prefix, &k.NameSuffix: o.suffix, &k.Namespace: o.namespace} {
 		if to != "" {
@@ -230,7 +237,7 @@ func (o overrides) over(files map[string][]byte, name string) error {
 	k.Labels = append(k.Labels, o.labels...)
 	out, err := yaml.Marshal(k)
 	if err != nil {
-		return fmt.Errorf("laying an Application over %s: %w", name, err)
+		return fmt.Errorf("laying more over %s: %w", name, err)
 	}
 	files[name] = out
 	return nil
@@ -243,7 +250,7 @@ func (p *prober) overrides(f document, a application, e *expansions) (plain, tok
 	if err != nil {
 		return plain, tokens, err
 	}
-	if plain, err = readOverrides(n); err != nil {
+	if plain, err = a.read(n); err != nil {
 		return plain, tokens, err
 	}
 	at, err := yamledit.ParsePath(a.kustomize)
@@ -253,7 +260,9 @@ func (p *prober) overrides(f document, a application, e *expansions) (plain, tok
 	copied := clone(n)
 	// Nodes know their line and column, copies too.
 	s := source{file: f.Name(), document: a.document, item: a.item, patch: true, position: func(n *yaml.Node) fleet.Place { return place(f, n) }}
-	if images := child(copied, "images"); images != nil {
+	if a.flux {
+		p.imageEntries(s, append(slices.Clone(at), yamledit.Step{Key: "images"}), child(copied, "images"))
+	} else if images := child(copied, "images"); images != nil {
 		for i, item := range images.Content {
 			if item.Kind != yaml.ScalarNode || item.Anchor != "" {
 				continue // shared: never traced, so never edited
@@ -281,7 +290,7 @@ func (p *prober) overrides(f document, a application, e *expansions) (plain, tok
 			}
 		}
 	}
-	tokens, err = readOverrides(copied)
+	tokens, err = a.read(copied)
 	return plain, tokens, err
 }
 
@@ -299,7 +308,7 @@ func (t tree) lay(files map[string][]byte, e *expansions) error {
 	if err != nil {
 		return err
 	}
-	o, err := readOverrides(n)
+	o, err := t.laid.read(n)
 	if err != nil {
 		return err
 	}

@@ -320,20 +320,7 @@ func pointerPath(pointer string) yamledit.Path {
 
 // kustomization probes images, literals and inline patches.
 func (p *prober) kustomization(s source, root *yaml.Node) {
-	if images := child(root, "images"); images != nil && images.Kind == yaml.SequenceNode {
-		for i, item := range images.Content {
-			entry := append(yamledit.Path{}.Child("images"), itemStep(images, i))
-			for _, key := range []string{"newName", "newTag", "digest"} {
-				n := child(item, key)
-				if n == nil || n.Kind != yaml.ScalarNode || n.Anchor != "" {
-					continue
-				}
-				p.add(probed{text: n.Value, image: key, entry: entry.String(), name: field(item, "name")}, s, entry.Child(key).String(), n)
-				n.Value += p.token()
-				n.Tag, n.Style = yaml.NodeTagString, yaml.DoubleQuotedStyle
-			}
-		}
-	}
+	p.imageEntries(s, yamledit.Path{}.Child("images"), child(root, "images"))
 	if generators := child(root, "configMapGenerator"); generators != nil {
 		for i, item := range generators.Content {
 			literals := child(item, "literals")

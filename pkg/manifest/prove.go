@@ -19,6 +19,7 @@ type tree struct {
 	kustomization string
 	files         []string
 	laid          *application          // what lays something over the kustomization, or nil
+	made          map[string][]byte     // kustomizations that Flux makes
 	ids           map[identity]fleet.ID // of the workloads that it renders
 	// policies are the objects and patches that make the NetworkPolicies that it
 	// renders.
@@ -44,29 +45,11 @@ func (r Result) Prove(ctx context.Context, files fs.FS, applied Applied) (map[fl
 		if !slices.ContainsFunc(t.files, func(name string) bool { return applied.Files[name] != nil }) {
 			continue
 		}
-		before, after := map[string][]byte{}, map[string][]byte{}
-		for _, name := range t.files {
-			data, err := fs.ReadFile(files, name)
-			if err != nil {
-				return nil, fmt.Errorf("reading %s: %w", name, err)
-			}
-			before[name], after[name] = data, data
-			if changed, ok := applied.Files[name]; ok {
-				after[name] = changed
-			}
-		}
-		if err := t.lay(before, p.before); err != nil {
-			return nil, err
-		}
-		if err := t.lay(after, p.after); err != nil {
-			p.refuse(t, nil, "the Application "+t.laid.name+" cannot be read after the changes: "+err.Error())
-			continue
-		}
-		old, err := render(before, t.folder)
+		old, err := t.objects(files, p.before)
 		if err != nil {
 			return nil, err
 		}
-		fresh, err := render(after, t.folder)
+		fresh, err := t.objects(overlaid{files, applied.Files}, p.after)
 		if err != nil {
 			p.refuse(t, nil, "the kustomization "+t.folder+" cannot be rendered after the changes: "+err.Error())
 			continue
@@ -85,6 +68,25 @@ func (r Result) Prove(ctx context.Context, files fs.FS, applied Applied) (map[fl
 		}
 	}
 	return p.refused, nil
+}
+
+// objects are what the tree renders.
+func (t tree) objects(files fs.FS, e *expansions) ([]*yaml.RNode, error) {
+	texts := map[string][]byte{}
+	for _, name := range t.files {
+		data, made := t.made[name]
+		if !made {
+			var err error
+			if data, err = fs.ReadFile(files, name); err != nil {
+				return nil, fmt.Errorf("reading %s: %w", name, err)
+			}
+		}
+		texts[name] = data
+	}
+	if err := t.lay(texts, e); err != nil {
+		return nil, err
+	}
+	return render(texts, t.folder)
 }
 
 // settled has a tag where one is planned: kustomize takes no other for a tag.
@@ -308,7 +310,7 @@ func decidedBy(w fleet.Workload, changes []fleet.Change) (out map[string]*string
 		}
 	}
 	for _, c := range changes {
-		if c.Op != fleet.OpAdd || !touches(w, c) {
+		if c.Op != fleet.OpAdd || !touches(w, c) || inEntry(w, c) {
 			continue
 		}
 		field := c.Field
@@ -333,6 +335,13 @@ func decidedBy(w fleet.Workload, changes []fleet.Change) (out map[string]*string
 		}
 	}
 	return out, allowed
+}
+
+// inEntry reports a part of an images entry, which shows in the image.
+func inEntry(w fleet.Workload, c fleet.Change) bool {
+	return slices.ContainsFunc(w.Containers, func(o fleet.Container) bool {
+		return o.Split != nil && o.Split.Base.At != nil && o.Split.Base.At.File == c.File && under(c.Field, o.Split.Base.At.Field)
+	})
 }
 
 // argued is the reference that an Application's images entry makes; nil where a

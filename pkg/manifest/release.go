@@ -33,6 +33,8 @@ type helmSource struct {
 	prefix string  // of its fields
 	open   bool    // it stands for several, whose names are not known
 
+	source sourceRef // Flux's, of the chart
+
 	gaps map[string]string // what takes the place of each gap in the names of values files
 }
 

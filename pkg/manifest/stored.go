@@ -80,6 +80,9 @@ func overrideKeys(kustomize *yaml.Node) []string {
 func (x *index) layStored(e *expansions) {
 	for i := range x.applications {
 		a := &x.applications[i]
+		if a.flux {
+			continue
+		}
 		if a.pattern {
 			for _, folder := range fleet.SortedKeys(x.stored) {
 				if a.deploys(folder) {
