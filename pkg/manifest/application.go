@@ -148,11 +148,16 @@ func destination(w *fleet.Workload, applications []application) {
 	}
 	for _, a := range applications {
 		if a.overrides != nil && !a.light && w.Blocked == nil {
-			w.Blocked = &fleet.Reason{
-				Code: cmp.Or(a.code, fleet.CodeUnsupportedForm), Place: *a.overrides,
-				Message: fmt.Sprintf("the %s changes what the files say, by its %s", a.title(), a.what),
-			}
+			w.Blocked = a.changes()
 		}
+	}
+}
+
+// changes is why what an Application deploys is not what the files say.
+func (a application) changes() *fleet.Reason {
+	return &fleet.Reason{
+		Code: cmp.Or(a.code, fleet.CodeUnsupportedForm), Place: *a.overrides,
+		Message: fmt.Sprintf("the %s changes what the files say, by its %s", a.title(), a.what),
 	}
 }
 
@@ -204,26 +209,6 @@ func (a applicationObject) helm() []helmSource {
 		return nil
 	}
 	a.each(add)
-	return out
-}
-
-// helmRelease is a Flux HelmRelease with its values inline.
-func helmRelease(file *yamledit.File, object *yaml.Node, document, item int) helmSource {
-	metadata := child(object, "metadata")
-	namespace := field(child(object, "spec"), "targetNamespace")
-	if namespace == "" {
-		namespace = field(metadata, "namespace")
-	}
-	out := helmSource{
-		kind: "HelmRelease", name: field(metadata, "name"), namespace: namespace, file: file.Name(), document: document, item: item,
-		object: "spec", flagged: marked(child(object, "spec")), place: place(file, first(object)),
-	}
-	// Flux, "Helm Releases": a chart of a GitRepository is a path, whether of this
-	// repository is seen by its being there.
-	chart := child(child(child(object, "spec"), "chart"), "spec")
-	if field(child(chart, "sourceRef"), "kind") == "GitRepository" {
-		out.chart = path.Clean(strings.Trim(strings.TrimPrefix(field(chart, "chart"), "./"), "/"))
-	}
 	return out
 }
 

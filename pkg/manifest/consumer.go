@@ -24,7 +24,11 @@ type consumer struct {
 }
 
 // declaration names an object of a known kind.
-type declaration struct{ namespace, name string }
+type declaration struct {
+	namespace, name string
+	file            string // where it stands; empty: a kustomization renders it
+	document, item  int
+}
 
 // consumes notes an object without a pod template that names ConfigMaps.
 func (f *facts) consumes(file *yamledit.File, root *yaml.Node, kind string) {
@@ -105,6 +109,13 @@ func (s *scanner) readSources(ctx context.Context) error {
 		}
 		for _, name := range names {
 			if !s.index.holds(w.ID.Namespace, name) {
+				wanted[name] = true
+			}
+		}
+	}
+	for _, h := range s.index.helm {
+		for _, name := range h.takes {
+			if !s.index.holds(h.own, name) {
 				wanted[name] = true
 			}
 		}

@@ -27,6 +27,7 @@ type root struct {
 	kustomization   string
 	kustomizationAt fleet.Place
 
+	tree         int           // its number among those that were rendered
 	applications []application // that deploy it as it is
 	// laid is the Application that lays overrides over the kustomization; nil: none
 	// does.
@@ -44,13 +45,17 @@ func (x *index) deploy(ctx context.Context, files fs.FS, expanded *expansions) e
 	var roots []*root
 	owned := map[string]bool{}   // files of some tree
 	patches := map[string]bool{} // of these, those that are no objects of their own
+	valued := map[string]bool{}  // files of HelmReleases whose values stand elsewhere
+	for _, s := range x.helm {
+		valued[s.file] = valued[s.file] || s.kind == "HelmRelease" && (len(s.takes) > 0 || s.chart != "" && x.charts[s.chart])
+	}
 	for _, r := range x.roots() {
 		r.closure, r.data, r.kustomization = x.closureOf(files, r.root, r.laid), map[string]probedFile{}, x.kustomizations[r.root].file
 		r.kustomizationAt = fleet.Place{File: r.kustomization}
 		if x.kustomizations[r.root].made {
 			r.kustomizationAt = *x.kustomizations[r.root].changes
 		}
-		if !slices.ContainsFunc(r.files, func(name string) bool { return x.seeds[name] }) && (r.laid == nil || !x.seeds[r.laid.file]) {
+		if !slices.ContainsFunc(r.files, func(name string) bool { return x.seeds[name] || valued[name] }) && (r.laid == nil || !x.seeds[r.laid.file]) {
 			x.unseen(r.absent)
 			continue
 		}
@@ -79,6 +84,7 @@ func (x *index) deploy(ctx context.Context, files fs.FS, expanded *expansions) e
 			}
 		}
 	}
+	x.prober, x.inTree, x.barred = p, owned, barred
 	d := &deployment{index: x, prober: p, users: map[int][]fleet.ID{}, sourceUsers: map[int][]fleet.ID{}}
 	rendered := map[string]bool{}
 	for _, r := range roots {
@@ -92,6 +98,7 @@ func (x *index) deploy(ctx context.Context, files fs.FS, expanded *expansions) e
 	d.clusters()
 	d.link()
 	x.trees = d.trees(roots)
+	x.releasesOf(d, rendered, patches, barred)
 	// Plain readings of what a tree renders go; those of trees that cannot be
 	// rendered stay, blocked.
 	x.workloads = slices.DeleteFunc(x.workloads, func(w fleet.Workload) bool {
@@ -154,6 +161,12 @@ func (x *index) resourceFiles(c closure) map[string]bool {
 
 // probe reads and probes the files of a root.
 func (x *index) probe(files fs.FS, p *prober, texts map[string][]generated, r *root, expanded *expansions) {
+	settings := map[string]bool{}
+	for _, dir := range r.folders {
+		for _, e := range x.kustomizations[dir].settings {
+			settings[path.Join(dir, e.path)] = true
+		}
+	}
 	for _, name := range r.files {
 		data, known := p.files[name]
 		if !known {
@@ -162,9 +175,13 @@ func (x *index) probe(files fs.FS, p *prober, texts map[string][]generated, r *r
 				r.failed = err
 				return
 			}
-			if texts[name] != nil {
+			switch {
+			case settings[name]:
+				data = probedFile{plain: text, probed: text}
+				p.files[name] = data
+			case texts[name] != nil:
 				data = p.text(name, text, texts[name])
-			} else {
+			default:
 				data = p.file(name, text, !r.resources[name])
 			}
 			if isYAML(name) && !x.parsed[name] {
@@ -242,6 +259,9 @@ type deployment struct {
 	roots     []*root    // of workloads: the root that renders each
 	objects   []identity // of workloads: the rendered object
 
+	releases     []helmSource
+	releaseFiles [][]string // of releases: the files that each is made from
+
 	users       map[int][]fleet.ID // by place
 	sourceUsers map[int][]fleet.ID // by source
 	links       []link
@@ -268,8 +288,9 @@ func (d *deployment) root(r *root) {
 		other := probed[identify(node)]
 		switch field(node, "kind") {
 		case "ConfigMap":
-			inner.declared = append(inner.declared, declaration{field(child(node, "metadata"), "namespace"), field(child(node, "metadata"), "name")})
+			inner.declared = append(inner.declared, declaration{namespace: field(child(node, "metadata"), "namespace"), name: field(child(node, "metadata"), "name")})
 			if other != nil {
+				d.index.treeMaps = append(d.index.treeMaps, treeMap{root: r, id: identify(node), node: node, probed: other})
 				d.configMap(inner, node, other)
 			}
 		case "Secret":
@@ -294,7 +315,12 @@ func (d *deployment) root(r *root) {
 			continue
 		}
 		d.policy(r, node, other)
+		id := identify(node)
 		r.substitution().name(node)
+		if id.kind == "HelmRelease" && strings.HasPrefix(id.version, fluxReleases) {
+			d.release(r, id, node, other)
+			continue
+		}
 		w, ok := kyamlfn.Read(node, node, "", nil)
 		if !ok {
 			continue
@@ -402,7 +428,8 @@ func (d *deployment) trees(roots []*root) []tree {
 		if r.reason() != nil {
 			continue
 		}
-		t := tree{folder: r.root, kustomization: r.kustomization, files: r.files, laid: r.laid, ids: map[identity]fleet.ID{}, policies: map[identity][]objectAt{}}
+		r.tree = len(out)
+		t := tree{folder: r.root, kustomization: r.kustomization, files: r.files, laid: r.laid, ids: map[identity]fleet.ID{}, releases: map[identity][]fleet.ID{}, policies: map[identity][]objectAt{}}
 		if d.index.kustomizations[r.root].made {
 			t.made = map[string][]byte{r.kustomization: r.data[r.kustomization].plain}
 		}
@@ -435,11 +462,15 @@ func (d *deployment) clusters() {
 		if count[w.ID] < 2 {
 			continue
 		}
-		w.ID.Cluster = strings.ReplaceAll(d.roots[i].root, "/", "-")
-		if laid := d.roots[i].laid; laid != nil {
-			w.ID.Cluster = laid.cluster()
-		}
+		w.ID.Cluster = d.roots[i].cluster()
 	}
+}
+
+func (r *root) cluster() string {
+	if r.laid != nil {
+		return r.laid.cluster()
+	}
+	return strings.ReplaceAll(r.root, "/", "-")
 }
 
 // link fills the users of each place.

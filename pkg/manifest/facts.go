@@ -245,7 +245,7 @@ func (f *facts) object(file *yamledit.File, d yamledit.Document, object *yaml.No
 	metadata := child(object, "metadata")
 	switch {
 	case kind == "ConfigMap" && version == "v1":
-		f.declared = append(f.declared, declaration{field(metadata, "namespace"), field(metadata, "name")})
+		f.declared = append(f.declared, declaration{field(metadata, "namespace"), field(metadata, "name"), f.file, d.Index, item})
 		if c, ok := readConfigMap(file, object, d.Index, item); ok {
 			c.blocked = encrypted
 			f.configMaps = append(f.configMaps, c)
@@ -287,7 +287,11 @@ func (f *facts) object(file *yamledit.File, d yamledit.Document, object *yaml.No
 	case kind == "GitRepository" && strings.HasPrefix(version, fluxSources):
 		f.git = append(f.git, gitSource{field(metadata, "namespace"), field(metadata, "name"), field(child(object, "spec"), "url")})
 	case kind == "HelmRelease":
-		f.helm = append(f.helm, helmRelease(file, object, d.Index, item))
+		s := helmRelease(object, place(file, first(object)), d.Index, item)
+		if encrypted != nil {
+			s.reason = encrypted
+		}
+		f.helm = append(f.helm, s)
 	}
 	w, ok := kyamlfn.Read(object, d.Node, f.file, file.Position)
 	if !ok {

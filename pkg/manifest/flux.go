@@ -190,29 +190,40 @@ func (s *substitution) name(object *yaml.Node) {
 	}
 }
 
+// sourceURL is the address of a GitRepository of Flux's; empty: not known.
+func (x *index) sourceURL(ref sourceRef) string {
+	found := ""
+	for _, s := range x.git {
+		if ref.kind == "GitRepository" && s.name == ref.name && sameNamespace(s.namespace, ref.namespace) {
+			if found != "" && found != s.url {
+				return "" // one for each cluster
+			}
+			found = s.url
+		}
+	}
+	return found
+}
+
 // sourced fills in the addresses of what Flux objects are read from.
 func (x *index) sourced() {
-	url := func(ref sourceRef) string {
-		found := ""
-		for _, s := range x.git {
-			if ref.kind == "GitRepository" && s.name == ref.name && sameNamespace(s.namespace, ref.namespace) {
-				if found != "" && found != s.url {
-					return "" // one for each cluster
-				}
-				found = s.url
-			}
-		}
-		return found
-	}
 	for i, a := range x.applications {
 		if a.flux {
-			x.applications[i].url = url(a.source)
+			x.applications[i].url = x.sourceURL(a.source)
 		}
 	}
-	for i, s := range x.helm {
-		if s.source.kind != "" {
-			x.helm[i].url = url(s.source)
-		}
+	for i := range x.helm {
+		x.sourceOf(&x.helm[i])
+	}
+}
+
+// sourceOf leaves the chart of another repository out: a folder here may have
+// the same name.
+func (x *index) sourceOf(s *helmSource) {
+	if s.source.kind == "" {
+		return
+	}
+	if s.url = x.sourceURL(s.source); x.foreignSource(s.url) {
+		s.chart = ""
 	}
 }
 

@@ -51,6 +51,10 @@ type index struct {
 	foreignFlags []fleet.FileReason // in those
 	given        map[fleet.ID]bool  // ids that claims have given
 	git          []gitSource
+	treeMaps     []treeMap               // ConfigMaps that kustomizations render
+	barred       map[string]fleet.Reason // files that kustomizations feed on which cannot be rendered
+	prober       *prober                 // of kustomizations; nil: there are none
+	inTree       map[string]bool         // files of kustomizations that were rendered
 
 	kustomizations map[string]*kustomization // by folder
 }

@@ -24,14 +24,16 @@ type kustomization struct {
 	charts  []chartEntry
 	// generators are the files or folders with what makes more objects.
 	generators []entry
-	guessed    bool // it does not parse: what its words name counts, as far as it is there
-	made       bool // Flux makes it: it is no file
+	guessed    bool    // it does not parse: what its words name counts, as far as it is there
+	made       bool    // Flux makes it: it is no file
+	settings   []entry // of files, what says how to read the others
 }
 
 // generated is a file that a generator takes: its lines, or the whole of it.
 type generated struct {
 	path  string // relative to the kustomization's folder
 	lines bool
+	key   string // of the entry that it becomes as a whole
 }
 
 // entry is a path that a kustomization names.
@@ -78,6 +80,7 @@ func readKustomization(file *yamledit.File, root *yaml.Node) *kustomization {
 	}
 	for _, key := range []string{"crds", "configurations"} {
 		k.files = append(k.files, paths(child(root, key))...)
+		k.settings = append(k.settings, paths(child(root, key))...)
 	}
 	for _, e := range paths(child(root, "patchesStrategicMerge")) {
 		if !inlinePatch(e.path) {
@@ -105,9 +108,11 @@ func readKustomization(file *yamledit.File, root *yaml.Node) *kustomization {
 		}
 		for _, item := range list.Content {
 			envs, whole := paths(child(resolve(item), "envs")), paths(child(resolve(item), "files"))
+			keys := make([]string, len(whole))
 			for i, e := range whole {
-				if _, after, ok := strings.Cut(e.path, "="); ok {
-					whole[i].path = after
+				keys[i] = path.Base(e.path)
+				if before, after, ok := strings.Cut(e.path, "="); ok {
+					keys[i], whole[i].path = before, after
 				}
 			}
 			k.files = slices.Concat(k.files, envs, whole)
@@ -115,18 +120,19 @@ func readKustomization(file *yamledit.File, root *yaml.Node) *kustomization {
 				continue
 			}
 			if env := field(resolve(item), "env"); env != "" {
-				k.texts = append(k.texts, generated{env, true})
+				k.texts = append(k.texts, generated{env, true, ""})
 			}
 			for _, e := range envs {
-				k.texts = append(k.texts, generated{e.path, true})
+				k.texts = append(k.texts, generated{e.path, true, ""})
 			}
-			for _, e := range whole {
-				k.texts = append(k.texts, generated{e.path, false})
+			for i, e := range whole {
+				k.texts = append(k.texts, generated{e.path, false, keys[i]})
 			}
 		}
 	}
 	if n := child(child(root, "openapi"), "path"); n != nil {
 		k.files = append(k.files, entry{n.Value, place(file, n)})
+		k.settings = append(k.settings, entry{n.Value, place(file, n)})
 	}
 	return k
 }

@@ -17,6 +17,9 @@ type layer struct {
 	place  func(*yaml.Node) fleet.Place
 
 	parameter *parameter // instead of a root
+	// traced is where a node stands that a kustomization renders, and whether it
+	// hides something; nil: in the root.
+	traced func(n *yaml.Node, p yamledit.Path) (at fleet.Origin, hides bool)
 	// decided is where a scalar is decided that an ApplicationSet fills in, and its
 	// own text there; nil: nowhere else.
 	decided func(*yaml.Node) (at *fleet.Origin, raw string)
@@ -48,6 +51,9 @@ func (l layer) node(n *yaml.Node, p yamledit.Path, depth int) *value {
 	n = resolve(n)
 	out := &value{kind: n.Kind, tag: n.ShortTag(), text: n.Value, origin: l.origin, plain: n.Style == 0}
 	out.origin.Place, out.origin.Field = l.place(first(n)), l.field(p)
+	if l.traced != nil {
+		out.origin, out.shadow = l.traced(n, p)
+	}
 	if l.decided != nil && n.Kind == yaml.ScalarNode {
 		out.from, out.raw = l.decided(n)
 		switch {

@@ -181,6 +181,13 @@ func (p *prober) object(s source, node *yaml.Node) {
 // scalar puts a token behind a value that may decide one of a container or a
 // ConfigMap, as its path in the object tells; field is where it stands.
 func (p *prober) scalar(s source, path yamledit.Path, field string, n *yaml.Node, config bool) {
+	if tokened(path, n) {
+		p.appendTo(s, field, n)
+		if n.ShortTag() != yaml.NodeTagString {
+			n.Tag, n.Style = yaml.NodeTagString, yaml.DoubleQuotedStyle
+		}
+		return
+	}
 	if n.ShortTag() != "!!str" || len(path) == 0 {
 		return
 	}
@@ -269,7 +276,7 @@ func (p *prober) operations(s source, node *yaml.Node) {
 	s.place = s.position(first(node))
 	for i, item := range node.Content {
 		value := child(item, "value")
-		if item.Kind != yaml.MappingNode || value == nil {
+		if item.Kind != yaml.MappingNode || value == nil || field(item, "op") == "test" {
 			continue
 		}
 		path := yamledit.Path{}.Item(i).Child("value")
@@ -281,6 +288,10 @@ func (p *prober) operations(s source, node *yaml.Node) {
 				}
 				return true
 			})
+			continue
+		}
+		if into := pointerPath(pointer); tokened(into, value) {
+			p.scalar(s, into, path.String(), value, false)
 			continue
 		}
 		if value.ShortTag() != "!!str" {

@@ -24,6 +24,7 @@ type tree struct {
 	// policies are the objects and patches that make the NetworkPolicies that it
 	// renders.
 	policies map[identity][]objectAt
+	releases map[identity][]fleet.ID // what HelmReleases that it renders deploy
 }
 
 // Prove renders every kustomize tree and every chart that the changes touch,
@@ -138,7 +139,7 @@ func (p *prover) tree(t tree, old, fresh []*yaml.RNode) {
 		p.refuse(t, nil, "the kustomization "+t.folder+" would render other objects")
 		return
 	}
-	var generated []yamledit.Edit
+	var generated, values []yamledit.Edit
 	for _, o := range old {
 		id := identify(o.YNode())
 		other := after[id]
@@ -152,12 +153,20 @@ func (p *prover) tree(t tree, old, fresh []*yaml.RNode) {
 			continue
 		}
 		if id.kind == "ConfigMap" {
+			for _, e := range edits {
+				values = append(values, valuesIn(e)...)
+			}
 			p.configMap(t, id, edits)
 			generated = append(generated, edits...)
 			continue
 		}
 		if nulls(other) > nulls(o.YNode()) {
 			p.refuse(t, nil, "the changes would leave a null in "+id.kind+" "+id.name+" of "+t.folder)
+			continue
+		}
+		if _, isRelease := t.releases[id]; isRelease {
+			p.release(t, id, edits)
+			values = append(values, edits...)
 			continue
 		}
 		workload, isWorkload := t.ids[id]
@@ -175,6 +184,7 @@ func (p *prover) tree(t tree, old, fresh []*yaml.RNode) {
 		}
 	}
 	p.generates(t, generated)
+	p.decided(t, slices.Concat(values, generated))
 }
 
 // workload checks that what differs in a rendered workload is what its changes

@@ -35,6 +35,7 @@ func (p *prover) chart(t chartTree, files fs.FS) error {
 	}
 	changed := overlaid{files, p.applied.Files}
 	fresh := newReleaser(t.release.index, changed, p.after)
+	fresh.again = true
 	after, _, err := t.release.again(fresh).render(changed)
 	if err != nil {
 		p.refuseChart(t, "the chart "+t.release.chart+" cannot be rendered after the changes: "+err.Error())

@@ -14,7 +14,8 @@ import (
 // configMap checks that a rendered entry becomes what some change wrote.
 func (p *prover) configMap(t tree, id identity, edits []yamledit.Edit) {
 	for _, e := range edits {
-		wanted := false
+		inner := valuesIn(e)
+		wanted := len(inner) > 0 && !slices.ContainsFunc(inner, func(e yamledit.Edit) bool { return !p.explained(t, e) })
 		for _, changes := range p.applied.Changes {
 			for _, c := range changes {
 				wanted = wanted || slices.Contains(t.files, c.File) && becomes(e, c)

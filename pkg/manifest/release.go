@@ -33,7 +33,11 @@ type helmSource struct {
 	prefix string  // of its fields
 	open   bool    // it stands for several, whose names are not known
 
-	source sourceRef // Flux's, of the chart
+	own     string       // the object's own namespace
+	release string       // the release's name; empty: the object's
+	source  sourceRef    // Flux's, of the chart
+	takes   []string     // ConfigMaps with its values
+	tree    *treeRelease // as a kustomization renders it; nil: as it stands
 
 	gaps map[string]string // what takes the place of each gap in the names of values files
 }
@@ -58,6 +62,9 @@ type release struct {
 	by      *madeBy
 	bare    bool   // nothing is known to deploy it
 	app     string // the Application's name, where one deploys it
+	tree    *treeRelease
+	unread  []unread // values of Flux's that are not known
+	hit     bool     // values of a ConfigMap load an agent
 }
 
 // releases turns values files and inline values that load an agent into
@@ -74,7 +81,7 @@ func (x *index) releases(files fs.FS, expanded *expansions) {
 	for _, s := range sources {
 		rel, names := r.source(s)
 		rel.again = func(r *releaser) release { again, _ := r.source(s); return again }
-		hit := s.flagged
+		hit := s.flagged || rel.hit
 		for _, name := range names {
 			named[name] = true
 			hit = hit || x.values[name]
@@ -109,6 +116,7 @@ func (x *index) releases(files fs.FS, expanded *expansions) {
 	var found []released
 	var workloads []fleet.Workload
 	var made []deployedBy
+	var in []*treeRelease
 	for _, rel := range all {
 		trees := len(x.rendered)
 		for _, w := range r.workloads(rel) {
@@ -116,6 +124,7 @@ func (x *index) releases(files fs.FS, expanded *expansions) {
 			x.claimed(&w.Workload, rel)
 			found = append(found, w)
 			made = append(made, deployedBy{rel.app, trees})
+			in = append(in, rel.tree)
 		}
 	}
 	settle(found)
@@ -123,6 +132,11 @@ func (x *index) releases(files fs.FS, expanded *expansions) {
 		workloads = append(workloads, w.Workload)
 	}
 	x.releaseClusters(workloads, made)
+	for i, w := range workloads {
+		if t := in[i]; t != nil {
+			x.trees[t.root.tree].releases[t.id] = append(x.trees[t.root.tree].releases[t.id], w.ID)
+		}
+	}
 	for i := range workloads {
 		eachOrigin(&workloads[i], func(o *fleet.Origin) {
 			key := keyOf(*o)
@@ -232,10 +246,12 @@ type releaser struct {
 	counted  map[string]bool // templates
 	shown    map[string]bool // see match
 	expanded *expansions
+	again    bool // the files are not those that were scanned
+	objects  map[*root][]*yaml.RNode
 }
 
 func newReleaser(x *index, files fs.FS, expanded *expansions) *releaser {
-	return &releaser{index: x, files: newFinder(files), folders: map[string][]string{}, counted: map[string]bool{}, shown: map[string]bool{}, expanded: expanded}
+	return &releaser{index: x, files: newFinder(files), folders: map[string][]string{}, counted: map[string]bool{}, shown: map[string]bool{}, expanded: expanded, objects: map[*root][]*yaml.RNode{}}
 }
 
 // siblings are the values files of a folder.
@@ -329,6 +345,9 @@ func (rel *release) add(r *releaser, name string) bool {
 	}
 	d := f.Documents()[0]
 	rel.files = append(rel.files, name)
+	if reason, ok := r.index.barred[name]; ok && rel.reason == nil { // a ConfigMap is made of it
+		rel.reason = &reason
+	}
 	if d.Node == nil || d.Node.Kind != yaml.MappingNode || d.Template || d.Err != nil {
 		if d.Err != nil && rel.reason == nil {
 			rel.reason = &fleet.Reason{Code: fleet.Code(d.Err.Code), Message: d.Err.Message, Place: fleet.Place{File: name, Line: d.Err.Line}}
@@ -346,7 +365,7 @@ func (rel *release) add(r *releaser, name string) bool {
 func (r *releaser) source(s helmSource) (out release, names []string) {
 	out = release{
 		id: fleet.ID{Kind: s.kind, Namespace: s.namespace, Name: s.name}, place: s.place, document: s.document, item: s.item, name: s.name,
-		release: s.name, named: !s.open, by: s.by, files: []string{s.file}, index: r.index, reason: s.reason,
+		release: cmp.Or(s.release, s.name), named: !s.open, by: s.by, files: []string{s.file}, index: r.index, reason: s.reason,
 	}
 	if s.chart != "" && r.index.charts[s.chart] {
 		out.chart = s.chart
@@ -359,6 +378,10 @@ func (r *releaser) source(s helmSource) (out release, names []string) {
 	}
 	if s.kind == "Application" {
 		out.app = s.name
+	}
+	if s.tree != nil {
+		out.app, out.tree = s.tree.root.cluster(), s.tree
+		out.files = append(out.files, s.tree.root.files...)
 	}
 	f := r.files.file(s.file)
 	if f == nil {
@@ -409,6 +432,7 @@ func (r *releaser) source(s helmSource) (out release, names []string) {
 			}
 		}
 	}
+	names = append(names, r.valuesFrom(&out, s, child(own.node, "valuesFrom"), out.stands(own.place))...)
 	objects := valuesObjects(parts)
 	if p, n := decisive(parts, "values"); n != nil && len(objects) == 0 {
 		field := p.object + ".values"
@@ -417,6 +441,8 @@ func (r *releaser) source(s helmSource) (out release, names []string) {
 			out.filled(r.expanded, p.app, p.file, n, p.origin, field)
 		case n.Kind == yaml.ScalarNode:
 			out.inline(p.file, n, p.origin, field)
+		case s.tree != nil:
+			out.layers = append(out.layers, s.tree.layer(n))
 		default:
 			out.layers = append(out.layers, layer{root: n, origin: with(p.origin, field), place: p.place, decided: p.decided})
 		}
@@ -441,6 +467,10 @@ func (r *releaser) helm(f document, s helmSource) (*yaml.Node, *appset.Applicati
 	path, err := yamledit.ParsePath(strings.TrimPrefix(s.object, s.prefix))
 	if err != nil {
 		return nil, nil, fmt.Errorf("reading field %q: %w", s.object, err)
+	}
+	if s.tree != nil {
+		node, err := r.treeObject(s)
+		return child(node, s.object), nil, err
 	}
 	if s.by == nil {
 		node, err := lookup(f, s.document, prefixed(path, s.item))
@@ -490,6 +520,7 @@ func (r *releaser) workloads(rel release) []released {
 	if len(w.Loads)+len(w.Signs) == 0 {
 		return nil
 	}
+	rel.certain(&w)
 	all := []fleet.Workload{w}
 	if rel.chart != "" {
 		all = r.rendered(rel, w, root)
