@@ -63,8 +63,10 @@ type release struct {
 	bare    bool   // nothing is known to deploy it
 	app     string // the Application's name, where one deploys it
 	tree    *treeRelease
-	unread  []unread // values of Flux's that are not known
-	hit     bool     // values of a ConfigMap load an agent
+	images  []imageEntry  // of its post renderers
+	patch   *fleet.Reason // why a patch of them is not laid over what the chart renders
+	unread  []unread      // values of Flux's that are not known
+	hit     bool          // values of a ConfigMap load an agent
 }
 
 // releases turns values files and inline values that load an agent into
@@ -432,6 +434,7 @@ func (r *releaser) source(s helmSource) (out release, names []string) {
 			}
 		}
 	}
+	out.postRenderers(own.node, s, out.stands(own.place))
 	names = append(names, r.valuesFrom(&out, s, child(own.node, "valuesFrom"), out.stands(own.place))...)
 	objects := valuesObjects(parts)
 	if p, n := decisive(parts, "values"); n != nil && len(objects) == 0 {
@@ -521,6 +524,7 @@ func (r *releaser) workloads(rel release) []released {
 		return nil
 	}
 	rel.certain(&w)
+	rel.posted(&w)
 	all := []fleet.Workload{w}
 	if rel.chart != "" {
 		all = r.rendered(rel, w, root)
