@@ -28,6 +28,9 @@ type Origin struct {
 	// Users are the workloads whose value is decided here, this one included,
 	// sorted: a change here changes all of them.
 	Users []ID
+	// Shown counts how often the document shows this value, through aliases and
+	// merge keys; 0: once. Idle are those of them that are known to decide nothing.
+	Shown, Idle int
 }
 
 // Change returns a change of the value: where it is decided, with its text as
@@ -35,10 +38,11 @@ type Origin struct {
 func (w Workload) Change(op Op, v Value, to string) Change {
 	c := Change{
 		Place: v.Place, Field: v.Field, Op: op, Old: v.Text, New: to,
-		Document: w.Document, Item: w.Item,
+		Document: w.Document, Item: w.Item, For: []string{v.Field},
 	}
 	if v.At != nil {
 		c.Place, c.Field, c.Document, c.Item = v.At.Place, v.At.Field, v.At.Document, v.At.Item
+		c.Shown, c.Idle = v.At.Shown, v.At.Idle
 		if op == OpReplace {
 			c.Old, c.New = v.At.Prefix+v.Text+v.At.Suffix, v.At.Prefix+to+v.At.Suffix
 			switch {

@@ -75,9 +75,11 @@ type Change struct {
 	// After names the sibling (path of an item or key) behind which an OpAdd
 	// inserts; empty: at the end of the collection; "^": at its start.
 	After string `json:"-"`
-	// Again counts the further places of the workload that want the same change
-	// here: an anchor may change when all that repeat it do.
-	Again int `json:"-"`
+	// For are the places of the document that want the change, each once: what
+	// aliases repeat may change when all that show it do. Shown counts these, 0
+	// being one, and Idle those of them that decide nothing.
+	For         []string `json:"-"`
+	Shown, Idle int      `json:"-"`
 	// With are the workloads, this one included, of which all have to be changed by
 	// the same commit for the change to be right, sorted: it is left out otherwise,
 	// and where it cannot be made. Nil: the workload is not changed without it.

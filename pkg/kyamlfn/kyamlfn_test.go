@@ -238,12 +238,12 @@ args: [x, y, z]
 // an anchor that somebody else repeats must not change.
 func TestSetChangesAnAnchorOnlyForAllThatRepeatIt(t *testing.T) {
 	change := fleet.Change{Op: fleet.OpReplace, Field: "a", Old: "x", New: "y", Item: -1}
-	for again, want := range []bool{false, true} {
+	for i, want := range []bool{false, true} {
 		object := yaml.MustParse("a: &x x\nb: *x\n")
-		change.Again = again
+		change.For = []string{"a", "b"}[:i+1]
 		_, err := kyamlfn.Set{Changes: []fleet.Change{change}}.Filter(object)
 		if got := err == nil; got != want {
-			t.Errorf("wanted by %d: %v, want it made: %v", again+1, err, want)
+			t.Errorf("wanted by %d: %v, want it made: %v", i+1, err, want)
 		}
 	}
 }

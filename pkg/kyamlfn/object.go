@@ -105,7 +105,7 @@ func (r *reader) replicas(object cursor) int {
 func (r *reader) container(c cursor, init bool, index int) fleet.Container {
 	out := fleet.Container{
 		Name: r.text(c, "name"), Field: c.field, Place: r.place(first(c.node)), Init: init,
-		Sidecar: init && r.text(c, "restartPolicy") == "Always",
+		At: r.entry(c), Sidecar: init && r.text(c, "restartPolicy") == "Always",
 	}
 	if out.Name == "" {
 		out.Name = "#" + strconv.Itoa(index)
@@ -135,7 +135,7 @@ func (r *reader) container(c cursor, init bool, index int) fleet.Container {
 		for _, item := range r.items(mounts, "mountPath") {
 			out.Mounts = append(out.Mounts, fleet.Mount{
 				Volume: r.text(item, "name"), Path: r.text(item, "mountPath"), SubPath: cmp.Or(r.text(item, "subPath"), r.text(item, "subPathExpr")),
-				Field: item.field, Place: r.place(first(item.node)),
+				Field: item.field, Place: r.place(first(item.node)), At: r.entry(item),
 			})
 		}
 	}
@@ -158,7 +158,7 @@ func (r *reader) words(c cursor, key string) []fleet.Value {
 }
 
 func (r *reader) env(c cursor) fleet.Env {
-	out := fleet.Env{Name: r.text(c, "name"), Field: c.field, Place: r.place(first(c.node))}
+	out := fleet.Env{Name: r.text(c, "name"), Field: c.field, Place: r.place(first(c.node)), At: r.entry(c)}
 	if name, ok := r.get(c, "name"); ok {
 		out.Place = r.place(name.node)
 	}
@@ -199,7 +199,7 @@ func (r *reader) envFrom(c cursor) []fleet.EnvFrom {
 }
 
 func (r *reader) volume(c cursor) fleet.Volume {
-	out := fleet.Volume{Name: r.text(c, "name"), Field: c.field, Place: r.place(first(c.node)), Kind: "emptyDir"}
+	out := fleet.Volume{Name: r.text(c, "name"), Field: c.field, Place: r.place(first(c.node)), At: r.entry(c), Kind: "emptyDir"}
 	if c.node.Kind != yaml.MappingNode {
 		return out
 	}

@@ -2,8 +2,6 @@ package kyamlfn
 
 import (
 	"fmt"
-	"maps"
-	"slices"
 	"strconv"
 	"strings"
 
@@ -25,9 +23,12 @@ func NodePosition(n *yaml.Node) (line, column int) { return n.Line, n.Column }
 type cursor struct {
 	node  *yaml.Node // never an alias
 	field string
-	// at is the path of the anchor that decides the scalar, where the object holds
-	// it and a change of all that repeat it may be made; empty: the field itself.
-	at string
+	// at is where the object has the node itself, if an alias or a merge key leads
+	// here or repeats it; slot is where it has the item that the node is, an alias
+	// perhaps, in a list that is repeated. Empty: the field itself.
+	at, slot string
+	list     *yaml.Node // that has the slot
+	through  bool       // an alias or a merge key leads here
 }
 
 // taint is a part of the object that may be read but not changed.
@@ -41,8 +42,9 @@ type taint struct {
 type reader struct {
 	file     string
 	position Position
-	shared   map[*yaml.Node]bool   // nodes that an alias repeats
-	anchors  map[*yaml.Node]string // of these, what repeated finds
+	shown    map[*yaml.Node]int    // how often the document shows each; nil: once
+	unread   map[*yaml.Node]int    // of these, below keys that nothing reads
+	paths    map[*yaml.Node]string // in the object, where something is shown twice
 	taints   []taint
 	tainted  map[string]bool
 }
@@ -51,72 +53,19 @@ func newReader(file string, position Position, object, root *yaml.Node) *reader 
 	if position == nil {
 		position = NodePosition
 	}
-	r := &reader{file: file, position: position, shared: aliased(root), tainted: map[string]bool{}}
-	if len(r.shared) > 0 && object != nil {
-		r.anchors = repeated(object, root)
+	r := &reader{file: file, position: position, tainted: map[string]bool{}}
+	if root == nil || object == nil {
+		return r
+	}
+	if r.shown = yamledit.Shown(root); r.shown != nil {
+		r.unread = yamledit.Unread(root, r.shown)
+		r.paths = map[*yaml.Node]string{}
+		yamledit.Walk(object, func(p yamledit.Path, n *yaml.Node) bool {
+			r.paths[n] = p.String()
+			return true
+		})
 	}
 	return r
-}
-
-// repeated finds the scalars that nothing repeats but one variable of several
-// containers of the object, with their paths: they may be changed in all of them
-// at once.
-func repeated(object, root *yaml.Node) map[*yaml.Node]string {
-	type use struct{ container, name string }
-	uses := map[*yaml.Node][]use{}
-	paths := map[*yaml.Node]string{}
-	yamledit.Walk(object, func(p yamledit.Path, n *yaml.Node) bool {
-		if n.Kind != yaml.MappingNode || len(p) < 2 || p[len(p)-2].Key != "env" {
-			return true
-		}
-		for i := 0; i+1 < len(n.Content); i += 2 {
-			value := n.Content[i+1]
-			if n.Content[i].Value != "value" {
-				continue
-			}
-			if value.Kind == yaml.AliasNode {
-				value = value.Alias
-			} else {
-				paths[value] = p.Child("value").String()
-			}
-			uses[value] = append(uses[value], use{p[:len(p)-2].String(), scalarOf(n, "name")})
-		}
-		return true
-	})
-	out := map[*yaml.Node]string{}
-	for n, all := range uses {
-		path, owned := paths[n]
-		if !owned || n.Kind != yaml.ScalarNode || len(all) < 2 || len(all) != Uses(root, n) {
-			continue
-		}
-		containers := map[string]bool{}
-		for _, u := range all {
-			containers[u.container] = u.name != "" && u.name == all[0].name
-		}
-		if same := !slices.Contains(slices.Collect(maps.Values(containers)), false); same && len(containers) == len(all) {
-			out[n] = path
-		}
-	}
-	return out
-}
-
-// aliased returns the nodes that some alias below root repeats.
-func aliased(root *yaml.Node) map[*yaml.Node]bool {
-	shared := map[*yaml.Node]bool{}
-	var walk func(*yaml.Node)
-	walk = func(n *yaml.Node) {
-		if n.Kind == yaml.AliasNode {
-			shared[n.Alias] = true
-			return
-		}
-		for _, c := range n.Content {
-			walk(c)
-		}
-	}
-	if root != nil {
-		walk(root)
-	}
-	return shared
 }
 
 func (r *reader) place(n *yaml.Node) fleet.Place {
@@ -136,23 +85,19 @@ func (r *reader) taint(field string, code fleet.Code, at *yaml.Node, format stri
 	})
 }
 
-// enter follows an alias and notes that what it repeats must not be edited.
-func (r *reader) enter(n *yaml.Node, field string) cursor {
-	anchor := n
-	if n.Kind == yaml.AliasNode {
-		anchor = n.Alias
+// enter follows an alias, and notes where the object has what it leads to. What
+// stands outside the object may be read and not edited.
+func (r *reader) enter(n *yaml.Node, field string, through bool) cursor {
+	c := cursor{node: yamledit.Resolve(n), field: field, through: through || n.Kind == yaml.AliasNode}
+	if !c.through && r.shown[c.node] < 2 {
+		return c
 	}
-	if at, ok := r.anchors[anchor]; ok {
-		return cursor{node: anchor, field: field, at: at}
+	var known bool
+	if c.at, known = r.paths[c.node]; !known {
+		place := r.place(first(c.node))
+		r.taint(field, fleet.CodeAlias, n, "%s comes through an alias or a merge key from line %d, which is no part of the object: write it out here", field, place.Line)
 	}
-	if n.Kind == yaml.AliasNode {
-		r.taint(field, fleet.CodeAlias, n, "%s is the alias *%s: an edit would change every place that uses the anchor", field, n.Value)
-		return cursor{node: n.Alias, field: field}
-	}
-	if r.shared[n] {
-		r.taint(field, fleet.CodeAlias, n, "%s is the anchor &%s that aliases repeat: an edit would change every place that uses it", field, n.Anchor)
-	}
-	return cursor{node: n, field: field}
+	return c
 }
 
 // get returns the value behind a key of a mapping, "<<" included.
@@ -174,9 +119,12 @@ func (r *reader) get(c cursor, key string) (cursor, bool) {
 		r.duplicate(field, k, found, v)
 	}
 	if found != nil {
-		return r.enter(found, field), true
+		return r.enter(found, field, c.through), true
 	}
-	return r.merged(c, key)
+	if found = merged(c.node, key, 0); found != nil {
+		return r.enter(found, field, true), true
+	}
+	return cursor{}, false
 }
 
 // duplicate notes a key that stands twice: kubectl takes the last, strict
@@ -207,31 +155,30 @@ func same(a, b *yaml.Node) bool {
 	return true
 }
 
+const maxMerges = 20
+
 // merged looks a key up behind "<<".
-func (r *reader) merged(c cursor, key string) (cursor, bool) {
-	for i := 0; i+1 < len(c.node.Content); i += 2 {
-		if c.node.Content[i].Value != "<<" {
+func merged(n *yaml.Node, key string, depth int) *yaml.Node {
+	if depth > maxMerges {
+		return nil
+	}
+	for i := 0; i+1 < len(n.Content); i += 2 {
+		if n.Content[i].Value != "<<" {
 			continue
 		}
-		sources := []*yaml.Node{c.node.Content[i+1]}
-		if sources[0].Kind == yaml.SequenceNode {
-			sources = sources[0].Content
-		}
-		for _, source := range sources {
-			if source.Kind == yaml.AliasNode {
-				source = source.Alias
+		for _, source := range yamledit.Merged(n.Content[i+1]) {
+			source = yamledit.Resolve(source)
+			for j := 0; j+1 < len(source.Content); j += 2 {
+				if source.Content[j].Value == key && source.Content[j].Kind == yaml.ScalarNode {
+					return source.Content[j+1]
+				}
 			}
-			if source.Kind != yaml.MappingNode {
-				continue
-			}
-			inner := &reader{file: r.file, position: r.position, shared: r.shared, tainted: map[string]bool{}}
-			if found, ok := inner.get(cursor{node: source, field: c.field}, key); ok {
-				r.taint(found.field, fleet.CodeAlias, c.node.Content[i], "%s comes from a merge key: an edit would change every place that merges it", found.field)
-				return found, true
+			if found := merged(source, key, depth+1); found != nil {
+				return found
 			}
 		}
 	}
-	return cursor{}, false
+	return nil
 }
 
 // at follows several keys.
@@ -268,7 +215,11 @@ func (r *reader) items(c cursor, key string) []cursor {
 		if names[i] != "" && count[names[i]] == 1 && selectable(names[i]) {
 			field = c.field + "[" + key + "=" + names[i] + "]"
 		}
-		out = append(out, r.enter(n, field))
+		item := r.enter(n, field, c.through)
+		if c.at != "" {
+			item.slot, item.list = c.at+strings.TrimPrefix(field, c.field), c.node
+		}
+		out = append(out, item)
 	}
 	return out
 }
@@ -281,8 +232,8 @@ func selectable(s string) bool {
 
 func scalarOf(mapping *yaml.Node, key string) string {
 	for i := 0; i+1 < len(mapping.Content); i += 2 {
-		if mapping.Content[i].Value == key && mapping.Content[i+1].Kind == yaml.ScalarNode {
-			return mapping.Content[i+1].Value
+		if v := yamledit.Resolve(mapping.Content[i+1]); mapping.Content[i].Value == key && v.Kind == yaml.ScalarNode {
+			return v.Value
 		}
 	}
 	return ""
@@ -304,9 +255,17 @@ func (r *reader) value(c cursor) fleet.Value {
 	}
 	v := fleet.Value{Text: c.node.Value, Field: c.field, Place: r.place(c.node)}
 	if c.at != "" {
-		v.At = &fleet.Origin{Place: v.Place, Item: -1, Field: c.at}
+		v.At = &fleet.Origin{Place: v.Place, Item: -1, Field: c.at, Shown: r.shown[c.node], Idle: r.unread[c.node]}
 	}
 	return v
+}
+
+// entry is where an item of a list stands that is repeated; nil: at its field.
+func (r *reader) entry(c cursor) *fleet.Origin {
+	if c.slot == "" {
+		return nil
+	}
+	return &fleet.Origin{Place: r.place(first(c.node)), Item: -1, Field: c.slot, Shown: r.shown[c.list], Idle: r.unread[c.list]}
 }
 
 func null(n *yaml.Node) bool { return n.Tag == yaml.NodeTagNull }

@@ -25,11 +25,10 @@ type Set struct {
 func (s Set) Filter(object *yaml.RNode) (*yaml.RNode, error) {
 	// Removals from the end: the indices of what is still to be removed hold.
 	var later []fleet.Change
+	shown := yamledit.Shown(object.YNode())
 	for _, c := range s.Changes {
-		if c.Op == fleet.OpReplace {
-			if err := covered(object.YNode(), c); err != nil {
-				return nil, err
-			}
+		if err := covered(object.YNode(), shown, c); err != nil {
+			return nil, err
 		}
 		if c.Op == fleet.OpRemove {
 			later = append(later, c)
@@ -47,37 +46,22 @@ func (s Set) Filter(object *yaml.RNode) (*yaml.RNode, error) {
 	return object, nil
 }
 
-// covered refuses the replacement of a scalar that aliases repeat in more places
-// than want it.
-func covered(root *yaml.Node, c fleet.Change) error {
+// covered refuses a change of what aliases show in more places than want it.
+func covered(root *yaml.Node, shown map[*yaml.Node]int, c fleet.Change) error {
 	path, err := yamledit.ParsePath(c.Field)
-	if err != nil {
+	if err != nil || len(path) == 0 || len(shown) == 0 {
 		return nil //nolint:nilerr // set says it
 	}
-	if n, err := path.Lookup(root); err == nil && n.Kind == yaml.ScalarNode && Uses(root, n) > 1+c.Again {
-		return fmt.Errorf("replacing %s: aliases repeat it elsewhere: %w", c.Field, fleet.ErrStale)
+	if items := List(root); c.Item >= 0 && c.Item < len(items) {
+		root = items[c.Item]
+	}
+	if c.Op == fleet.OpAdd {
+		path = path[:len(path)-1]
+	}
+	if n, err := path.Lookup(root); err == nil && n.Kind != yaml.AliasNode && shown[n] > max(1, len(c.For))+c.Idle {
+		return fmt.Errorf("changing %s: aliases repeat it elsewhere: %w", c.Field, fleet.ErrStale)
 	}
 	return nil
-}
-
-// Uses counts the places of a tree where a node stands: its own, and each alias
-// of it.
-func Uses(root, n *yaml.Node) int {
-	uses := 1
-	var walk func(*yaml.Node)
-	walk = func(m *yaml.Node) {
-		if m.Kind == yaml.AliasNode {
-			if m.Alias == n {
-				uses++
-			}
-			return
-		}
-		for _, c := range m.Content {
-			walk(c)
-		}
-	}
-	walk(root)
-	return uses
 }
 
 func set(root *yaml.Node, c fleet.Change) error {

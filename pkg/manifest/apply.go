@@ -12,7 +12,6 @@ import (
 
 	"github.com/otelshift/otelshift/pkg/appset"
 	"github.com/otelshift/otelshift/pkg/fleet"
-	"github.com/otelshift/otelshift/pkg/kyamlfn"
 	"github.com/otelshift/otelshift/pkg/yamledit"
 )
 
@@ -101,16 +100,18 @@ func (a *applier) accept(accepted, next []prepared, refused map[fleet.ID]fleet.R
 type prepared struct {
 	id    fleet.ID
 	edits []fileEdit
+	exact bool // edits back, of what was allowed once
 }
 
 type applier struct {
 	files    fs.FS
 	parsed   map[string]document
 	problems map[string]error
+	shown    map[string]map[*yaml.Node]int // by file
 }
 
 func newApplier(files fs.FS) *applier {
-	return &applier{files: files, parsed: map[string]document{}, problems: map[string]error{}}
+	return &applier{files: files, parsed: map[string]document{}, problems: map[string]error{}, shown: map[string]map[*yaml.Node]int{}}
 }
 
 // onlyFiles keeps the edits of the files that the last groups touch.
@@ -124,7 +125,7 @@ func onlyFiles(groups, last []prepared) []prepared {
 	}
 	out := make([]prepared, len(groups))
 	for i, g := range groups {
-		out[i].id = g.id
+		out[i].id, out[i].exact = g.id, g.exact
 		for _, e := range g.edits {
 			if file, _, _, _ := outerOf(e.file); touched[file] {
 				out[i].edits = append(out[i].edits, e)
@@ -158,7 +159,7 @@ func (a *applier) file(name string) (document, error) {
 
 // prepare turns a group's changes into edits.
 func (a *applier) prepare(g Group) (prepared, error) {
-	out := prepared{id: g.ID, edits: slices.Clone(g.exact)}
+	out := prepared{id: g.ID, edits: slices.Clone(g.exact), exact: g.exact != nil}
 	if g.exact != nil {
 		return out, nil
 	}
@@ -174,35 +175,12 @@ func (a *applier) prepare(g Group) (prepared, error) {
 		}
 		out.edits = append(out.edits, e)
 	}
-	a.repeated(out.edits)
 	var err error
 	if out.edits, err = a.collapse(out.edits); err != nil {
 		return out, err
 	}
 	a.sort(out.edits)
 	return out, nil
-}
-
-// repeated lets the replacement of a scalar that aliases repeat through, where
-// the group wants the same of every place that repeats it.
-func (a *applier) repeated(edits []fileEdit) {
-	for i, e := range edits {
-		f, err := a.file(e.file)
-		if err != nil || e.edit.Op != yamledit.Replace {
-			continue
-		}
-		n, err := lookup(f, e.edit.Document, e.edit.Path)
-		if err != nil || n.Anchor == "" || n.Kind != yaml.ScalarNode {
-			continue
-		}
-		wanted := 0
-		for _, o := range edits {
-			if o.file == e.file && sameEdit(o.edit, e.edit) {
-				wanted += 1 + o.change.Again
-			}
-		}
-		edits[i].edit.AllowShared = wanted >= kyamlfn.Uses(f.Documents()[e.edit.Document].Node, n)
-	}
 }
 
 // sort brings replacements and removals into the order of the file, additions
@@ -253,6 +231,7 @@ func editOf(c fleet.Change) (fileEdit, error) {
 
 // together applies all edits of all groups, file by file.
 func (a *applier) together(groups []prepared) (map[string]yamledit.Result, error) {
+	a.cover(groups)
 	all, _ := merge(groups)
 	byFile, err := a.inward(all)
 	if err != nil {

@@ -176,10 +176,9 @@ type at struct{ workload, container int }
 func (m match) workloads() []fleet.Workload {
 	w := m.values
 	explained := map[at]bool{}
-	pairs := make([][]at, len(w.Containers))
-	for i, c := range w.Containers {
-		pairs[i] = m.pair(c)
-		for _, p := range pairs[i] {
+	pairs := m.pairs()
+	for _, list := range pairs {
+		for _, p := range list {
 			explained[p] = true
 		}
 	}
@@ -241,9 +240,29 @@ func (m match) idle(out *fleet.Workload, made fleet.Workload) {
 	}
 }
 
+// pairs finds for each container of the values the rendered ones. One that loads
+// the same as others, and whose image none has, takes none away that another's
+// image is in: the chart makes nothing of it.
+func (m match) pairs() [][]at {
+	pairs, sure := make([][]at, len(m.values.Containers)), make([]bool, len(m.values.Containers))
+	taken := map[at]bool{}
+	for i, c := range m.values.Containers {
+		pairs[i], sure[i] = m.pair(c)
+		for _, p := range pairs[i] {
+			taken[p] = taken[p] || sure[i]
+		}
+	}
+	for i, c := range m.values.Containers {
+		if c.Image.Set() && !sure[i] {
+			pairs[i] = slices.DeleteFunc(pairs[i], func(p at) bool { return taken[p] })
+		}
+	}
+	return pairs
+}
+
 // pair finds the rendered containers that load what a container of the values
-// loads; the image tells those apart that load the same.
-func (m match) pair(c fleet.Container) []at {
+// loads; the image tells those apart that load the same, and is sure.
+func (m match) pair(c fleet.Container) (list []at, isSure bool) {
 	var all, sure []at
 	for i, made := range m.made {
 		for j, other := range made.Containers {
@@ -266,9 +285,9 @@ func (m match) pair(c fleet.Container) []at {
 		}
 	}
 	if len(sure) > 0 {
-		return sure
+		return sure, true
 	}
-	return all
+	return all, false
 }
 
 // signed reports a container of values that loads nothing, whose SW_* variables

@@ -20,7 +20,7 @@ func (m match) imaged(root *value) fleet.Workload {
 	images := imagesOf(root)
 	w.Containers = nil
 	for _, c := range m.values.Containers {
-		pairs := m.pair(c)
+		pairs, _ := m.pair(c)
 		if c.Image.Set() || c.Split != nil {
 			w.Containers = append(w.Containers, m.registered(c, pairs))
 			continue

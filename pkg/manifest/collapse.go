@@ -133,6 +133,11 @@ func (a *applier) collapseOnce(edits []fileEdit) (out []fileEdit, changed bool, 
 				entries /= 2
 			}
 		}
+		if a.counts(e.file, f)[key.node] > 1 { // its anchor stays, so it stays
+			e.edit.LeaveEmpty = true
+			out = append(out, e)
+			continue
+		}
 		if key.node == nil || kept[key] || len(removed[key]) < entries || !removable(path) && !valuesKey(f, e.edit.Document, path) {
 			out = append(out, e)
 			continue

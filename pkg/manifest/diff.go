@@ -15,6 +15,9 @@ var errShape = errors.New("its shape changed in a way that cannot be expressed a
 
 // diffNodes returns the edits that turn a into b, paths relative to a.
 func diffNodes(path yamledit.Path, a, b *yaml.Node) ([]yamledit.Edit, error) {
+	if a.Kind == yaml.AliasNode && b.Kind == yaml.AliasNode && a.Value == b.Value {
+		return nil, nil // the anchor shows it
+	}
 	a, b = resolve(a), resolve(b)
 	if equalNodes(a, b) {
 		return nil, nil
@@ -54,13 +57,10 @@ func diffMappings(path yamledit.Path, a, b *yaml.Node) ([]yamledit.Edit, error) 
 	var out []yamledit.Edit
 	for i := 0; i+1 < len(a.Content); i += 2 {
 		key := a.Content[i].Value
-		other := child(b, key)
+		other := asWritten(b, key)
 		if other == nil {
 			out = append(out, yamledit.Edit{Path: path.Child(key), Op: yamledit.Remove})
 			continue
-		}
-		if repeats(a.Content[i+1], b, key) {
-			continue // the anchor shows it
 		}
 		edits, err := diffNodes(path.Child(key), a.Content[i+1], other)
 		if err != nil {
@@ -80,17 +80,14 @@ func diffMappings(path yamledit.Path, a, b *yaml.Node) ([]yamledit.Edit, error) 
 	return out, nil
 }
 
-// repeats reports an alias that stands behind the key of the other mapping too.
-func repeats(a, b *yaml.Node, key string) bool {
-	if a.Kind != yaml.AliasNode {
-		return false
-	}
-	for i := 0; i+1 < len(b.Content); i += 2 {
-		if b.Content[i].Value == key {
-			return b.Content[i+1].Kind == yaml.AliasNode && b.Content[i+1].Value == a.Value
+// asWritten is the value behind the key of a mapping, be it an alias.
+func asWritten(n *yaml.Node, key string) *yaml.Node {
+	for i := 0; i+1 < len(n.Content); i += 2 {
+		if n.Content[i].Value == key {
+			return n.Content[i+1]
 		}
 	}
-	return false
+	return nil
 }
 
 // itemKey is the key that names the items of both sequences, each item once.
@@ -119,7 +116,7 @@ func diffKeyed(path yamledit.Path, a, b *yaml.Node, key string) ([]yamledit.Edit
 	find := func(n *yaml.Node, name string) *yaml.Node {
 		for _, item := range n.Content {
 			if field(resolve(item), key) == name {
-				return resolve(item)
+				return item
 			}
 		}
 		return nil

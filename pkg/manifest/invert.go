@@ -143,11 +143,11 @@ func undoFile(before, after fs.FS, name string) ([]undoneObject, error) {
 		for _, e := range edits {
 			step := undoStep{old: find(o.node, e.Path), new: find(news[at].node, e.Path)}
 			if e.Op == yamledit.Add {
-				step.edit = yamledit.Edit{Path: e.Path, Op: yamledit.Remove}
+				step.edit = yamledit.Edit{Path: e.Path, Op: yamledit.Remove, AllowShared: true}
 			} else {
 				step.edit = back(e, step.old)
 				e.Document, e.Path = o.document, prefixed(e.Path, o.item)
-				e.AllowShared = e.Op == yamledit.Replace
+				e.AllowShared = true
 				e.LeaveEmpty = true // all entries may have been exchanged for others
 				forward = append(forward, e)
 				owner = append(owner, len(out)<<16|len(object.steps))
@@ -184,7 +184,7 @@ func back(e yamledit.Edit, old *yaml.Node) yamledit.Edit {
 	if e.Op == yamledit.Replace {
 		return yamledit.Edit{Path: e.Path, Op: yamledit.Replace, Old: e.New, New: e.Old, AllowShared: true}
 	}
-	return yamledit.Edit{Path: e.Path, Op: yamledit.Add, New: yamledit.Flow(old)}
+	return yamledit.Edit{Path: e.Path, Op: yamledit.Add, New: yamledit.Flow(old), AllowShared: true}
 }
 
 func find(root *yaml.Node, path yamledit.Path) *yaml.Node {

@@ -23,6 +23,11 @@ type layer struct {
 	// decided is where a scalar is decided that an ApplicationSet fills in, and its
 	// own text there; nil: nowhere else.
 	decided func(*yaml.Node) (at *fleet.Origin, raw string)
+
+	// How often the layer shows its values, how often below keys that nothing
+	// reads, and where they stand; nil: nothing is repeated.
+	shown, unread map[*yaml.Node]int
+	paths         map[*yaml.Node]yamledit.Path
 }
 
 // read turns a layer into values.
@@ -30,7 +35,36 @@ func (l layer) read() *value {
 	if l.parameter != nil {
 		return l.parameter.value()
 	}
-	return l.node(l.root, yamledit.Path{}, 0)
+	l.shown = yamledit.Shown(l.root)
+	if l.shown != nil {
+		l.unread = yamledit.Unread(l.root, l.shown)
+		l.paths = map[*yaml.Node]yamledit.Path{}
+		l.places(l.root, yamledit.Path{})
+	}
+	return l.node(l.root, yamledit.Path{}, false, 0)
+}
+
+// places notes where the values stand that the layer shows twice.
+func (l layer) places(n *yaml.Node, p yamledit.Path) {
+	l.paths[n] = p
+	switch { // others hold nothing
+	case n.Kind == yaml.MappingNode:
+		for i := 0; i+1 < len(n.Content); i += 2 {
+			l.places(n.Content[i+1], p.Child(n.Content[i].Value))
+		}
+	case n.Kind == yaml.SequenceNode:
+		for i, item := range n.Content {
+			l.places(item, append(slices.Clip(p), stepOf(n, i)))
+		}
+	}
+}
+
+// stepOf names an item of a list by its name where all have one.
+func stepOf(n *yaml.Node, i int) yamledit.Step {
+	if namedBy(n, "name") {
+		return yamledit.Step{Kind: yamledit.StepWhere, Key: "name", Value: field(resolve(n.Content[i]), "name")}
+	}
+	return yamledit.Step{Kind: yamledit.StepIndex, Index: i}
 }
 
 // field is a path of the layer in its object.
@@ -47,12 +81,24 @@ func (l layer) field(p yamledit.Path) string {
 
 const maxDepth = 64
 
-func (l layer) node(n *yaml.Node, p yamledit.Path, depth int) *value {
+// node reads a value. The path is that of the merged values, whatever aliases and
+// merge keys lead there; through says that one does.
+func (l layer) node(n *yaml.Node, p yamledit.Path, through bool, depth int) *value {
+	slot := n
+	through = through || n.Kind == yaml.AliasNode
 	n = resolve(n)
-	out := &value{kind: n.Kind, tag: n.ShortTag(), text: n.Value, origin: l.origin, plain: n.Style == 0}
+	out := &value{kind: n.Kind, tag: n.ShortTag(), text: n.Value, origin: l.origin, plain: n.Style == 0, at: n, through: through}
 	out.origin.Place, out.origin.Field = l.place(first(n)), l.field(p)
-	if l.traced != nil {
+	switch {
+	case l.traced != nil: // what is rendered has no aliases
 		out.origin, out.shadow = l.traced(n, p)
+	case through || l.shown[n] > 1:
+		out.origin.Field, out.origin.Shown, out.origin.Idle = l.field(l.paths[n]), l.shown[n], l.unread[n]
+	}
+	if slot != n && l.traced == nil { // the alias can go, what it names stays
+		own := out.origin
+		own.Field, own.Shown, own.Idle = l.field(l.paths[slot]), 0, 0
+		out.slot = &own
 	}
 	if l.decided != nil && n.Kind == yaml.ScalarNode {
 		out.from, out.raw = l.decided(n)
@@ -73,24 +119,60 @@ func (l layer) node(n *yaml.Node, p yamledit.Path, depth int) *value {
 	switch { // a scalar is read already
 	case n.Kind == yaml.MappingNode:
 		out.fields = map[string]*value{}
-		for i := 0; i+1 < len(n.Content); i += 2 {
-			key := n.Content[i].Value
-			if _, known := out.fields[key]; !known {
-				out.keys = append(out.keys, key)
-			}
-			out.fields[key] = l.node(n.Content[i+1], p.Child(key), depth+1)
-		}
+		l.mapping(out, n, p, through, depth)
 	case n.Kind == yaml.SequenceNode:
 		for i := range n.Content {
-			step := yamledit.Step{Kind: yamledit.StepIndex, Index: i}
-			if namedBy(n, "name") {
-				step = yamledit.Step{Kind: yamledit.StepWhere, Key: "name", Value: field(resolve(n.Content[i]), "name")}
-			}
-			out.items = append(out.items, l.node(n.Content[i], append(slices.Clip(p), step), depth+1))
+			step := stepOf(n, i)
+			item := l.node(n.Content[i], append(slices.Clip(p), step), through, depth+1)
+			l.within(item, n)
+			out.items = append(out.items, item)
 			out.names = append(out.names, step)
 		}
 	}
 	return out
+}
+
+// within notes that an alias stands as often as what holds it.
+func (l layer) within(v *value, holder *yaml.Node) {
+	if v.slot != nil {
+		v.slot.Shown, v.slot.Idle = l.shown[holder], l.unread[holder]
+	}
+}
+
+// entry is where the value stands itself, be it as an alias of another.
+func (v *value) entry() fleet.Origin {
+	if v.slot != nil {
+		return *v.slot
+	}
+	return v.origin
+}
+
+// mapping reads the keys of a mapping, and behind them what merge keys bring
+// that it has not.
+func (l layer) mapping(out *value, n *yaml.Node, p yamledit.Path, through bool, depth int) {
+	taken := map[string]bool{}
+	for _, key := range out.keys {
+		taken[key] = true
+	}
+	for i := 0; i+1 < len(n.Content); i += 2 {
+		key := n.Content[i].Value
+		if n.Content[i].ShortTag() == "!!merge" || taken[key] {
+			continue
+		}
+		if _, known := out.fields[key]; !known {
+			out.keys = append(out.keys, key)
+		}
+		out.fields[key] = l.node(n.Content[i+1], p.Child(key), through, depth+1)
+		l.within(out.fields[key], n)
+	}
+	for i := 0; i+1 < len(n.Content) && depth < maxDepth; i += 2 {
+		if n.Content[i].ShortTag() != "!!merge" {
+			continue
+		}
+		for _, source := range yamledit.Merged(n.Content[i+1]) {
+			l.mapping(out, resolve(source), p, true, depth+1)
+		}
+	}
 }
 
 // inline reads the values inside a string.

@@ -44,7 +44,7 @@ func migrate(workloads []fleet.Workload) []manifest.Group {
 				images[l.Container] = true
 				for i := range g.Changes {
 					if g.Changes[i].Place == l.Value.Place {
-						g.Changes[i].Again++
+						g.Changes[i].For = append(g.Changes[i].For, l.Field)
 					}
 				}
 			}

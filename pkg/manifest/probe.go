@@ -51,7 +51,8 @@ type source struct {
 	prefix         string // of paths inside a string: "patches[0].patch | "
 	node           *yaml.Node
 	position       func(*yaml.Node) fleet.Place
-	operations     bool // a JSON patch
+	shown          map[*yaml.Node]int // how often the document shows its values
+	operations     bool               // a JSON patch
 	place          fleet.Place
 	patch          bool
 }
@@ -93,7 +94,7 @@ func (p *prober) documents(file *yamledit.File, patch bool) ([]byte, error) {
 		case d.Node == nil:
 			continue
 		}
-		base := source{file: file.Name(), document: d.Index, item: -1, position: at, patch: patch}
+		base := source{file: file.Name(), document: d.Index, item: -1, position: at, patch: patch, shown: yamledit.Shown(d.Node)}
 		// Sources are read later without their tokens.
 		base.node = clone(d.Node)
 		if isKustomization(file.Name()) {
@@ -165,8 +166,8 @@ func (p *prober) object(s source, node *yaml.Node) {
 	s.place = s.position(first(node))
 	config := field(node, "kind") == "ConfigMap"
 	yamledit.Walk(node, func(path yamledit.Path, n *yaml.Node) bool {
-		if n.Anchor != "" || n.Kind == yaml.AliasNode {
-			return false // shared: never traced, so never edited
+		if n.Kind == yaml.AliasNode {
+			return false // its anchor is traced
 		}
 		if n.Kind == yaml.ScalarNode {
 			p.scalar(s, path, path.String(), n, config)
@@ -231,7 +232,7 @@ func (p *prober) image(s source, field string, n *yaml.Node) {
 }
 
 func (p *prober) add(place probed, s source, field string, n *yaml.Node) {
-	place.origin = fleet.Origin{Place: s.position(n), Document: s.document, Item: s.item, Field: s.prefix + field}
+	place.origin = fleet.Origin{Place: s.position(n), Document: s.document, Item: s.item, Field: s.prefix + field, Shown: s.shown[n]}
 	p.places = append(p.places, place)
 }
 

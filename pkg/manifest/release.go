@@ -116,6 +116,7 @@ func (x *index) releases(files fs.FS, expanded *expansions) {
 	}
 	users := map[string][]fleet.ID{}
 	var found []released
+	proved := map[int]bool{}
 	var workloads []fleet.Workload
 	var made []deployedBy
 	var in []*treeRelease
@@ -125,6 +126,7 @@ func (x *index) releases(files fs.FS, expanded *expansions) {
 			x.chart(&w.Workload) // of an Application that a chart makes
 			x.claimed(&w.Workload, rel)
 			found = append(found, w)
+			proved[len(found)-1] = len(x.rendered) > trees
 			made = append(made, deployedBy{rel.app, trees})
 			in = append(in, rel.tree)
 		}
@@ -152,6 +154,7 @@ func (x *index) releases(files fs.FS, expanded *expansions) {
 			o.Users = slices.Compact(ids)
 		})
 	}
+	idle(workloads, proved)
 	// A template is what was rendered.
 	rendered := map[string]bool{}
 	for _, t := range x.rendered {

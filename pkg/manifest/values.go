@@ -24,11 +24,15 @@ type value struct {
 	items  []*value
 	names  []yamledit.Step // of items
 	origin fleet.Origin
-	from   *fleet.Origin // what decides it when that is something else
-	raw    string        // its own text then
-	shadow bool          // a list or scalar that hides one of an earlier layer
-	plain  bool          // a scalar without quotes
-	path   bool          // a mapping on the way to a parameter's value: it stands nowhere
+	at     *yaml.Node // in its layer
+	// through says that an alias or a merge key leads here.
+	through bool
+	slot    *fleet.Origin // of an alias: its own place
+	from    *fleet.Origin // what decides it when that is something else
+	raw     string        // its own text then
+	shadow  bool          // a list or scalar that hides one of an earlier layer
+	plain   bool          // a scalar without quotes
+	path    bool          // a mapping on the way to a parameter's value: it stands nowhere
 }
 
 // get walks down keys; nil where there is none.
@@ -134,6 +138,10 @@ func valueAgents(variable, text string) []javaagent.Flag {
 type releaseReader struct {
 	workload *fleet.Workload
 	chart    string // names the container of the values' root
+
+	// repeated are the values that a component with an image shows, though they
+	// stand elsewhere: an anchor's.
+	repeated map[*yaml.Node]bool
 }
 
 // component is a mapping that has an image of its own: one container.
@@ -144,6 +152,8 @@ type component struct {
 
 // values finds what the release's values load.
 func (r *releaseReader) values(root *value) {
+	r.repeated = map[*yaml.Node]bool{}
+	r.uses(root, false)
 	r.walk(root, yamledit.Path{}, component{node: root})
 	if n, err := parseInt(root.get("replicaCount").string()); err == nil {
 		r.workload.Replicas = n
@@ -163,6 +173,26 @@ func (r *releaseReader) unknownImages() {
 			}
 		}
 	}
+}
+
+// uses notes what components with an image show of anchors that stand elsewhere.
+func (r *releaseReader) uses(v *value, imaged bool) {
+	if v.origin.Shown > 1 && v.through && imaged {
+		r.repeated[v.at] = true
+	}
+	imaged = imaged || hasImage(v)
+	for _, key := range v.keys {
+		r.uses(v.fields[key], imaged)
+	}
+	for _, item := range v.items {
+		r.uses(item, imaged)
+	}
+}
+
+// defines reports an anchor that is there for others to repeat: it stands in no
+// component, or below a key that nothing reads.
+func (r *releaseReader) defines(v *value, c component) bool {
+	return r.repeated[v.at] && !v.through && (!hasImage(c.node) || v.origin.Idle > 0)
 }
 
 func (r *releaseReader) walk(v *value, p yamledit.Path, c component) {
@@ -193,6 +223,7 @@ func hasImage(v *value) bool {
 func (r *releaseReader) entry(parent, v *value, key string, p yamledit.Path, c component) {
 	at := p.Child(key)
 	switch {
+	case r.defines(v, c):
 	case v.kind == yaml.ScalarNode && javaagent.IsSkyWalkingVariable(key):
 		r.envMap(parent, p, c)
 	case !v.marked():
@@ -259,7 +290,7 @@ func (r *releaseReader) envMap(parent *value, p yamledit.Path, c component) {
 		val := valueOf(v, p.Child(key))
 		// Without it the earlier layer's would come alive, so it stays.
 		fixed := v.shadow && javaagent.IsSkyWalkingVariable(key)
-		own := v.origin // the entry, wherever its value comes from
+		own := v.entry() // the entry, wherever its value comes from
 		own.Raw = v.raw
 		container.Env = append(container.Env, fleet.Env{Name: key, Field: val.Field, Place: own.Place, Value: val, At: &own, Key: true, Fixed: fixed})
 	}
@@ -276,7 +307,7 @@ func (r *releaseReader) envList(list *value, p yamledit.Path, c component) {
 		if name == "" {
 			continue
 		}
-		origin := item.origin
+		origin := item.entry()
 		e := fleet.Env{Name: name, Field: valuesField(path), Place: item.origin.Place, At: &origin, Fixed: fixed}
 		if v := item.get("value"); v != nil {
 			origin.Raw = v.raw

@@ -43,7 +43,7 @@ spec:
 		{name: "both are migrated", text: text("web:1", "")},
 		{name: "one is left alone", text: text("web:1", ""), edit: func(s *config.Spec) { s.Workloads.IgnoreContainers = []string{"worker"} }, blocked: true},
 		{name: "their versions differ, so none is written", text: text("worker:2", "")},
-		{name: "their options would differ", text: text("worker:2", "        - {name: SW_AGENT_NAME, value: worker}\n"), blocked: true},
+		{name: "their options differ, so they stand beside the flag", text: text("worker:2", "        - {name: SW_AGENT_NAME, value: worker}\n")},
 		{name: "something else repeats it", text: text("web:1", "      - name: shell\n        image: busybox\n        args: [*opts]\n"), blocked: true},
 		{name: "an annotation repeats it", text: strings.Replace(text("web:1", ""), "  template:\n", "  template:\n    metadata: {annotations: {note: x}}\n", 1) + "  paused: *opts\n", blocked: true},
 	} {

@@ -67,7 +67,7 @@ func (m *maker) units(drafts []*draft) []unit {
 	m.blockConflicts(drafts, byID)
 	// Blocking one workload may block others with it.
 	for changed := true; changed; {
-		changed = false
+		changed = m.blockRepeated(drafts)
 		for _, d := range drafts {
 			if d.plan.Action.Changes() && m.blockShared(d, byID) {
 				changed = true

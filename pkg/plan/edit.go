@@ -131,7 +131,9 @@ func (d *draft) renameEnv(c fleet.Container, v javaagent.Var) bool {
 	}
 	name := fleet.Value{Text: from.Name, Field: from.Field + ".name", Place: from.Place, At: below(from.At, "name")}
 	change := d.w.Change(fleet.OpReplace, name, v.Name)
-	d.plan.Changes = append(d.plan.Changes, change)
+	if !d.again(change) {
+		d.plan.Changes = append(d.plan.Changes, change)
+	}
 	if from.At != nil && len(from.At.Users) > 1 {
 		d.places[place{change.File, change.Document, change.Item, change.Field}] = from.At.Users
 	}
@@ -169,7 +171,7 @@ func (d *draft) addEnv(c fleet.Container, flag string, fresh []javaagent.Var) {
 	}
 	list := fleet.Value{Field: c.Field + ".env", Place: c.Place, At: below(c.At, "env")}
 	if e, ok := entry(c, flag); ok && flag != "" && e.At != nil {
-		if e.Alone {
+		if e.Alone || e.At.Shown-e.At.Idle > 1 {
 			e = variablesBeside(c, e)
 		}
 		if d.addBesideKey(e, fresh) {
@@ -206,16 +208,16 @@ func (d *draft) addEnv(c fleet.Container, flag string, fresh []javaagent.Var) {
 }
 
 // variablesBeside is an entry of the variables that a component's values have
-// beside the flag's string (javaOpts), one that stays if there is such; the
-// string itself where there are none.
+// beside the flag's string (javaOpts) or beside what aliases repeat, one that
+// stays if there is such; the flag itself where there are none.
 func variablesBeside(c fleet.Container, alone fleet.Env) fleet.Env {
-	found := alone
+	found, first := alone, true
 	for _, e := range c.Env {
-		if e.Alone || e.Fixed || e.At == nil || e.At.Document < 0 || e.At.File != alone.At.File {
+		if e.Alone || e.Fixed || e.At == nil || e.At.Document < 0 || e.At.File != alone.At.File || e.At.Shown-e.At.Idle > 1 {
 			continue
 		}
-		if found.Alone || javaagent.IsSkyWalkingVariable(found.Name) {
-			found = e
+		if first || javaagent.IsSkyWalkingVariable(found.Name) {
+			found, first = e, false
 		}
 	}
 	return found
@@ -252,6 +254,9 @@ func (d *draft) addAt(v fleet.Value, item, text, after string, near fleet.Place)
 	if near.File == c.File {
 		c.Place = near
 	}
+	if d.again(c) {
+		return
+	}
 	d.plan.Changes = append(d.plan.Changes, c)
 	d.share(c, v)
 }
@@ -270,7 +275,7 @@ func (d *draft) behind(own []fleet.Env, flag, reference string) (after string, a
 
 // removeEnv removes a whole entry.
 func (d *draft) removeEnv(e fleet.Env) {
-	if d.gone(e.Entry()) || e.Fixed {
+	if e.Fixed {
 		return
 	}
 	v, text := e.Entry(), e.Value.Text
@@ -294,7 +299,7 @@ func (d *draft) removeEnv(e fleet.Env) {
 func (d *draft) remove(v fleet.Value) {
 	c := d.w.Change(fleet.OpRemove, v, "")
 	key := c.Field + "\x00" + c.File
-	if d.removed[key] {
+	if d.again(c) || d.removed[key] {
 		return
 	}
 	d.removed[key] = true

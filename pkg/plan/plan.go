@@ -78,6 +78,7 @@ func Make(in Input) fleet.Plan {
 			drafts = append(drafts, d)
 		}
 	}
+	m.parted(drafts)
 	slices.SortStableFunc(drafts, func(a, b *draft) int { return a.plan.ID.Compare(b.plan.ID) })
 	declared := len(drafts)
 	drafts = merge(drafts)
@@ -194,6 +195,7 @@ type draft struct {
 	order       []string // names of planned containers
 	base        string   // for the batch key of a rebuild
 	removed     map[string]bool
+	differing   []fleet.Change // that aliases repeat where something else is wanted
 	sampled     []javaagent.Sampled
 	deferred    bool // it stays planned, and out of this run's batches
 	// What the script of an init container says about the agent it brings.
@@ -255,21 +257,20 @@ func (d *draft) change(op fleet.Op, v fleet.Value, to string) {
 		}
 	}
 	c := d.w.Change(op, v, to)
-	if op == fleet.OpRemove && d.removed[c.Field+"\x00"+c.File] {
-		return
-	}
-	if at := slices.IndexFunc(d.plan.Changes, func(o fleet.Change) bool {
-		return o.File == c.File && o.Document == c.Document && o.Item == c.Item && o.Field == c.Field && o.Op == c.Op && o.After == c.After && o.New == c.New
-	}); at >= 0 { // two containers feed from the same place
-		d.plan.Changes[at].Again++
+	if d.again(c) {
 		d.effect(fleet.Effect{Field: v.Field, Old: v.Text, New: to, OldAbsent: op == fleet.OpAdd, NewAbsent: op == fleet.OpRemove})
 		return
 	}
 	if op == fleet.OpReplace && slices.ContainsFunc(d.plan.Changes, func(o fleet.Change) bool {
 		return o.File == c.File && o.Document == c.Document && o.Item == c.Item && o.Field == c.Field && o.Op == c.Op
 	}) {
-		d.block(fleet.CodeShared, c.Place, fmt.Sprintf("%s decides several containers, which need different values there (their service names, say): "+
-			"give each container its own, or name the service in each", c.Field))
+		code, who := fleet.CodeShared, "decides several containers"
+		if c.Shown > 1 {
+			code, who = fleet.CodeAlias, "is repeated by aliases or merge keys"
+			d.differing = append(d.differing, c)
+		}
+		d.block(code, c.Place, fmt.Sprintf("%s %s, which need different values there (their service names, say): "+
+			"give each container its own, or name the service in each", c.Field, who))
 		return
 	}
 	d.plan.Changes = append(d.plan.Changes, c)
@@ -280,6 +281,23 @@ func (d *draft) change(op fleet.Op, v fleet.Value, to string) {
 		d.places[place{c.File, c.Document, c.Item, c.Field}] = v.At.Users
 	}
 	d.effect(fleet.Effect{Field: v.Field, Old: v.Text, New: to, OldAbsent: op == fleet.OpAdd, NewAbsent: op == fleet.OpRemove})
+}
+
+// again notes a change that is wanted already, for another field of the
+// workload: two containers feed from the same place.
+func (d *draft) again(c fleet.Change) bool {
+	at := slices.IndexFunc(d.plan.Changes, func(o fleet.Change) bool {
+		return o.File == c.File && o.Document == c.Document && o.Item == c.Item && o.Field == c.Field && o.Op == c.Op && o.After == c.After && o.New == c.New
+	})
+	if at < 0 {
+		return false
+	}
+	for _, field := range c.For {
+		if list := &d.plan.Changes[at].For; !slices.Contains(*list, field) {
+			*list = append(*list, field)
+		}
+	}
+	return true
 }
 
 // effect keeps what verification compares; only fields of the object's own

@@ -267,18 +267,11 @@ func mergedValue(n *yaml.Node, key string, depth int) *yaml.Node {
 		return nil
 	}
 	for i := 0; i+1 < len(n.Content); i += 2 {
-		if n.Content[i].ShortTag() != "!!merge" {
+		if n.Content[i].ShortTag() != mergeTag {
 			continue
 		}
-		sources := []*yaml.Node{n.Content[i+1]}
-		if m := Resolve(n.Content[i+1]); m.Kind == yaml.SequenceNode {
-			sources = m.Content
-		}
-		for _, m := range sources {
+		for _, m := range Merged(n.Content[i+1]) {
 			m = Resolve(m)
-			if m.Kind != yaml.MappingNode {
-				continue
-			}
 			if v, _ := mappingValue(m, key); v != nil {
 				return v
 			}
