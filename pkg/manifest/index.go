@@ -335,11 +335,14 @@ func (x *index) users() map[use][]fleet.ID {
 				if source.Kind != "configMap" {
 					continue
 				}
-				if len(source.Items) == 0 {
-					note(source.Name, "")
+				at, _ := x.configMap(w, source.Name)
+				if at < 0 {
+					continue
 				}
-				for _, item := range source.Items {
-					note(source.Name, item.Key)
+				for _, key := range fleet.SortedKeys(x.configMaps[at].data) {
+					if slices.ContainsFunc(source.Files(key), func(file string) bool { return mounts(w, v.Name, file) }) {
+						note(source.Name, key)
+					}
 				}
 			}
 		}
@@ -350,6 +353,16 @@ func (x *index) users() map[use][]fleet.ID {
 		out[use{at, ""}] = append(out[use{at, ""}], ids...)
 	}
 	return out
+}
+
+// mounts reports that a container sees a file of a volume, or may: what an
+// expression in a subPath comes to is not known.
+func mounts(w *fleet.Workload, volume, file string) bool {
+	return slices.ContainsFunc(w.Containers, func(c fleet.Container) bool {
+		return slices.ContainsFunc(c.Mounts, func(m fleet.Mount) bool {
+			return m.Volume == volume && (m.Shows(file) != "" || strings.Contains(m.SubPath, "$("))
+		})
+	})
 }
 
 // usersOf are those that take a key of a ConfigMap, by itself or with all.

@@ -33,6 +33,9 @@ spec:
 	mounted := func(items string) string {
 		return "        volumeMounts: [{name: v, mountPath: /v}]\n      volumes: [{name: v, configMap: {name: flags" + items + "}}]\n"
 	}
+	parted := func(mount string) string {
+		return "        volumeMounts: [{name: v, mountPath: /v/file, " + mount + "}]\n      volumes: [{name: v, configMap: {name: flags}}]\n"
+	}
 	tests := []struct {
 		name, other string
 		want        int // users of cart's
@@ -41,6 +44,10 @@ spec:
 		{"the same key", variable("cart"), 2},
 		{"a volume with other items", mounted(", items: [{key: web, path: w}]"), 1},
 		{"a volume with the item", mounted(", items: [{key: cart, path: w}]"), 2},
+		{"another key by its subPath", parted("subPath: web"), 1},
+		{"the key by its subPath", parted("subPath: cart"), 2},
+		{"a key by an expression", parted("subPathExpr: $(WHICH)"), 2},
+		{"a volume that nothing mounts", "      volumes: [{name: v, configMap: {name: flags}}]\n", 1},
 		{"a whole volume", mounted(""), 2},
 		{"all variables", "        envFrom: [{configMapRef: {name: flags}}]\n", 2},
 	}
