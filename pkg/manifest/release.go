@@ -125,6 +125,7 @@ func (x *index) releases(files fs.FS, expanded *expansions) {
 		for _, w := range r.workloads(rel) {
 			x.chart(&w.Workload) // of an Application that a chart makes
 			x.claimed(&w.Workload, rel)
+			rel.unnamed(&w.Workload)
 			found = append(found, w)
 			proved[len(found)-1] = len(x.rendered) > trees
 			made = append(made, deployedBy{rel.app, trees})
@@ -307,6 +308,11 @@ func (r *releaser) folder(folder string, named map[string]bool) []release {
 			continue
 		}
 		out = append(out, r.bare(name, suffix, base, name))
+	}
+	if base != "" && !named[base] {
+		if rel, ok := r.alone(base, out); ok {
+			out = append(out, rel)
+		}
 	}
 	return out
 }
