@@ -7,6 +7,8 @@ import (
 	"testing"
 	"testing/fstest"
 
+	"github.com/google/go-cmp/cmp"
+
 	"github.com/otelshift/otelshift/pkg/helmchart"
 )
 
@@ -123,5 +125,45 @@ func TestWhatCannotBeRendered(t *testing.T) {
 				t.Errorf("error %v is a MissingError: %v", err, missing != nil)
 			}
 		})
+	}
+}
+
+func TestDefaultsStandWhereTheRootChartHasThem(t *testing.T) {
+	files := fstest.MapFS{}
+	for name, text := range map[string]string{
+		"umb/Chart.yaml": "apiVersion: v2\nname: umb\nversion: 0.1.0\ndependencies:\n" +
+			"- {name: java, version: 0.1.0, repository: 'file://../java', alias: cart}\n- {name: java, version: 0.1.0, repository: 'file://../java', alias: order}\n",
+		"umb/values.yaml":                       "a: 1\n",
+		"umb/charts/x/Chart.yaml":               "apiVersion: v2\nname: other\nversion: 0.1.0\n",
+		"umb/charts/x/values.yaml":              "a: 1\n",
+		"umb/charts/x/charts/deep/Chart.yaml":   "apiVersion: v2\nname: deep\nversion: 0.1.0\n",
+		"umb/charts/x/charts/deep/values.yaml":  "a: 1\n",
+		"umb/charts/x/templates/_helpers.tpl":   "{{/* */}}\nneedle\n",
+		"umb/charts/x/charts/deep/values.b.txt": "needle\n",
+		"java/Chart.yaml":                       "apiVersion: v2\nname: java\nversion: 0.1.0\n",
+		"java/values.yaml":                      "a: needle\n",
+	} {
+		files[name] = &fstest.MapFile{Data: []byte(text)}
+	}
+	chart, err := helmchart.Load(files, "umb")
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := chart.Defaults()
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := []helmchart.Default{
+		{File: "java/values.yaml", Keys: []string{"cart"}},
+		{File: "java/values.yaml", Keys: []string{"order"}},
+		{File: "umb/charts/x/charts/deep/values.yaml", Keys: []string{"other", "deep"}},
+		{File: "umb/charts/x/values.yaml", Keys: []string{"other"}},
+		{File: "umb/values.yaml"},
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("Defaults (-want +got):\n%s", diff)
+	}
+	if file, line, ok := chart.Find("needle"); file != "umb/charts/x/templates/_helpers.tpl" || line != 2 || !ok {
+		t.Errorf("Find = %s:%d %v", file, line, ok)
 	}
 }

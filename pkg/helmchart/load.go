@@ -32,6 +32,7 @@ type Chart struct {
 	Files []string
 
 	buffered []*archive.BufferedFile
+	sources  []string // of buffered: their paths in the repository
 }
 
 // MissingError says that a chart needs another one that is not in the
@@ -55,13 +56,21 @@ func (e *MissingError) Error() string {
 // dependencies that stand in its charts/ or behind file://. It returns a
 // MissingError where one stands elsewhere.
 func Load(files fs.FS, folder string) (*Chart, error) {
-	l := &loading{files: files, chart: &Chart{Folder: folder}}
-	if err := l.folder(folder, "", 0); err != nil {
+	c, err := Read(files, folder)
+	if err != nil {
 		return nil, err
 	}
+	return c, nil
+}
+
+// Read is Load; beside an error it returns what it read, which may be looked at
+// and not rendered.
+func Read(files fs.FS, folder string) (*Chart, error) {
+	l := &loading{files: files, chart: &Chart{Folder: folder}}
+	err := l.folder(folder, "", 0)
 	slices.Sort(l.chart.Files)
 	l.chart.Files = slices.Compact(l.chart.Files)
-	return l.chart, nil
+	return l.chart, err
 }
 
 type loading struct {
@@ -139,7 +148,7 @@ func (l *loading) add(name, as string, size int64) error {
 		return fmt.Errorf("reading %s: %w", name, err)
 	}
 	l.chart.Files = append(l.chart.Files, name)
-	l.chart.buffered = append(l.chart.buffered, &archive.BufferedFile{Name: as, Data: data})
+	l.chart.buffered, l.chart.sources = append(l.chart.buffered, &archive.BufferedFile{Name: as, Data: data}), append(l.chart.sources, name)
 	return nil
 }
 

@@ -75,14 +75,15 @@ func (rel release) render(files fs.FS) (objects []*yaml.RNode, read []string, er
 	return objects, chart.Files, err
 }
 
-// own are the values of the chart itself, where they are among the layers.
+// own are the values that the chart itself and its dependencies bring.
 func (rel release) own() *value {
+	var root *value
 	for _, l := range rel.layers {
-		if l.root != nil && l.place(l.root).File == path.Join(rel.chart, "values.yaml") {
-			return l.read()
+		if l.below != nil || l.root != nil && l.place(l.root).File == path.Join(rel.chart, "values.yaml") {
+			root = overlay(root, l.read())
 		}
 	}
-	return nil
+	return root
 }
 
 // renderWith renders the release's chart with other values.
@@ -119,7 +120,7 @@ func (r *releaser) rendered(rel release, w fleet.Workload, root *value) []fleet.
 	inner := newIndex()
 	for _, o := range objects {
 		node := o.YNode()
-		if c, ok := configMapOf(node, func(*yaml.Node) fleet.Place { return fleet.Place{} }); ok && field(node, "kind") == "ConfigMap" {
+		if c, ok := configMapOf(node, nowhere); ok && field(node, "kind") == "ConfigMap" {
 			inner.configMaps = append(inner.configMaps, c)
 		}
 		if found, ok := readRollout(node); ok && field(node, "kind") == "Rollout" {
@@ -135,6 +136,7 @@ func (r *releaser) rendered(rel release, w fleet.Workload, root *value) []fleet.
 		inner.scale(&m.made[i])
 	}
 	m.values, m.inits = m.imaged(root), agentInits(root, nil, false)
+	m.needed()
 	out := m.workloads()
 	t := chartTree{release: rel, files: slices.Concat(files, rel.files)}
 	for _, w := range out {
@@ -320,6 +322,9 @@ func skyWalking(w fleet.Workload, container string) (fleet.Load, bool) {
 	}
 	return fleet.Load{}, false
 }
+
+// nowhere is the place of what is rendered.
+func nowhere(*yaml.Node) fleet.Place { return fleet.Place{} }
 
 // template is where nothing is edited: no document has this index.
 func template(field string, place fleet.Place) *fleet.Origin {

@@ -106,13 +106,17 @@ func (r *releaser) images(hit []release, named map[string]bool) []fleet.Workload
 }
 
 // inside reports a chart that another one brings along.
-func (r *releaser) inside(chart string) bool {
+func (r *releaser) inside(chart string) bool { return r.outermost(chart) != chart }
+
+// outermost is the chart that brings one along, and that no other one does.
+func (r *releaser) outermost(chart string) string {
+	out := chart
 	for dir := path.Dir(chart); dir != "." && dir != "/"; dir = path.Dir(dir) {
 		if path.Base(dir) == "charts" && r.index.charts[path.Dir(dir)] {
-			return true
+			out = path.Dir(dir)
 		}
 	}
-	return false
+	return out
 }
 
 // bareWorkload is a rendered object with a pod template as far as its images go:

@@ -8,6 +8,7 @@ import (
 	"sigs.k8s.io/kustomize/kyaml/yaml"
 
 	"github.com/otelshift/otelshift/pkg/fleet"
+	"github.com/otelshift/otelshift/pkg/javaagent"
 	"github.com/otelshift/otelshift/pkg/kyamlfn"
 	"github.com/otelshift/otelshift/pkg/yamledit"
 )
@@ -229,4 +230,36 @@ func dangling(before, after *yaml.Node) string {
 		}
 	}
 	return ""
+}
+
+// needed fixes the SW_* variables that cannot go: with the last one its mapping
+// goes, and what that stands in where nothing else does, which a template may
+// reach into.
+func (m match) needed() {
+	gone := map[string]bool{}
+	each := func(visit func(*fleet.Env)) {
+		for i := range m.values.Containers {
+			for j := range m.values.Containers[i].Env {
+				if e := &m.values.Containers[i].Env[j]; javaagent.IsSkyWalkingVariable(e.Name) && !e.Fixed && e.At != nil && e.At.Document >= 0 {
+					visit(e)
+				}
+			}
+		}
+	}
+	each(func(e *fleet.Env) { gone[keyOf(*e.At)] = true })
+	if len(gone) == 0 || !m.root.emptied(gone) {
+		return
+	}
+	if _, err := m.render(m.release.less(gone)); err != nil {
+		each(func(e *fleet.Env) { e.Fixed = true })
+	}
+}
+
+// emptied reports a mapping or list that what stands at the places is all of.
+func (v *value) emptied(gone map[string]bool) bool {
+	if gone[keyOf(v.origin)] || len(v.keys)+len(v.items) == 0 {
+		return false
+	}
+	return v.without(gone) == nil || slices.ContainsFunc(v.items, func(item *value) bool { return item.emptied(gone) }) ||
+		slices.ContainsFunc(v.keys, func(key string) bool { return v.fields[key].emptied(gone) })
 }

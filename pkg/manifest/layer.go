@@ -20,6 +20,7 @@ type layer struct {
 	// traced is where a node stands that a kustomization renders, and whether it
 	// hides something; nil: in the root.
 	traced func(n *yaml.Node, p yamledit.Path) (at fleet.Origin, hides bool)
+	below  []string // keys of the merged values that the root stands at
 	// decided is where a scalar is decided that an ApplicationSet fills in, and its
 	// own text there; nil: nowhere else.
 	decided func(*yaml.Node) (at *fleet.Origin, raw string)
@@ -41,7 +42,7 @@ func (l layer) read() *value {
 		l.paths = map[*yaml.Node]yamledit.Path{}
 		l.places(l.root, yamledit.Path{})
 	}
-	return l.node(l.root, yamledit.Path{}, false, 0)
+	return lowered(l.below, l.node(l.root, yamledit.Path{}, false, 0))
 }
 
 // places notes where the values stand that the layer shows twice.
@@ -65,6 +66,14 @@ func stepOf(n *yaml.Node, i int) yamledit.Step {
 		return yamledit.Step{Kind: yamledit.StepWhere, Key: "name", Value: field(resolve(n.Content[i]), "name")}
 	}
 	return yamledit.Step{Kind: yamledit.StepIndex, Index: i}
+}
+
+// lowered puts a value below keys.
+func lowered(keys []string, v *value) *value {
+	for _, key := range slices.Backward(keys) {
+		v = &value{kind: yaml.MappingNode, keys: []string{key}, fields: map[string]*value{key: v}, origin: v.origin, path: true}
+	}
+	return v
 }
 
 // field is a path of the layer in its object.
@@ -231,9 +240,5 @@ type parameter struct {
 }
 
 func (p parameter) value() *value {
-	out := p.v
-	for _, key := range slices.Backward(p.keys) {
-		out = &value{kind: yaml.MappingNode, keys: []string{key}, fields: map[string]*value{key: out}, origin: p.v.origin, path: true}
-	}
-	return out
+	return lowered(p.keys, p.v)
 }

@@ -13,6 +13,7 @@ import (
 
 	"github.com/otelshift/otelshift/pkg/appset"
 	"github.com/otelshift/otelshift/pkg/fleet"
+	"github.com/otelshift/otelshift/pkg/helmchart"
 	"github.com/otelshift/otelshift/pkg/yamledit"
 )
 
@@ -88,7 +89,7 @@ func (x *index) releases(files fs.FS, expanded *expansions) {
 			named[name] = true
 			hit = hit || x.values[name]
 		}
-		if hit {
+		if hit || r.facts(rel.chart).flag.File != "" {
 			all = append(all, rel)
 		}
 	}
@@ -111,9 +112,14 @@ func (x *index) releases(files fs.FS, expanded *expansions) {
 			all = append(all, r.bare(name, "", name))
 			continue
 		}
-		done[path.Dir(name)] = true
-		all = append(all, r.folder(path.Dir(name), named)...)
+		folder := r.outermost(path.Dir(name)) // a dependency is deployed with the chart that takes it
+		if done[folder] {
+			continue
+		}
+		done[path.Dir(name)], done[folder] = true, true
+		all = append(all, r.folder(folder, named)...)
 	}
+	all = append(all, r.flagged(all, named)...)
 	users := map[string][]fleet.ID{}
 	var found []released
 	proved := map[int]bool{}
@@ -246,18 +252,23 @@ func keyOf(o fleet.Origin) string {
 }
 
 type releaser struct {
-	index    *index
-	files    *finder
-	folders  map[string][]string
-	counted  map[string]bool // templates
-	shown    map[string]bool // see match
-	expanded *expansions
-	again    bool // the files are not those that were scanned
-	objects  map[*root][]*yaml.RNode
+	index   *index
+	files   *finder
+	folders map[string][]string
+	counted map[string]bool // templates
+	shown   map[string]bool // see match
+	// chartFacts are what charts say, by folder.
+	chartFacts map[string]chartFacts
+	expanded   *expansions
+	again      bool // the files are not those that were scanned
+	objects    map[*root][]*yaml.RNode
 }
 
 func newReleaser(x *index, files fs.FS, expanded *expansions) *releaser {
-	return &releaser{index: x, files: newFinder(files), folders: map[string][]string{}, counted: map[string]bool{}, shown: map[string]bool{}, expanded: expanded, objects: map[*root][]*yaml.RNode{}}
+	return &releaser{
+		index: x, files: newFinder(files), folders: map[string][]string{}, counted: map[string]bool{}, shown: map[string]bool{}, chartFacts: map[string]chartFacts{},
+		expanded: expanded, objects: map[*root][]*yaml.RNode{},
+	}
 }
 
 // siblings are the values files of a folder.
@@ -342,9 +353,50 @@ func (r *releaser) bare(name, suffix string, layers ...string) release {
 	if len(layers) == 0 {
 		layers = []string{name}
 	}
+	out.dependencies(r)
 	for _, l := range layers {
 		out.add(r, l)
 	}
+	return out
+}
+
+// dependencies adds what the dependencies of the release's chart bring, and
+// names the files.
+func (rel *release) dependencies(r *releaser) (names []string) {
+	for _, d := range r.facts(rel.chart).defaults {
+		if before := len(rel.layers); len(d.Keys) > 0 && rel.add(r, d.File) {
+			names = append(names, d.File)
+			for i := range rel.layers[before:] {
+				rel.layers[before+i].below = d.Keys
+			}
+		}
+	}
+	return names
+}
+
+// chartFacts is what a chart of the repository says without being rendered.
+type chartFacts struct {
+	defaults []helmchart.Default
+	flag     fleet.Place // a template of it that names a javaagent; no file: none does
+}
+
+// facts are a chart's; none where it cannot be read, which its rendering tells.
+func (r *releaser) facts(folder string) chartFacts {
+	if folder == "" {
+		return chartFacts{}
+	}
+	out, known := r.chartFacts[folder]
+	if known {
+		return out
+	}
+	chart, err := helmchart.Read(r.files.files, folder)
+	if err == nil {
+		out.defaults, _ = chart.Defaults() // rendering tells
+	}
+	if file, line, ok := chart.Find("-javaagent:"); ok {
+		out.flag = fleet.Place{File: file, Line: line}
+	}
+	r.chartFacts[folder] = out
 	return out
 }
 
@@ -380,6 +432,7 @@ func (r *releaser) source(s helmSource) (out release, names []string) {
 	}
 	if s.chart != "" && r.index.charts[s.chart] {
 		out.chart = s.chart
+		names = append(names, out.dependencies(r)...)
 		for _, name := range r.siblings(s.chart) {
 			if stem(name) == "values" {
 				out.add(r, name)
@@ -524,7 +577,11 @@ type released struct {
 func (r *releaser) workloads(rel release) []released {
 	root := rel.merged()
 	if root == nil || !root.marked() {
-		return nil
+		var out []released
+		for _, w := range r.templated(rel) {
+			out = append(out, released{w, root})
+		}
+		return out
 	}
 	w := fleet.Workload{ID: rel.id, Place: rel.place, Document: rel.document, Item: rel.item, Replicas: 1, Blocked: rel.reason}
 	reader := &releaseReader{workload: &w, chart: rel.name}

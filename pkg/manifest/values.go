@@ -75,7 +75,7 @@ func overlay(base, over *value) *value {
 		return base
 	case base.kind == yaml.SequenceNode && len(base.items) > 0 && over.kind == yaml.SequenceNode, base.kind == yaml.ScalarNode && over.kind == yaml.ScalarNode:
 		out := *over
-		out.shadow = true
+		out.shadow = base.shadow || keyOf(base.origin) != keyOf(over.origin) // a chart's values.yaml may be named again
 		return &out
 	case base.kind != yaml.MappingNode || over.kind != yaml.MappingNode:
 		return over
