@@ -65,7 +65,7 @@ func (f *File) entryStart(parent *yaml.Node, i int) (int, error) {
 	}
 	q := f.spaceBefore(p)
 	opens := q == 1 || (q > 1 && (isBlank(data[q-2]) || breakBefore(data, q-1) > 0 || isFlow(parent) && strings.IndexByte("{[,", data[q-2]) >= 0))
-	if q > 0 && (q < p || isAbsent(n)) && data[q-1] == '?' && opens {
+	if q > 0 && data[q-1] == '?' && opens {
 		return q - 1, nil
 	}
 	return p, nil
