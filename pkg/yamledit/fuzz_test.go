@@ -214,7 +214,7 @@ func checkRemoved(t *testing.T, f, g *File, e Edit, n *yaml.Node) {
 	}
 	around := ""
 	if isFlow(parent) {
-		around = ","
+		around = ",?" // the mark of an explicit key goes with its entry
 	}
 	from, to := f.around(start, end, around)
 	if !bytes.HasPrefix(now, old[:from]) || !bytes.HasSuffix(now, old[to:]) || len(now) < from+len(old)-to {
@@ -301,7 +301,7 @@ func (f *File) idle() []byte {
 			out[i] = ' '
 		case isBlank(data[i]):
 			out[i] = ' '
-		case data[i] == '#' && (i == 0 || out[i-1] == ' ' || bytes.Equal(data[:i], []byte(bom))):
+		case data[i] == '#' && (i == 0 || out[i-1] == ' ' || strings.IndexByte("\"']}[{,", data[i-1]) >= 0 || bytes.Equal(data[:i], []byte(bom))):
 			for ; i < len(data) && breakLen(data[i:]) == 0; i++ {
 				out[i] = '#'
 			}
