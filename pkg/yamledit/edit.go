@@ -66,8 +66,8 @@ type Edit struct {
 	// Was is the exact text that Source stands in for, where that is not the
 	// span of a scalar, or with Add nothing.
 	Was string
-	// Gap is the number of bytes between the end of After and the insertion of
-	// Source; with Start between the insertion and the first sibling.
+	// Gap is the number of bytes, negative too, from the end of After to the insertion of
+	// Source; with Start from the insertion to the first sibling.
 	Gap int
 }
 

@@ -35,6 +35,9 @@ func apply(t *testing.T, text string, edits ...Edit) (string, error) {
 	if diff := cmp.Diff(text, string(back.Bytes)); diff != "" {
 		t.Errorf("undoing does not restore the file (-want +got):\n%s", diff)
 	}
+	if again, err := f.Apply(back.Inverse); err != nil || string(again.Bytes) != string(res.Bytes) {
+		t.Errorf("doing it again gives %q, %v, want %q", again.Bytes, err, res.Bytes)
+	}
 	return string(res.Bytes), nil
 }
 

@@ -71,6 +71,9 @@ func FuzzApply(f *testing.F) {
 		if err != nil || !bytes.Equal(back.Bytes, data) {
 			t.Fatalf("undoing %+v of %q gave %q, %v", edits, data, back.Bytes, err)
 		}
+		if again, err := file.Apply(back.Inverse); err != nil || !bytes.Equal(again.Bytes, res.Bytes) {
+			t.Fatalf("doing %+v of %q again gave %q, %v, want %q", edits, data, again.Bytes, err, res.Bytes)
+		}
 	})
 }
 

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"slices"
 	"sort"
+	"unicode/utf8"
 
 	"go.yaml.in/yaml/v3"
 )
@@ -97,11 +98,20 @@ func (p *proof) widened(now *yaml.Node, m moved) (was, source string) {
 	was, source = string(data[m.newStart:m.newEnd]), string(p.before.src.data[m.oldStart:m.oldEnd])
 	from := p.after.valueOffset(now)
 	to, err := p.after.endOf(now)
+	if was == "" && from == to && m.newStart > 0 && data[m.newStart-1] < utf8.RuneSelf {
+		// What is not written is named by the mark before it: a colon, a dash, a
+		// blank.
+		before := string(data[m.newStart-1 : m.newStart])
+		return before, before + source
+	}
 	if err != nil || from < 0 || m.newStart < from || m.newEnd > to || bytes.Count(data[from:to], []byte(was)) == 1 {
 		return was, source
 	}
-	left, right := m.newStart-from, to-m.newEnd
-	return string(data[from:to]), string(p.before.src.data[m.oldStart-left : m.oldEnd+right])
+	oldFrom, oldTo := m.oldStart-(m.newStart-from), m.oldEnd+to-m.newEnd
+	if oldFrom < 0 || oldTo > len(p.before.src.data) || oldFrom > oldTo {
+		return was, source // other edits have moved it
+	}
+	return string(data[from:to]), string(p.before.src.data[oldFrom:oldTo])
 }
 
 func (m moved) at(p int) int {
@@ -119,6 +129,12 @@ func (p *proof) invertRemove(t *target, m moved, e Edit, source string) (Edit, e
 	step := t.edit.Path[len(t.edit.Path)-1]
 	e.After = Start
 	previous, end, err := p.entryBefore(parent, m.newStart)
+	// The one before ends behind the place where its value is not written,
+	// "{c: , d}", or where its header has changed with the edit.
+	if kept := p.kept(t, parent); err == nil && kept > previous {
+		previous = kept
+		end, err = p.after.entryEnd(parent, lastOf(parent, kept))
+	}
 	if err != nil {
 		return e, p.before.refuse(t, "%v", err)
 	}
@@ -128,12 +144,6 @@ func (p *proof) invertRemove(t *target, m moved, e Edit, source string) (Edit, e
 			e.After = Path{s}.String()
 		} else if lastOf(parent, previous)+1 == len(parent.Content) {
 			e.After = "" // its key is no scalar
-		}
-	}
-	if isFlow(t.parent) {
-		// A value that is not written ("c: ,") ends behind the place.
-		if kept := p.kept(t, parent); previous != kept && kept >= 0 && unwritten(parent.Content[lastOf(parent, kept)]) {
-			return p.exchanged(t, m), nil
 		}
 	}
 	if previous >= 0 && e.After != "" {
@@ -172,11 +182,6 @@ func (p *proof) entryBefore(parent *yaml.Node, at int) (entry, end int, err erro
 		return -1, 0, err
 	}
 	return all[n-1], endOf(n - 1), err
-}
-
-// unwritten reports a null of which nothing stands in the file.
-func unwritten(n *yaml.Node) bool {
-	return n.Kind == yaml.ScalarNode && n.Value == "" && n.Tag == "!!null" && n.Style == 0
 }
 
 // kept is the entry of the new collection that stood before a removed one; -1:

@@ -232,6 +232,9 @@ func (f *File) planEmpty(t *target, group []*target) error {
 	if err != nil {
 		return f.refuse(t, "%v", err)
 	}
+	if isFlow(t.parent) && f.src.data[from] != text[0] {
+		return f.refuse(t, "it is a pair without brackets")
+	}
 	if isFlow(t.parent) {
 		t.ways = [][]splice{{{from, end, text}}}
 		if s, ok := f.emptyAround(t.parent, first, from, end); ok {

@@ -93,20 +93,47 @@ func (f *File) settleAll(units []unit) error {
 	return f.settleAll(units[half:])
 }
 
-// settle finds a form in which a unit proves alone.
+// settle finds a form in which a unit proves alone: of one collection's edits
+// first that of each value that is replaced.
 func (f *File) settle(u unit) error {
-	_, first := f.try(u.targets)
-	if first == nil {
+	if u.top == nil {
+		_, err := f.vary(u.targets)
+		return err
+	}
+	var values []unit
+	for _, t := range u.targets {
+		if t.edit.Op == Replace {
+			values = append(values, unit{targets: []*target{t}})
+		}
+	}
+	if len(values) > 0 {
+		if err := f.settleAll(values); err != nil {
+			return err
+		}
+	}
+	_, err := f.try(u.targets)
+	if err == nil {
 		return nil
 	}
-	if u.top != nil && !slices.ContainsFunc(u.targets, func(t *target) bool { return t.parent == u.top && t.leader != nil }) {
-		if first = f.chain(u); first == nil {
-			_, first = f.try(u.targets)
-		}
-		return first
+	var was []target
+	for _, t := range u.targets {
+		was = append(was, *t)
 	}
-	_, first = f.vary(u.targets)
-	return first
+	if !slices.ContainsFunc(was, func(t target) bool { return t.parent == u.top && t.leader != nil }) {
+		if err = f.chain(u); err == nil {
+			_, err = f.try(u.targets)
+		}
+		if err == nil {
+			return nil
+		}
+	}
+	for i, t := range u.targets {
+		*t = was[i]
+	}
+	if _, varied := f.vary(u.targets); varied == nil {
+		return nil
+	}
+	return err
 }
 
 // vary takes the first ways with which edits prove together, one edit's at a

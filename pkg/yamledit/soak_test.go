@@ -183,6 +183,8 @@ func checkEdit(t *testing.T, f *File, e Edit, res Result) {
 	back, err := g.Apply(res.Inverse)
 	if err != nil || !bytes.Equal(back.Bytes, old) {
 		t.Errorf("undoing %+v: %v\nold %q\nnew %q\nback %q", e, err, clip(string(old)), clip(string(res.Bytes)), clip(string(back.Bytes)))
+	} else if again, err := f.Apply(back.Inverse); err != nil || !bytes.Equal(again.Bytes, res.Bytes) {
+		t.Errorf("doing %+v again: %v\nold %q\nnew %q\nagain %q", e, err, clip(string(old)), clip(string(res.Bytes)), clip(string(again.Bytes)))
 	}
 	if e.Op != Remove || e.Path[len(e.Path)-1].Kind != StepIndex || e.Old != "" {
 		if again, err := g.Apply([]Edit{e}); err == nil && e.Old != e.New && !isRepeat(g, e) {

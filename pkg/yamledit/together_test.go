@@ -74,6 +74,11 @@ func TestEditsOfOneCollection(t *testing.T) {
 			[]Edit{add("spec.volumes", "[{name: v}]", ""), add("spec.containers[name=app].env[name=B]", "{name: B}", ""), add("spec.containers[name=app].image", "x", "")},
 			"spec:\n  containers:\n  - name: app\n    env:\n    - name: A\n    - name: B\n    image: x\n  volumes:\n  - name: v\n",
 		},
+		{
+			"a: 1\nb: x\nc: 3\nk: !!float 1\n",
+			[]Edit{remove("a", "1"), remove("c", "3"), replace("b", "x", "  lead")},
+			"b: \"  lead\"\nk: !!float 1\n",
+		},
 		{"v: >-\n  a\n  b\nw: 1\n", []Edit{replace("v", "a b", "a"), add("x", "1", "v"), remove("w", "")}, "v: >-\n  a\nx: 1\n"},
 	}
 	for i, r := range rows {
