@@ -66,9 +66,12 @@ type Edit struct {
 	// Was is the exact text that Source stands in for, where that is not the
 	// span of a scalar, or with Add nothing.
 	Was string
-	// Gap is the number of bytes, negative too, from the end of After to the insertion of
-	// Source; with Start from the insertion to the first sibling.
+	// Gap is the number of bytes, negative too, from the end of After to the
+	// insertion of Source; with Start from the insertion to the first sibling.
 	Gap int
+	// Rank orders the entries that Adds put in one place, lowest first; of equal
+	// rank in the order of the edits.
+	Rank int
 }
 
 // Place is a position in a file: 1-based line and rune column.
@@ -327,6 +330,9 @@ func (f *File) assemble(targets []*target) ([]byte, []moved, error) {
 		}
 		if a.start == a.end && targets[a.owner].depth != targets[b.owner].depth {
 			return targets[b.owner].depth - targets[a.owner].depth
+		}
+		if a.start == a.end && targets[a.owner].edit.Rank != targets[b.owner].edit.Rank {
+			return targets[a.owner].edit.Rank - targets[b.owner].edit.Rank
 		}
 		return a.seq - b.seq
 	})

@@ -123,7 +123,7 @@ func (m moved) at(p int) int {
 
 // invertRemove is the Add that puts the removed bytes where they were.
 func (p *proof) invertRemove(t *target, m moved, e Edit, source string) (Edit, error) {
-	e.Op, e.New, e.Source = Add, Flow(t.node), source
+	e.Op, e.New, e.Source, e.Rank = Add, Flow(t.node), source, t.entry
 	parent := p.now[t.parent]
 	e.Path = p.pathNow(t.edit.Path[:len(t.edit.Path)-1], t.parent)
 	step := t.edit.Path[len(t.edit.Path)-1]

@@ -29,7 +29,9 @@ func newProof(before, after *File, targets []*target) *proof {
 	}
 	gone := map[*yaml.Node]map[int]bool{}
 	adds := map[*yaml.Node]map[int][]*yaml.Node{}
-	for _, t := range targets {
+	ordered := slices.Clone(targets)
+	slices.SortStableFunc(ordered, func(a, b *target) int { return a.edit.Rank - b.edit.Rank })
+	for _, t := range ordered {
 		switch t.edit.Op {
 		case None:
 		case Replace:

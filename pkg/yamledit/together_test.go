@@ -74,6 +74,10 @@ func TestEditsOfOneCollection(t *testing.T) {
 			[]Edit{add("spec.volumes", "[{name: v}]", ""), add("spec.containers[name=app].env[name=B]", "{name: B}", ""), add("spec.containers[name=app].image", "x", "")},
 			"spec:\n  containers:\n  - name: app\n    env:\n    - name: A\n    - name: B\n    image: x\n  volumes:\n  - name: v\n",
 		},
+		{"a: 1\nb: 2\nc: 3\n", []Edit{remove("c", "3"), remove("b", "2")}, "a: 1\n"},
+		{"a: 1\nb: 2\nc: 3\nd: 4\ne: 5\n", []Edit{remove("d", "4"), remove("b", "2"), remove("c", "3")}, "a: 1\ne: 5\n"},
+		{"a: 1\nb: 2\nc: 3", []Edit{remove("c", "3"), remove("b", "2")}, "a: 1"},
+		{"l: [a, b, c, d]\n", []Edit{remove("l[2]", "c"), remove("l[1]", "b")}, "l: [a, d]\n"},
 		{
 			"a: 1\nb: x\nc: 3\nk: !!float 1\n",
 			[]Edit{remove("a", "1"), remove("c", "3"), replace("b", "x", "  lead")},
