@@ -30,15 +30,15 @@ func (r Result) behind(at objectAt, batch []fleet.ID) []fleet.ID {
 }
 
 // undoPolicy brings back what a commit removed from a NetworkPolicy. The order of
-// rules, peers and ports means nothing, so one whose place has changed since comes
-// to the end; where there is no place for it any more, the workload goes back
-// without.
+// rules, peers and ports means nothing, so one whose place has changed since is
+// put, or found, elsewhere in its list; where that is not there any more, the
+// workload goes back without.
 func undoPolicy(now object, steps []undoStep, id fleet.ID) []fileEdit {
 	var out []fileEdit
 	for _, s := range steps {
 		e, reason := s.at(now)
 		if reason != nil {
-			e = s.atEnd(now)
+			e = s.elsewhere(now)
 		}
 		if e != nil {
 			e.change.With = []fleet.ID{id}
@@ -48,22 +48,35 @@ func undoPolicy(now object, steps []undoStep, id fleet.ID) []fileEdit {
 	return out
 }
 
-// atEnd places a removed item of a list behind the others; nil where it is there
-// already, or the list is not.
-func (s undoStep) atEnd(now object) *fileEdit {
-	if s.edit.Op != yamledit.Add || s.old == nil || len(s.edit.Path) < 2 {
+// elsewhere makes the step in a list that has changed since: what was removed
+// comes behind the others, and what is to be removed goes from where it is now, if
+// others stay. It is nil where the list is not there, or has it already.
+func (s undoStep) elsewhere(now object) *fileEdit {
+	if len(s.edit.Path) < 2 {
 		return nil
 	}
 	above := s.edit.Path[:len(s.edit.Path)-1]
 	list := find(now.node, above)
-	if list == nil || list.Kind != yaml.SequenceNode || slices.ContainsFunc(list.Content, func(n *yaml.Node) bool { return equalNodes(n, s.old) }) {
+	if list == nil || list.Kind != yaml.SequenceNode {
 		return nil
 	}
-	path := above.Item(len(list.Content))
-	e := yamledit.Edit{Document: now.document, Path: prefixed(path, now.item), Op: yamledit.Add, New: yamledit.Flow(s.old)}
-	return &fileEdit{file: now.file.Name(), edit: e, change: fleet.Change{
-		Place: fleet.Place{File: now.file.Name()}, Field: path.String(), Op: fleet.OpAdd, New: flow(s.old), Document: now.document, Item: now.item,
-	}}
+	at := func(item *yaml.Node) int {
+		return slices.IndexFunc(list.Content, func(n *yaml.Node) bool { return equalNodes(n, item) })
+	}
+	e := yamledit.Edit{Document: now.document, Op: s.edit.Op}
+	c := fleet.Change{Place: fleet.Place{File: now.file.Name()}, Document: now.document, Item: now.item}
+	switch {
+	case e.Op == yamledit.Add && s.old != nil && at(s.old) < 0:
+		e.Path, e.New = above.Item(len(list.Content)), yamledit.Flow(s.old)
+		c.Op, c.New = fleet.OpAdd, flow(s.old)
+	case e.Op == yamledit.Remove && s.new != nil && at(s.new) >= 0 && len(list.Content) > 1:
+		e.Path = above.Item(at(s.new))
+		c.Op, c.Old = fleet.OpRemove, flow(s.new)
+	default:
+		return nil
+	}
+	c.Field, e.Path = e.Path.String(), prefixed(e.Path, now.item)
+	return &fileEdit{file: now.file.Name(), edit: e, change: c}
 }
 
 // Covers reports a workload whose pods the policy may be for: it would have to
