@@ -143,6 +143,32 @@ func TestWhatPoliciesOpenGoesWithTheLastWorkloadBehindThem(t *testing.T) {
 			want: []string{"cart", "cart"},
 		},
 		{
+			name: "the same workload in another cluster", edit: one,
+			files: map[string]string{
+				"x/kustomization.yaml": "{namespace: shop, resources: [a.yaml, p.yaml]}", "x/a.yaml": carrying("cart", "", byFlag), "x/p.yaml": egress("net", "", all, toNames, toOAP, toOTel),
+				"y/kustomization.yaml": "{namespace: shop, resources: [a.yaml, p.yaml]}", "y/a.yaml": carrying("cart", "", byFlag), "y/p.yaml": egress("net", "", all, toNames, toOAP, toOTel),
+			},
+			want: []string{"cart", "cart"},
+		},
+		{
+			name: "another workload of another kustomization", edit: one,
+			files: map[string]string{
+				"x/kustomization.yaml": "{namespace: shop, resources: [a.yaml, p.yaml]}", "x/a.yaml": carrying("cart", "", byFlag), "x/p.yaml": egress("net", "", all, toNames, toOAP, toOTel),
+				"y/kustomization.yaml": "{namespace: shop, resources: [a.yaml]}", "y/a.yaml": carrying("pay", "", byFlag),
+			},
+			warned: "in several batches",
+		},
+		{
+			name: "a patch that counts the rules",
+			files: map[string]string{
+				"base/kustomization.yaml": "resources: [p.yaml]", "base/p.yaml": egress("net", "", all, toNames, toOAP, toOTel),
+				"x/kustomization.yaml": "{namespace: nsx, resources: [../base, a.yaml]}", "x/a.yaml": carrying("cart", "", byFlag),
+				"y/kustomization.yaml": `{namespace: nsy, resources: [../base], patches: [{target: {kind: NetworkPolicy}, patch: "- {op: replace, path: /spec/egress/2/ports/0/port, value: 4317}"}]}`,
+				"y/skywalking.yaml":    "{}",
+			},
+			warned: "it cannot be edited",
+		},
+		{
 			name: "a base under two overlays, of which one lays a rule over it and has more behind it",
 			files: map[string]string{
 				"base/kustomization.yaml": "resources: [p.yaml]", "base/p.yaml": egress("net", "", all, toNames, toOAP, toOTel),
