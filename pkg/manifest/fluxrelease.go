@@ -184,7 +184,7 @@ func (v *valuesTrace) holder(n *yaml.Node) (found fleet.Origin, ok bool) {
 		}
 		inner = inner[:len(inner)-len(below)]
 		node, err := inner.Lookup(s.node)
-		if err != nil {
+		if err != nil || anchored(s.node, inner) { // it is shown elsewhere too
 			return true
 		}
 		if !ok || !s.patch {
@@ -195,6 +195,17 @@ func (v *valuesTrace) holder(n *yaml.Node) (found fleet.Origin, ok bool) {
 		return true
 	})
 	return found, ok
+}
+
+// anchored reports an anchor or alias on the way to a node.
+func anchored(root *yaml.Node, path yamledit.Path) bool {
+	for i := range path {
+		n, err := path[:i+1].Lookup(root)
+		if err != nil || n.Anchor != "" || n.Kind == yaml.AliasNode {
+			return true
+		}
+	}
+	return false
 }
 
 // source is the object or patch that holds a place, and its path there.
@@ -402,4 +413,27 @@ func (rel release) stands(at func(*yaml.Node) fleet.Place) func(*yaml.Node) flee
 		return at
 	}
 	return func(*yaml.Node) fleet.Place { return rel.tree.trace.home }
+}
+
+// released gives HelmReleases what the Applications say that deploy their files
+// as plain ones. Those of kustomizations are read from what these render.
+func (x *index) released() {
+	for i := range x.helm {
+		s := &x.helm[i]
+		if s.kind != "HelmRelease" {
+			continue
+		}
+		for _, a := range x.deployedFrom(path.Dir(s.file), false) {
+			if a.flux && a.namespace != "" {
+				s.own = a.namespace
+				if s.release == s.name { // else it goes to a namespace of its own
+					s.namespace = a.namespace
+				}
+			}
+			known := a.laid && (a.light || x.kustomizations[a.path] != nil || a.pattern)
+			if a.overrides != nil && !known && s.reason == nil {
+				s.reason = a.changes()
+			}
+		}
+	}
 }

@@ -161,6 +161,7 @@ func (x *index) result(ctx context.Context, files fs.FS) (Result, error) {
 		destination(w, applications)
 	}
 	x.placePolicies()
+	x.released()
 	users := x.users()
 	for i := range x.workloads {
 		w := &x.workloads[i]

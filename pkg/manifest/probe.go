@@ -277,7 +277,7 @@ func (p *prober) operations(s source, node *yaml.Node) {
 	s.place = s.position(first(node))
 	for i, item := range node.Content {
 		value := child(item, "value")
-		if item.Kind != yaml.MappingNode || value == nil || field(item, "op") == "test" {
+		if item.Kind != yaml.MappingNode || value == nil {
 			continue
 		}
 		path := yamledit.Path{}.Item(i).Child("value")
@@ -308,6 +308,8 @@ func (p *prober) operations(s source, node *yaml.Node) {
 	}
 	number := len(p.sources)
 	p.sources = append(p.sources, s)
+	// What is tested has a token behind it; the render without tokens tests it.
+	node.Content = slices.DeleteFunc(node.Content, func(item *yaml.Node) bool { return field(item, "op") == "test" })
 	node.Content = append(node.Content, &yaml.Node{Kind: yaml.MappingNode, Tag: yaml.NodeTagMap, Content: []*yaml.Node{
 		scalarNode("op"), scalarNode("add"),
 		scalarNode("path"), scalarNode("/metadata/annotations/" + strings.ReplaceAll(probeAnnotation, "/", "~1") + strconv.Itoa(number)),

@@ -584,7 +584,7 @@ func (r *releaser) workloads(rel release) []released {
 		return out
 	}
 	w := fleet.Workload{ID: rel.id, Place: rel.place, Document: rel.document, Item: rel.item, Replicas: 1, Blocked: rel.reason}
-	reader := &releaseReader{workload: &w, chart: rel.name}
+	reader := &releaseReader{workload: &w, chart: rel.name, kustomized: rel.tree != nil}
 	reader.values(root)
 	if len(w.Loads)+len(w.Signs) == 0 {
 		return nil

@@ -138,6 +138,8 @@ func valueAgents(variable, text string) []javaagent.Flag {
 type releaseReader struct {
 	workload *fleet.Workload
 	chart    string // names the container of the values' root
+	// kustomized says that a kustomization makes the values.
+	kustomized bool
 
 	// repeated are the values that a component with an image shows, though they
 	// stand elsewhere: an anchor's.
@@ -385,6 +387,8 @@ func (r *releaseReader) judge(v fleet.Value, dollar string) {
 	switch {
 	case v.At != nil && v.At.Document == templated:
 		r.block(fleet.CodeHelmTemplate, v.Place, v.Field+" is decided in "+v.At.File+", a template or encrypted, which is not edited")
+	case v.At != nil && v.At.Document < 0 && r.kustomized:
+		r.block(fleet.CodeUnsupportedForm, v.Place, "where "+v.Field+" is decided cannot be traced through the kustomization: it has an anchor, say, or is a number that a patch rewrites: quote it")
 	case v.At != nil && v.At.Document < 0:
 		r.block(fleet.CodeHelmTemplate, v.Place, v.Field+" holds an expression, {{ … }}, which the ApplicationSet fills in")
 	case strings.Contains(v.Text, "{{"):
