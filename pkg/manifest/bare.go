@@ -62,5 +62,5 @@ func (rel *release) unnamed(w *fleet.Workload) {
 	}
 	w.Warnings = append(slices.Clip(w.Warnings), fleet.Warning{Code: fleet.CodeImageUnknown, Place: rel.place, Message: fmt.Sprintf(
 		"nothing in the repository deploys %s: what else does is not known, nor what it lays over them; an image that it sets (--set) needs the agent too, by \"otelshift build --image\"",
-		strings.Join(rel.files, " with "))})
+		strings.Join(rel.files[rel.brought:], " with "))})
 }

@@ -58,6 +58,7 @@ type release struct {
 	release string
 	named   bool
 	files   []string                // that hold its values
+	brought int                     // how many of them a bare chart's dependencies bring, in front
 	again   func(*releaser) release // reads it once more, from other files
 	index   *index
 	by      *madeBy
@@ -353,7 +354,7 @@ func (r *releaser) bare(name, suffix string, layers ...string) release {
 	if len(layers) == 0 {
 		layers = []string{name}
 	}
-	out.dependencies(r)
+	out.brought = len(out.dependencies(r))
 	for _, l := range layers {
 		out.add(r, l)
 	}
