@@ -304,7 +304,7 @@ func (f *File) idle() []byte {
 			out[i] = ' '
 		case isBlank(data[i]):
 			out[i] = ' '
-		case data[i] == '#' && (i == 0 || out[i-1] == ' ' || strings.IndexByte("\"']}[{,", data[i-1]) >= 0 || bytes.Equal(data[:i], []byte(bom))):
+		case data[i] == '#' && (i == 0 || out[i-1] == ' ' || isMark(data[i-1]) || bytes.Equal(data[:i], []byte(bom))):
 			for ; i < len(data) && breakLen(data[i:]) == 0; i++ {
 				out[i] = '#'
 			}

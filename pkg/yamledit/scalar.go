@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
+	"strings"
 	"unicode/utf8"
 
 	"go.yaml.in/yaml/v3"
@@ -86,7 +87,7 @@ func skipSpace(data []byte, p int, r reach) int {
 			p++
 		case r == overLines && n > 0:
 			p += n
-		case r == overLines && data[p] == '#' && (p == 0 || isBlank(data[p-1]) || breakBefore(data, p) > 0):
+		case r == overLines && data[p] == '#' && (p == 0 || isBlank(data[p-1]) || breakBefore(data, p) > 0 || isMark(data[p-1])):
 			for p < len(data) && breakLen(data[p:]) == 0 {
 				p++
 			}
@@ -96,6 +97,10 @@ func skipSpace(data []byte, p int, r reach) int {
 	}
 	return p
 }
+
+// isMark reports a quote or a mark of flow style, right behind which the parser
+// takes "#" for a comment.
+func isMark(c byte) bool { return strings.IndexByte("\"'[]{},", c) >= 0 }
 
 var errSource = errors.New("the source does not read as the parsed value")
 
