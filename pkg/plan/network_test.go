@@ -161,7 +161,7 @@ func TestWhatPoliciesOpenGoesWithTheLastWorkloadBehindThem(t *testing.T) {
 		{
 			name: "a patch that counts the rules",
 			files: map[string]string{
-				"base/kustomization.yaml": "resources: [p.yaml]", "base/p.yaml": egress("net", "", all, toNames, toOAP, toOTel),
+				"base/kustomization.yaml": "resources: [p.yaml]", "base/p.yaml": egress("net", "", all, toNames, toOAP, toOTel, `{ports: [{port: 80}]}`),
 				"x/kustomization.yaml": "{namespace: nsx, resources: [../base, a.yaml]}", "x/a.yaml": carrying("cart", "", byFlag),
 				"y/kustomization.yaml": `{namespace: nsy, resources: [../base], patches: [{target: {kind: NetworkPolicy}, patch: "- {op: replace, path: /spec/egress/2/ports/0/port, value: 4317}"}]}`,
 				"y/skywalking.yaml":    "{}",
