@@ -108,8 +108,12 @@ func TestWhatPoliciesOpenGoesWithTheLastWorkloadBehindThem(t *testing.T) {
 			want: []string{"cart"},
 		},
 		{
-			name: "a template", files: map[string]string{"a.yaml": cart, "c/Chart.yaml": "{apiVersion: v2, name: c, version: 1.0.0}", "c/templates/b.yaml": strings.ReplaceAll(pay, "pay", "{{ .Release.Name }}"), "p.yaml": policy(cartsOnly)},
-			warned: "what c/templates/b.yaml:",
+			name: "a template", files: map[string]string{"a.yaml": cart, "t/b.yaml": strings.ReplaceAll(pay, "pay", "{{ .Release.Name }}"), "p.yaml": policy(cartsOnly)},
+			warned: "what t/b.yaml:",
+		},
+		{
+			name: "a template of a chart", files: map[string]string{"a.yaml": cart, "c/Chart.yaml": "{apiVersion: v2, name: c, version: 1.0.0}", "c/templates/b.yaml": strings.ReplaceAll(pay, "pay", "{{ .Release.Name }}"), "p.yaml": policy(cartsOnly)},
+			warned: "HelmRelease/c needs it (helm-template)",
 		},
 		{
 			name: "expressions that nobody knows", files: map[string]string{"a.yaml": cart, "b.yaml": pay, "p.yaml": policy("{matchExpressions: [{key: app, operator: Near, values: [cart]}]}")}, edit: one,
