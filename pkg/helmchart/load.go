@@ -32,7 +32,8 @@ type Chart struct {
 	Files []string
 
 	buffered []*archive.BufferedFile
-	sources  []string // of buffered: their paths in the repository
+	sources  []string          // of buffered: their paths in the repository
+	names    map[string]string // the same, by those in the chart
 }
 
 // MissingError says that a chart needs another one that is not in the
@@ -66,7 +67,7 @@ func Load(files fs.FS, folder string) (*Chart, error) {
 // Read is Load; beside an error it returns what it read, which may be looked at
 // and not rendered.
 func Read(files fs.FS, folder string) (*Chart, error) {
-	l := &loading{files: files, chart: &Chart{Folder: folder}}
+	l := &loading{files: files, chart: &Chart{Folder: folder, names: map[string]string{}}}
 	err := l.folder(folder, "", 0)
 	slices.Sort(l.chart.Files)
 	l.chart.Files = slices.Compact(l.chart.Files)
@@ -149,6 +150,7 @@ func (l *loading) add(name, as string, size int64) error {
 	}
 	l.chart.Files = append(l.chart.Files, name)
 	l.chart.buffered, l.chart.sources = append(l.chart.buffered, &archive.BufferedFile{Name: as, Data: data}), append(l.chart.sources, name)
+	l.chart.names[as] = name
 	return nil
 }
 

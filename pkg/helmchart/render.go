@@ -23,10 +23,30 @@ type Release struct {
 	Values map[string]any
 }
 
+// Rendered is an object with the template that makes it.
+type Rendered struct {
+	Object *yaml.RNode
+	// Template is its file in the repository; empty: not known.
+	Template string
+}
+
 // Render renders the chart as "helm template" does and returns its objects in
 // the order of the templates' names. Tests are left out. The chart is not
 // changed.
-func (c *Chart) Render(r Release) (objects []*yaml.RNode, err error) {
+func (c *Chart) Render(r Release) ([]*yaml.RNode, error) {
+	rendered, err := c.Objects(r)
+	if err != nil {
+		return nil, err
+	}
+	var out []*yaml.RNode
+	for _, o := range rendered {
+		out = append(out, o.Object)
+	}
+	return out, nil
+}
+
+// Objects is Render, with the template of each object.
+func (c *Chart) Objects(r Release) (objects []Rendered, err error) {
 	defer func() {
 		if p := recover(); p != nil {
 			err = fmt.Errorf("rendering chart %s: %v", c.Folder, p)
@@ -65,7 +85,10 @@ func (c *Chart) Render(r Release) (objects []*yaml.RNode, err error) {
 		if err != nil {
 			return nil, fmt.Errorf("reading what %s renders: %w", name, err)
 		}
-		objects = append(objects, found...)
+		_, inner, _ := strings.Cut(name, "/")
+		for _, o := range found {
+			objects = append(objects, Rendered{o, c.names[inner]})
+		}
 	}
 	return objects, nil
 }

@@ -29,6 +29,7 @@ type application struct {
 	document, item int
 	kustomize      string     // path of the mapping with the overrides
 	by             *madeBy    // nil: it stands in the file itself
+	made           bool       // by a chart
 	pattern        bool       // path is a glob: a part of it is not known
 	open           bool       // it stands for several, whose names are not known
 	keys           []string   // of the overrides

@@ -88,12 +88,20 @@ func (rel release) own() *value {
 
 // renderWith renders the release's chart with other values.
 func (rel release) renderWith(chart *helmchart.Chart, merged *value) ([]*yaml.RNode, error) {
+	return chart.Render(rel.with(merged))
+}
+
+// objectsWith is renderWith, with the template of each object.
+func (rel release) objectsWith(chart *helmchart.Chart, merged *value) ([]helmchart.Rendered, error) {
+	return chart.Objects(rel.with(merged))
+}
+
+func (rel release) with(merged *value) helmchart.Release {
 	values, ok := merged.suppress(rel.own()).any().(map[string]any)
 	if !ok {
 		values = nil
 	}
-	name := cmp.Or(rel.release, rel.id.Name)
-	return chart.Render(helmchart.Release{Name: name, Namespace: rel.id.Namespace, Values: values})
+	return helmchart.Release{Name: cmp.Or(rel.release, rel.id.Name), Namespace: rel.id.Namespace, Values: values}
 }
 
 // rendered holds what a release's values load against what its chart makes of
@@ -138,7 +146,7 @@ func (r *releaser) rendered(rel release, w fleet.Workload, root *value) []fleet.
 	m.values, m.inits = m.imaged(root), agentInits(root, nil, false)
 	m.needed()
 	out := m.workloads()
-	t := chartTree{release: rel, files: slices.Concat(files, rel.files)}
+	t := chartTree{release: rel, files: slices.Concat(files, rel.files), makes: r.index.makers()[rel.chart] != nil}
 	for _, w := range out {
 		t.ids = append(t.ids, w.ID)
 	}

@@ -152,7 +152,7 @@ func (x *index) generatorFiles(dir string, entries []entry) []string {
 // here. A release that no source names rests on its files alone, so that a claim
 // on any of them counts; else on those that decide what would change.
 func (x *index) claimed(w *fleet.Workload, rel release) {
-	if w.Blocked != nil || len(x.claims) == 0 {
+	if w.Blocked != nil || len(x.claims)+len(rel.laid) == 0 {
 		return
 	}
 	files := map[string]bool{}
@@ -169,6 +169,12 @@ func (x *index) claimed(w *fleet.Workload, rel release) {
 	for _, c := range w.Containers {
 		if c.Image.Field != "" {
 			paths = append(paths, strings.TrimPrefix(c.Image.Field, "values."))
+		}
+	}
+	for _, c := range rel.laid {
+		if overlap(c.paths, paths) {
+			w.Blocked = &c.reason
+			return
 		}
 	}
 	for _, name := range fleet.SortedKeys(files) {

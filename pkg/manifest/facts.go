@@ -39,6 +39,7 @@ type facts struct {
 	loads        bool                         // Helm values that load an agent
 	helm         []helmSource
 	sets         []objectIn // ApplicationSets
+	makes        bool       // it is a template that makes Applications
 	// helmfileReleases says that it is a helmfile.
 	helmfileReleases bool
 	carried          []carried
@@ -72,7 +73,7 @@ type rollout struct {
 
 // parseFacts reads a file. It keeps nothing of data.
 func parseFacts(name string, data []byte, limits yamledit.Limits) facts {
-	out := facts{file: name, namespaces: map[string]map[string]string{}, annotations: map[string]map[string]string{}, template: bytes.Contains(data, []byte("{{"))}
+	out := facts{file: name, namespaces: map[string]map[string]string{}, annotations: map[string]map[string]string{}, template: bytes.Contains(data, []byte("{{")), makes: makesApplications(name, data)}
 	file, err := yamledit.Parse(name, data, limits)
 	if err != nil {
 		out.unreadable(data, err)

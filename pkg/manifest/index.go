@@ -47,6 +47,7 @@ type index struct {
 	carried      []carried
 	claims       claims
 	helmfiles    map[string]bool    // by their names, or by what they hold
+	makes        map[string]bool    // templates that make Applications
 	formats      []string           // files in other formats than YAML
 	foreignFlags []fleet.FileReason // in those
 	given        map[fleet.ID]bool  // ids that claims have given
@@ -62,7 +63,7 @@ type index struct {
 func newIndex() *index {
 	return &index{
 		namespaces: map[string]map[string]string{}, annotations: map[string]map[string]string{}, charts: map[string]bool{}, stored: map[string][]string{}, templates: map[string]bool{},
-		kustomizations: map[string]*kustomization{}, seeds: map[string]bool{}, parsed: map[string]bool{}, values: map[string]bool{}, passed: map[owner]bool{}, claims: claims{}, given: map[fleet.ID]bool{}, helmfiles: map[string]bool{},
+		kustomizations: map[string]*kustomization{}, seeds: map[string]bool{}, parsed: map[string]bool{}, values: map[string]bool{}, passed: map[owner]bool{}, claims: claims{}, given: map[fleet.ID]bool{}, helmfiles: map[string]bool{}, makes: map[string]bool{},
 	}
 }
 
@@ -94,6 +95,9 @@ func (x *index) add(f facts) {
 	}
 	if f.loads {
 		x.values[f.file] = true
+	}
+	if f.makes {
+		x.makes[f.file] = true
 	}
 	if f.helmfileReleases {
 		x.helmfiles[f.file] = true
@@ -136,6 +140,9 @@ func (x *index) result(ctx context.Context, files fs.FS) (Result, error) {
 	}
 	x.sourced()
 	x.ownSources()
+	reader := newReleaser(x, files, expanded)
+	reader.traces = true
+	x.makeApplications(reader)
 	x.layStored(expanded)
 	made := x.generate(files)
 	for i, a := range x.applications {
@@ -175,7 +182,7 @@ func (x *index) result(ctx context.Context, files fs.FS) (Result, error) {
 	if err := x.deploy(ctx, overlaid{files, made}, expanded); err != nil {
 		return Result{}, err
 	}
-	x.releases(files, expanded)
+	x.releases(reader)
 	x.files = append(x.files, x.uncarried()...)
 	x.files = append(x.files, x.unread()...)
 	x.passOver()

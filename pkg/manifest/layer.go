@@ -1,6 +1,7 @@
 package manifest
 
 import (
+	"regexp"
 	"slices"
 	"strings"
 
@@ -226,12 +227,21 @@ func indentBelow(data []byte, line int) int {
 func (rel *release) parameters(l layer) {
 	for _, item := range l.read().items {
 		name, v := item.get("name").string(), item.get("value")
-		if name == "" || v == nil || strings.ContainsAny(name, `[\{`) {
+		if name == "" || v == nil {
+			continue
+		}
+		if strings.ContainsAny(name, `[\{`) { // a list's item, say
+			rel.laid = append(rel.laid, claim{paths: []string{bracketed.ReplaceAllString(name, "")}, reason: fleet.Reason{
+				Code: fleet.CodeUnsupportedForm, Place: v.origin.Place, Message: "the parameter " + name + " is laid over it, in a form that is not understood",
+			}})
 			continue
 		}
 		rel.layers = append(rel.layers, layer{origin: l.origin, parameter: &parameter{strings.Split(name, "."), v}})
 	}
 }
+
+// bracketed is the index of a list in the name of a parameter.
+var bracketed = regexp.MustCompile(`\[\d*\]|\\`)
 
 // parameter is one value that is set by its path.
 type parameter struct {

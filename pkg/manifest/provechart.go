@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"io/fs"
+	"maps"
 	"regexp"
 	"slices"
 	"strings"
@@ -21,6 +22,7 @@ type chartTree struct {
 	release release
 	files   []string
 	ids     []fleet.ID
+	makes   bool // Applications, which the workloads of others are rendered from
 }
 
 // chart renders a release before and after the changes and compares.
@@ -65,6 +67,9 @@ func (p *prover) compare(t chartTree, before, again, after []*yaml.RNode) {
 	for _, id := range t.ids {
 		changes = append(changes, p.unfolded(t.release.by, p.applied.Changes[id])...)
 	}
+	if t.makes {
+		changes = p.within(t)
+	}
 	differs := false
 	for i, o := range before {
 		id := identify(o.YNode())
@@ -89,6 +94,15 @@ func (p *prover) compare(t chartTree, before, again, after []*yaml.RNode) {
 		}
 		differs = true
 		w, isWorkload := kyamlfn.Read(o.YNode(), o.YNode(), "", nil)
+		if t.makes && id.kind == "Application" {
+			for _, e := range edits {
+				if !handedOn(e.Path) || slices.ContainsFunc(unfoldEdit(e), func(e yamledit.Edit) bool { return !rewritten(e, changes) }) {
+					p.refuseChart(t, fmt.Sprintf("the changes would alter %s of Application %s too, which the chart %s makes", e.Path, id.name, t.release.chart))
+					return
+				}
+			}
+			continue
+		}
 		if !isWorkload && id.kind != "ConfigMap" {
 			p.refuseChart(t, fmt.Sprintf("the changes would alter %s %s of the chart %s too, at %s", id.kind, id.name, t.release.chart, edits[0].Path))
 			return
@@ -126,6 +140,32 @@ func (p *prover) compare(t chartTree, before, again, after []*yaml.RNode) {
 	if !differs && len(changes) > 0 {
 		p.refuseChart(t, "the changes do not show in what the chart "+t.release.chart+" renders: something else decides it")
 	}
+}
+
+// unfoldEdit are the edits of the YAML that a string holds, or the string's own.
+func unfoldEdit(e yamledit.Edit) []yamledit.Edit {
+	before, after := innerRoot("values", e.Old), innerRoot("values", e.New)
+	if e.Op != yamledit.Replace || before == nil || after == nil {
+		return []yamledit.Edit{e}
+	}
+	edits, err := diffNodes(nil, before, after)
+	if err != nil {
+		return []yamledit.Edit{e}
+	}
+	return edits
+}
+
+// within are the changes of files that a chart is made of, of any workload.
+func (p *prover) within(t chartTree) []fleet.Change {
+	var out []fleet.Change
+	for _, id := range slices.SortedFunc(maps.Keys(p.applied.Changes), fleet.ID.Compare) {
+		for _, c := range p.applied.Changes[id] {
+			if slices.Contains(t.files, c.File) {
+				out = append(out, c)
+			}
+		}
+	}
+	return out
 }
 
 // unshown is a container whose image changes replace in the values, and the chart

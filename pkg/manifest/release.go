@@ -30,9 +30,11 @@ type helmSource struct {
 	place                 fleet.Place
 	reason                *fleet.Reason // why its values are not edited
 
-	by     *madeBy // nil: it stands in the file itself
-	prefix string  // of its fields
-	open   bool    // it stands for several, whose names are not known
+	by     *madeBy      // nil: it stands in the file itself
+	made   *madeByChart // nil: no chart makes it
+	app    string       // where that makes several of one name, else its name
+	prefix string       // of its fields
+	open   bool         // it stands for several, whose names are not known
 
 	own     string       // the object's own namespace
 	release string       // the release's name; empty: the object's
@@ -63,18 +65,19 @@ type release struct {
 	index   *index
 	by      *madeBy
 	bare    bool   // nothing is known to deploy it
+	made    bool   // by a chart
 	app     string // the Application's name, where one deploys it
 	tree    *treeRelease
 	images  []imageEntry  // of its post renderers
 	patch   *fleet.Reason // why a patch of them is not laid over what the chart renders
 	unread  []unread      // values of Flux's that are not known
+	laid    []claim       // parameters that are not read
 	hit     bool          // values of a ConfigMap load an agent
 }
 
 // releases turns values files and inline values that load an agent into
 // workloads.
-func (x *index) releases(files fs.FS, expanded *expansions) {
-	r := newReleaser(x, files, expanded)
+func (x *index) releases(r *releaser) {
 	x.claimCharts(r)
 	named := map[string]bool{} // values files that some source names
 	var all []release
@@ -130,7 +133,9 @@ func (x *index) releases(files fs.FS, expanded *expansions) {
 	for _, rel := range all {
 		trees := len(x.rendered)
 		for _, w := range r.workloads(rel) {
-			x.chart(&w.Workload) // of an Application that a chart makes
+			if !rel.made {
+				x.chart(&w.Workload) // of an Application in a template
+			}
 			x.claimed(&w.Workload, rel)
 			rel.unnamed(&w.Workload)
 			found = append(found, w)
@@ -263,12 +268,14 @@ type releaser struct {
 	expanded   *expansions
 	again      bool // the files are not those that were scanned
 	objects    map[*root][]*yaml.RNode
+	traces     bool                // where charts hand their values on is asked
+	made       map[string]madeApps // of charts
 }
 
 func newReleaser(x *index, files fs.FS, expanded *expansions) *releaser {
 	return &releaser{
 		index: x, files: newFinder(files), folders: map[string][]string{}, counted: map[string]bool{}, shown: map[string]bool{}, chartFacts: map[string]chartFacts{},
-		expanded: expanded, objects: map[*root][]*yaml.RNode{},
+		expanded: expanded, objects: map[*root][]*yaml.RNode{}, made: map[string]madeApps{},
 	}
 }
 
@@ -442,18 +449,29 @@ func (r *releaser) source(s helmSource) (out release, names []string) {
 		}
 	}
 	if s.kind == "Application" {
-		out.app = s.name
+		out.app = cmp.Or(s.app, s.name)
 	}
 	if s.tree != nil {
 		out.app, out.tree = s.tree.root.cluster(), s.tree
 		out.files = append(out.files, s.tree.root.files...)
 	}
 	f := r.files.file(s.file)
+	var made *chartApp
+	if s.made != nil {
+		var err error
+		if made, err = r.madeApp(s.made); err != nil {
+			return out, names
+		}
+		f, out.made, out.files = made, true, append(out.files, r.madeFiles(s.made)...)
+	}
 	if f == nil {
 		return out, names
 	}
 	node, app, err := r.helm(f, s)
 	own := helmPart{node: resolve(node), file: f, origin: fleet.Origin{Document: s.document, Item: s.item}, object: s.object}
+	if made != nil {
+		own.made, own.origin, own.decided = made, fleet.Origin{Document: templated, Item: -1}, made.decided
+	}
 	parts := append([]helmPart{own}, r.storedHelm(s, &out)...)
 	if err != nil {
 		if parts = parts[1:]; len(parts) == 0 {
@@ -505,6 +523,10 @@ func (r *releaser) source(s helmSource) (out release, names []string) {
 		switch {
 		case n.Kind == yaml.ScalarNode && p.app != nil && p.app.Parts[n].Raw != "":
 			out.filled(r.expanded, p.app, p.file, n, p.origin, field)
+		case n.Kind == yaml.ScalarNode && p.made != nil:
+			if inner := p.made.inside(n); inner != nil {
+				out.layers = append(out.layers, layer{root: inner, origin: with(p.origin, field+inside), place: p.place, decided: p.decided})
+			}
 		case n.Kind == yaml.ScalarNode:
 			out.inline(p.file, n, p.origin, field)
 		case s.tree != nil:
@@ -537,6 +559,10 @@ func (r *releaser) helm(f document, s helmSource) (*yaml.Node, *appset.Applicati
 	if s.tree != nil {
 		node, err := r.treeObject(s)
 		return child(node, s.object), nil, err
+	}
+	if made, ok := f.(*chartApp); ok {
+		node, err := path.Lookup(made.object)
+		return node, nil, err
 	}
 	if s.by == nil {
 		node, err := lookup(f, s.document, prefixed(path, s.item))

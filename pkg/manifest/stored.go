@@ -153,6 +153,7 @@ type helmPart struct {
 	stored bool   // in a file beside the chart
 
 	app     *appset.Application // that an ApplicationSet generates
+	made    *chartApp           // that a chart makes
 	decided func(*yaml.Node) (*fleet.Origin, string)
 }
 
