@@ -221,6 +221,7 @@ func (s VolumeSource) Files(key string) []string {
 type Mount struct {
 	Volume, Path string
 	SubPath      string // or subPathExpr, as it is written
+	ReadOnly     bool
 	Field        string
 	Place        Place
 	At           *Origin

@@ -135,7 +135,7 @@ func (r *reader) container(c cursor, init bool, index int) fleet.Container {
 		for _, item := range r.items(mounts, "mountPath") {
 			out.Mounts = append(out.Mounts, fleet.Mount{
 				Volume: r.text(item, "name"), Path: r.text(item, "mountPath"), SubPath: cmp.Or(r.text(item, "subPath"), r.text(item, "subPathExpr")),
-				Field: item.field, Place: r.place(first(item.node)), At: r.entry(item),
+				ReadOnly: r.text(item, "readOnly") == "true", Field: item.field, Place: r.place(first(item.node)), At: r.entry(item),
 			})
 		}
 	}

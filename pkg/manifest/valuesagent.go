@@ -167,8 +167,8 @@ func (p *valuesPod) mounts() {
 		origin := item.value.origin
 		c.Mounts = append(c.Mounts, fleet.Mount{
 			Volume: p.volume(item.scope, name), Path: item.value.get("mountPath").string(),
-			SubPath: item.value.get("subPath").string() + item.value.get("subPathExpr").string(),
-			Field:   valuesField(item.path), Place: origin.Place, At: &origin,
+			SubPath: item.value.get("subPath").string() + item.value.get("subPathExpr").string(), ReadOnly: item.value.get("readOnly").string() == "true",
+			Field: valuesField(item.path), Place: origin.Place, At: &origin,
 		})
 	}
 }

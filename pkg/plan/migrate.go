@@ -3,6 +3,7 @@ package plan
 import (
 	"fmt"
 	"path"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -111,6 +112,17 @@ func (m *maker) migrate(d *draft, s situation) {
 			d.leavesAgent(agent)
 		}
 	}
+	for _, agent := range s.agents {
+		if m.spec.Options.Cleanup || slices.ContainsFunc(inKind, func(a fleet.InitAgent) bool { return a.Container == agent.Container }) {
+			m.nested(d, agent)
+		}
+	}
+	for _, c := range chosen {
+		if info := m.in.Inspected[c.Image.Text]; !d.blocked() {
+			d.otherTracers(c, info)
+			m.switchedOff(d, c, info)
+		}
+	}
 	m.hooks(d, s)
 	d.idleInits()
 	d.plan.Delivery = fleet.DeliveryImage
@@ -165,7 +177,7 @@ func (m *maker) container(d *draft, c fleet.Container, s situation, jar string, 
 	}
 	in := javaagent.Input{Workload: m.subject(d.w, c, flag), Target: m.targetOf(d.w, jar), Env: variables(d.w, c), Commands: texts(words(c))}
 	if agent := servingAgent(s, c.Name); agent != nil {
-		in.AgentVersion = imageVersion(agent.Image.Text)
+		in.AgentVersion = agentVersion(agent.Image.Text)
 		in.Unread, in.CACertificate = d.settings[agent.Container], d.trusted[agent.Container]
 	}
 	in.Files = argfiles(c)
@@ -339,18 +351,19 @@ func servingAgent(s situation, container string) *fleet.InitAgent {
 	return nil
 }
 
-// imageVersion is the number at the start of an image's tag: "8.13.0" of
-// "8.13.0-java17".
-func imageVersion(ref string) string {
+// agentTag matches the tags of SkyWalking's own image: "8.13.0-java17".
+var agentTag = regexp.MustCompile(`^v?(\d+\.\d+\.\d+)(-[\w.-]+)?$`)
+
+// agentVersion is the agent's version as the tag of SkyWalking's own image, or a
+// mirror of it, tells; empty: unknown. Other images that bring the agent count
+// their own versions.
+func agentVersion(ref string) string {
 	r, err := fleet.ParseImageRef(ref)
-	if err != nil {
+	match := agentTag.FindStringSubmatch(r.Tag)
+	if err != nil || match == nil || !kyamlfn.OfficialAgent(ref) {
 		return ""
 	}
-	version, _, _ := strings.Cut(strings.TrimPrefix(r.Tag, "v"), "-")
-	if version == "" || version[0] < '0' || version[0] > '9' {
-		return ""
-	}
-	return version
+	return match[1]
 }
 
 // words are command and args as one list.

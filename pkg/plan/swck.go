@@ -146,7 +146,7 @@ func (m *maker) mayReplace(d *draft, s situation) {
 func (k *swck) translate(c fleet.Container, in javaagent.Input) (javaagent.Output, error) {
 	in.Variable, in.Injected = toolOptions, k.options
 	in.Target.AppendFlag = !in.Target.Injected
-	in.AgentVersion = imageVersion(k.image)
+	in.AgentVersion = agentVersion(k.image)
 	in.Commands = slices.DeleteFunc(texts(words(c)), func(word string) bool { return strings.TrimSpace(word) == "$("+swckOptions+")" })
 	in.Env = slices.Clone(in.Env)
 	for _, v := range k.env {
