@@ -147,6 +147,10 @@ type Env struct {
 	// Fixed: the entry is decided where nothing is edited: in a chart's template,
 	// or in more than one place of a kustomization.
 	Fixed bool
+	// Sole is the operation that adds the entry where it is the only one of its JSON
+	// patch: At is the whole patch then, which goes with it, and the entry is renamed
+	// here. Of a patch file nothing goes: the entry is Fixed too.
+	Sole *Origin
 	// Alone: the key is no variable's name but a setting's of the chart (javaOpts),
 	// so no other variable can stand beside it.
 	Alone bool

@@ -138,7 +138,7 @@ func (a *applier) collapseOnce(edits []fileEdit) (out []fileEdit, changed bool, 
 			out = append(out, e)
 			continue
 		}
-		if key.node == nil || kept[key] || len(removed[key]) < entries || !removable(path) && !valuesKey(f, e.edit.Document, path) {
+		if key.node == nil || kept[key] || len(removed[key]) < entries || !removable(path) && !valuesKey(f, e.edit.Document, path) && !patchesKey(f, path) {
 			out = append(out, e)
 			continue
 		}
@@ -178,6 +178,11 @@ func valuesKey(f document, document int, path yamledit.Path) bool {
 	root, err := lookup(f, document, yamledit.Path{})
 	name, _, _, _ := outerOf(f.Name())
 	return err == nil && len(path) == 1 && path[0].Kind == yamledit.StepKey && child(root, "apiVersion") == nil && child(root, "kind") == nil && writtenAsYAML(name) && !isKustomization(name)
+}
+
+// patchesKey reports a list of patches of a kustomization.
+func patchesKey(f document, path yamledit.Path) bool {
+	return isKustomization(f.Name()) && len(path) == 1 && (path[0].Key == "patches" || path[0].Key == "patchesJson6902")
 }
 
 // trimItem takes "items[n]" off the path of an object in a kind: List.

@@ -322,6 +322,9 @@ func each(w fleet.Workload, visit func(fleet.Value)) {
 		for _, e := range c.Env {
 			visit(e.Entry())
 			visit(e.Value)
+			if e.Sole != nil {
+				visit(fleet.Value{Field: e.Field, At: e.Sole})
+			}
 		}
 		for _, m := range c.Mounts {
 			visit(m.Entry())

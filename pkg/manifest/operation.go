@@ -14,10 +14,11 @@ import (
 // added finds the operation of a JSON patch that adds the entry at a path, where
 // it is the only one: by itself to its list, with the whole list, or inside an
 // object that it adds. The path is where the entry stands in the patch; an
-// operation that adds nothing else stands for it as a whole.
-func added(operations *yaml.Node, path yamledit.Path) (within yamledit.Path, node *yaml.Node, ok bool) {
+// operation that adds nothing else stands for it as a whole. sole says that no
+// other stands in the patch, which would be empty without it.
+func added(operations *yaml.Node, path yamledit.Path) (within yamledit.Path, node *yaml.Node, sole, ok bool) {
 	if len(path) == 0 || path[len(path)-1].Kind != yamledit.StepWhere {
-		return nil, nil, false
+		return nil, nil, false, false
 	}
 	for i, item := range operations.Content {
 		value := resolve(child(item, "value"))
@@ -33,16 +34,16 @@ func added(operations *yaml.Node, path yamledit.Path) (within yamledit.Path, nod
 			continue
 		}
 		if ok {
-			return nil, nil, false // two add it
+			return nil, nil, false, false // two add it
 		}
 		within, node, ok = yamledit.Path{}.Item(i), item, true
-		if whole := len(rest) == 0 && alone; whole && len(operations.Content) < 2 {
-			return nil, nil, false // without it the patch would be empty
-		} else if !whole {
+		if whole := len(rest) == 0 && alone; whole {
+			sole = len(operations.Content) < 2
+		} else {
 			within, node = append(within.Child("value"), rest...), n
 		}
 	}
-	return within, node, ok
+	return within, node, sole, ok
 }
 
 // below is the rest of a path below the place that a JSON pointer names. An index

@@ -220,9 +220,7 @@ func (t *tracer) entries() {
 		c := &t.workload.Containers[i]
 		c.At = t.entry(c.Field, &c.Place)
 		for j := range c.Env {
-			c.Env[j].At = t.entry(c.Env[j].Field, &c.Env[j].Place)
-			// What only configures SkyWalking may stay where it cannot be removed.
-			c.Env[j].Fixed = c.Env[j].At != nil && c.Env[j].At.Document < 0 && javaagent.IsSkyWalkingVariable(c.Env[j].Name)
+			t.variable(&c.Env[j])
 		}
 		for j := range c.Mounts {
 			c.Mounts[j].At = t.entry(c.Mounts[j].Field, &c.Mounts[j].Place)
@@ -247,6 +245,65 @@ func (t *tracer) entries() {
 	}
 }
 
+// variable traces an entry of env.
+func (t *tracer) variable(e *fleet.Env) {
+	before := len(t.lost)
+	e.At = t.entry(e.Field, &e.Place)
+	// What only configures SkyWalking may stay where it cannot be removed.
+	e.Fixed = e.At != nil && e.At.Document < 0 && javaagent.IsSkyWalkingVariable(e.Name)
+	if !e.Fixed {
+		return
+	}
+	sole, patch := t.sole(e.Field)
+	if sole == nil {
+		return
+	}
+	e.Sole, e.Place = sole, sole.Place
+	if patch != nil {
+		e.At, e.Fixed, t.lost = patch, false, t.lost[:before]
+	}
+}
+
+// sole finds the operation that alone makes a JSON patch and adds an entry that
+// nothing else holds, and the patch as an item of its list; nil for the one where
+// there is none, for the other where it is a file.
+func (t *tracer) sole(field string) (operation, patch *fleet.Origin) {
+	path, err := yamledit.ParsePath(field)
+	if err != nil {
+		return nil, nil
+	}
+	number := -1
+	for _, n := range t.sources {
+		s := t.deployment.prober.sources[n]
+		held := false
+		if s.operations {
+			var alone bool
+			if _, _, alone, held = added(s.node, path); held && !alone {
+				return nil, nil
+			}
+		} else if _, err := path.Lookup(s.node); err == nil {
+			return nil, nil
+		}
+		if held && number >= 0 {
+			return nil, nil
+		} else if held {
+			number = n
+		}
+	}
+	if number < 0 {
+		return nil, nil
+	}
+	s := t.deployment.prober.sources[number]
+	within, node, _, _ := added(s.node, path)
+	operation = &fleet.Origin{Place: s.position(first(resolve(node))), Document: s.document, Item: s.item, Field: s.prefix + within.String()}
+	t.deployment.links = append(t.deployment.links, link{t.number, operation, -1, number})
+	if item, inline := strings.CutSuffix(s.prefix, ".patch"+inside); inline {
+		patch = &fleet.Origin{Place: operation.Place, Document: s.document, Item: s.item, Field: item}
+		t.deployment.links = append(t.deployment.links, link{t.number, patch, -1, number})
+	}
+	return operation, patch
+}
+
 // entry finds the only source that holds an entry. Where there is none or more
 // than one, a change of it is refused. An app container may well be patched: it is never removed.
 func (t *tracer) entry(field string, at *fleet.Place) *fleet.Origin {
@@ -259,8 +316,10 @@ func (t *tracer) entry(field string, at *fleet.Place) *fleet.Origin {
 	for _, n := range t.sources {
 		s := t.deployment.prober.sources[n]
 		if s.operations {
-			if within, node, ok := added(s.node, path); ok {
-				holders++
+			if within, node, sole, ok := added(s.node, path); ok {
+				if holders++; sole { // without it the patch would be empty
+					holders++
+				}
 				found = &fleet.Origin{Place: s.position(first(resolve(node))), Document: s.document, Item: s.item, Field: s.prefix + within.String()}
 				t.deployment.links = append(t.deployment.links, link{t.number, found, -1, n})
 			}

@@ -113,7 +113,10 @@ func (d *draft) renameEnv(c fleet.Container, v javaagent.Var) bool {
 	if !there {
 		return false
 	}
-	if from.Fixed {
+	at := from.At
+	if from.Sole != nil {
+		at = from.Sole
+	} else if from.Fixed {
 		d.block(fleet.CodeHelmTemplate, from.Place, fmt.Sprintf("%s would become %s, and is set where nothing is edited", v.From, v.Name))
 		return true
 	}
@@ -129,13 +132,13 @@ func (d *draft) renameEnv(c fleet.Container, v javaagent.Var) bool {
 		d.removeEnv(from)
 		return false
 	}
-	name := fleet.Value{Text: from.Name, Field: from.Field + ".name", Place: from.Place, At: below(from.At, "name")}
+	name := fleet.Value{Text: from.Name, Field: from.Field + ".name", Place: from.Place, At: below(at, "name")}
 	change := d.w.Change(fleet.OpReplace, name, v.Name)
 	if !d.again(change) {
 		d.plan.Changes = append(d.plan.Changes, change)
 	}
-	if from.At != nil && len(from.At.Users) > 1 {
-		d.places[place{change.File, change.Document, change.Item, change.Field}] = from.At.Users
+	if at != nil && len(at.Users) > 1 {
+		d.places[place{change.File, change.Document, change.Item, change.Field}] = at.Users
 	}
 	list := c.Field + ".env"
 	d.effect(fleet.Effect{Field: from.Field + ".name", Old: from.Name, NewAbsent: true})

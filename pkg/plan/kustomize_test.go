@@ -86,3 +86,35 @@ func TestKustomizeOverlays(t *testing.T) {
 		}
 	})
 }
+
+// A JSON patch whose target names no workload adds nothing but the name, by
+// reference: the entry is renamed in the patch.
+func TestAJSONPatchAddsTheNameAlone(t *testing.T) {
+	app := func(name string) string {
+		return "apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: " + name + ", labels: {lang: java}}\nspec:\n  template:\n    metadata: {labels: {app: " + name + "}}\n" +
+			"    spec: {containers: [{name: app, image: 'registry.example/" + name + ":1.0', env: [{name: FOO, value: bar}]}]}\n"
+	}
+	const operation = "- {op: add, path: /spec/template/spec/containers/0/env/-, value: {name: SW_AGENT_NAME, valueFrom: {fieldRef: {fieldPath: \"metadata.labels['app']\"}}}}\n"
+	for _, row := range []struct{ name, patch string }{
+		{"inline", "- target: {labelSelector: lang=java}\n  patch: |-\n    " + operation},
+		{"a file", "- target: {kind: Deployment}\n  path: name.yaml\n"},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			scanned, tree := scan(t, map[string]string{
+				"base/kustomization.yaml": "resources: [a.yaml, b.yaml]\n", "base/a.yaml": app("a"), "base/b.yaml": app("b"), "sky/name.yaml": operation,
+				"sky/kustomization.yaml": "apiVersion: kustomize.config.k8s.io/v1alpha1\nkind: Component\npatches:\n- target: {kind: Deployment}\n  patch: |-\n    " +
+					"- {op: add, path: /spec/template/spec/containers/0/env/-, value: {name: JAVA_TOOL_OPTIONS, value: '-javaagent:/sw/agent/skywalking-agent.jar'}}\n    - {op: add, path: /spec/replicas, value: 2}\n" + row.patch,
+				"prod/kustomization.yaml": "resources: [../base]\ncomponents: [../sky]\nnamespace: prod\n",
+			})
+			p := Make(Input{Config: settings(), Scan: scanned, Payload: payload, Offline: true})
+			if p.Summary.Migrate != 2 || len(p.Batches) != 1 {
+				t.Fatalf("want both in one batch:\n%s", outline(p))
+			}
+			after := applied(t, tree, p)
+			text := string(after["sky/kustomization.yaml"]) + string(after["sky/name.yaml"])
+			if strings.Contains(text, "SW_AGENT_NAME") || !strings.Contains(text, "name: OTEL_SERVICE_NAME, valueFrom: {fieldRef: {fieldPath: \"metadata.labels['app']\"}}") {
+				t.Errorf("not renamed:\n%s", text)
+			}
+		})
+	}
+}
