@@ -137,11 +137,13 @@ func clone(n *yaml.Node) *yaml.Node {
 // document probes an object, the objects of a kind: List, or a JSON patch.
 func (p *prober) document(s source, node *yaml.Node) {
 	if node.Kind == yaml.SequenceNode {
-		s.operations = true
-		p.operations(s, node)
+		if len(node.Content) > 0 && field(resolve(node.Content[0]), "op") != "" { // a list of replacements is left alone
+			s.operations = true
+			p.operations(s, node)
+		}
 		return
 	}
-	if node.Kind != yaml.MappingNode {
+	if node.Kind != yaml.MappingNode || field(node, "kind") == "" && child(node, "source") != nil && child(node, "targets") != nil {
 		return
 	}
 	if field(node, "kind") != "List" {

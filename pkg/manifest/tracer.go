@@ -251,6 +251,11 @@ func (t *tracer) variable(e *fleet.Env) {
 	e.At = t.entry(e.Field, &e.Place)
 	// What only configures SkyWalking may stay where it cannot be removed.
 	e.Fixed = e.At != nil && e.At.Document < 0 && javaagent.IsSkyWalkingVariable(e.Name)
+	if e.At != nil && javaagent.IsSkyWalkingVariable(e.Name) && e.Value.Set() && !e.Fixed && !t.holds(*e.At, e.Value) {
+		// A replacement writes the value, and would miss the entry.
+		e.Fixed, e.At = true, &fleet.Origin{Place: e.Place, Document: -1, Item: -1, Field: e.Field}
+		return
+	}
 	if !e.Fixed {
 		return
 	}
@@ -262,6 +267,12 @@ func (t *tracer) variable(e *fleet.Env) {
 	if patch != nil {
 		e.At, e.Fixed, t.lost = patch, false, t.lost[:before]
 	}
+}
+
+// holds reports that the value of an entry is decided in the entry itself.
+func (t *tracer) holds(entry fleet.Origin, v fleet.Value) bool {
+	at := v.At
+	return at != nil && at.File == entry.File && at.Document == entry.Document && at.Item == entry.Item && under(at.Field, entry.Field)
 }
 
 // sole finds the operation that alone makes a JSON patch and adds an entry that
@@ -449,6 +460,9 @@ func (t *tracer) block() {
 		for _, e := range c.Env {
 			if e.Value.Set() && !javaagent.IsSkyWalkingVariable(e.Name) || e.Fixed {
 				removable[e.Field] = true
+				if e.Fixed { // nor is its value ever changed
+					removable[e.Value.Field] = true
+				}
 			}
 		}
 	}

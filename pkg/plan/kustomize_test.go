@@ -118,3 +118,37 @@ func TestAJSONPatchAddsTheNameAlone(t *testing.T) {
 		})
 	}
 }
+
+// What a replacement writes is read where it comes from, and the entry that it
+// is written into stays: without it the replacement would miss its target.
+func TestReplacementsWriteVariables(t *testing.T) {
+	const target = "  targets:\n  - select: {kind: Deployment}\n    fieldPaths: ['spec.template.spec.containers.*.env.[name=SW_AGENT_NAME].value']\n"
+	for _, row := range []struct{ name, kustomization, file, want string }{
+		{"from a ConfigMap", "replacements:\n- source: {kind: ConfigMap, name: params, fieldPath: data.svc}\n" + target, "", "mysvc"},
+		{"from the workload's name", "replacements:\n- source: {kind: Deployment, fieldPath: metadata.name}\n" + target, "", "a"},
+		{"a file with a list", "replacements:\n- path: names.yaml\n", "- source: {kind: ConfigMap, name: params, fieldPath: data.svc}\n" + target, "mysvc"},
+		{"a file with one", "replacements:\n- path: names.yaml\n", "source: {kind: ConfigMap, name: params, fieldPath: data.svc}\n" + strings.ReplaceAll(target, "\n  ", "\n")[2:], "mysvc"},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			files := map[string]string{
+				"kustomization.yaml": "namespace: shop\nresources: [a.yaml, params.yaml]\n" + row.kustomization,
+				"params.yaml":        "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: params}\ndata: {svc: mysvc}\n",
+				"a.yaml": "apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: a}\nspec:\n  template:\n    spec: {containers: [{name: app, image: 'registry.example/a:1.0', env: [\n" +
+					"      {name: SW_AGENT_NAME, value: x}, {name: JAVA_OPTS, value: '-javaagent:/sw/agent/skywalking-agent.jar'}]}]}\n",
+			}
+			if row.file != "" {
+				files["names.yaml"] = row.file
+			}
+			scanned, tree := scan(t, files)
+			p := Make(Input{Config: settings(), Scan: scanned, Payload: payload, Offline: true})
+			w := planned(t, p, "a")
+			got := string(applied(t, tree, p)["a.yaml"])
+			if w.Action != fleet.ActionMigrate || !strings.Contains(got, "-Dotel.service.name="+row.want+" ") || !strings.Contains(got, "{name: SW_AGENT_NAME, value: x}") {
+				t.Errorf("%s: %s\n%s", w.Action, message(w), got)
+			}
+			if len(w.Warnings) == 0 {
+				t.Errorf("nothing is said of what stays")
+			}
+		})
+	}
+}
