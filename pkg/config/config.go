@@ -181,7 +181,8 @@ type Options struct {
 	// Code says what an option does whose replacement is in the app's code.
 	Code string `json:"code" enum:"warn|block"`
 	// Placement is inline, in the variable that loaded SkyWalking, or env, as
-	// OTEL_* entries beside it.
+	// OTEL_* entries beside it. Where workloads share the variable, the name and
+	// what else is one workload's alone become entries of its own either way.
 	Placement string `json:"placement" enum:"inline|env"`
 	// Cleanup removes SW_* entries, volumes, init containers and egress rules of
 	// NetworkPolicies that serve nothing else.

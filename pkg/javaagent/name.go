@@ -1,6 +1,7 @@
 package javaagent
 
 import (
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -48,11 +49,24 @@ func (t *translation) translateName() {
 	if !p.refs && p.reference == "" && p.from == "" {
 		t.name = p.value
 	}
+	t.ownName(&p, suffix, name, namespace, cluster)
 	t.properties[otelName] = p
 	for i := range t.options {
 		if t.options[i].key == "agent.service_name" || t.options[i].key == "agent.namespace" && (joined || !known) || t.options[i].key == "agent.cluster" && (joined || !known) {
 			t.options[i].To = p.shown()
 		}
+	}
+}
+
+// ownName puts a name of the container's own into an entry, in the place of the
+// old one where that can be.
+func (t *translation) ownName(p *property, joined bool, parts ...Setting) {
+	if !t.ownPlaces() || p.local || !slices.ContainsFunc(parts, func(s Setting) bool { return s.Level == LevelVariable && s.own }) {
+		return
+	}
+	p.env = true
+	if _, taken := t.e.named[Variable(otelName)]; !taken && !joined && !p.refs && p.reference == "" && parts[0].Variable != "" && parts[0].own {
+		p.from = parts[0].Variable
 	}
 }
 
@@ -101,7 +115,7 @@ func (t *translation) otherName(policy string, name Setting, hasName bool) {
 		t.refuse(CodeUnsupported, "no service name: SkyWalking has none, and neither label nor workload name is known")
 		return
 	}
-	p := property{key: otelName, value: t.name}
+	p := property{key: otelName, value: t.name, env: t.ownPlaces()}
 	t.properties[otelName] = p
 	for i := range t.options {
 		if o := &t.options[i]; o.key == "agent.service_name" {

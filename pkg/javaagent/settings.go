@@ -2,6 +2,7 @@ package javaagent
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 )
@@ -16,7 +17,14 @@ func (t *translation) translateSettings() {
 		t.extra = append(t.extra, graded{Option: o})
 	}
 	for _, s := range t.e.config.Settings {
+		before := maps.Clone(t.properties)
 		t.options = append(t.options, t.translateSetting(s))
+		for key, p := range t.properties {
+			if _, known := before[key]; !known && t.ownPlaces() && s.Level == LevelVariable && s.own {
+				p.env = true
+				t.properties[key] = p
+			}
+		}
 	}
 }
 
@@ -214,7 +222,7 @@ func (t *translation) mergeExisting(ours []attribute) {
 	}
 	merged := mergeAttributes(existing, ours)
 	text, reference := joinAttributes(merged)
-	p := property{key: otelAttributes, value: text, env: env || reference, refs: len(references(text, DialectExec)) > 0}
+	p := property{key: otelAttributes, value: text, env: env || reference || t.ownPlaces(), refs: len(references(text, DialectExec)) > 0}
 	home, written, local := expandedAttributes(merged)
 	switch {
 	case home != nil:

@@ -90,7 +90,9 @@ func newTranslation(in Input) (*translation, error) {
 		if err != nil {
 			return nil, fmt.Errorf("options.add %q: %w", Redact(text), err)
 		}
-		t.add = append(t.add, parseProperty(executed))
+		added := parseProperty(executed)
+		added.env = t.ownPlaces() && strings.Contains(text, "{{") // another for each workload
+		t.add = append(t.add, added)
 	}
 	t.sources = in.sources()
 	t.e = newEffective(in, t.sources)
@@ -102,6 +104,9 @@ func newTranslation(in Input) (*translation, error) {
 	}
 	return t, nil
 }
+
+// ownPlaces: others share the string.
+func (t *translation) ownPlaces() bool { return t.in.Target.Placement == PlacementOwn }
 
 func majorOf(version string) (int, bool) {
 	n, ok := numbers(version)

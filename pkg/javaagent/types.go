@@ -1,5 +1,8 @@
 package javaagent
 
+// PlacementOwn is a Target.Placement.
+const PlacementOwn = "own"
+
 // Input is one container: the string that loads the agent, what stands beside
 // it, and what it is to be brought to.
 type Input struct {
@@ -109,7 +112,10 @@ type Target struct {
 	AllowLost []string // SkyWalking keys or variables, "*" matches any run
 	Collector string   // warn | block; empty: warn
 	Code      string   // warn | block; empty: warn
-	Placement string   // inline | env; empty: inline
+	// Placement is inline, env or own; empty: inline. Own is inline but for what is
+	// the container's alone where others share the string: the name, resource
+	// attributes, and what its own entries set become OTEL_* entries.
+	Placement string
 	// Keep leaves SW_* entries in place (options.cleanup: false).
 	Keep bool
 	// Extensions are paths of agent extension jars, or directories of them.

@@ -251,7 +251,7 @@ func (t *tracer) variable(e *fleet.Env) {
 	e.At = t.entry(e.Field, &e.Place)
 	// What only configures SkyWalking may stay where it cannot be removed.
 	e.Fixed = e.At != nil && e.At.Document < 0 && javaagent.IsSkyWalkingVariable(e.Name)
-	if e.At != nil && javaagent.IsSkyWalkingVariable(e.Name) && e.Value.Set() && !e.Fixed && !t.holds(*e.At, e.Value) {
+	if e.At != nil && javaagent.IsSkyWalkingVariable(e.Name) && e.Value.Set() && !e.Fixed && !holds(*e.At, *e) {
 		// A replacement writes the value, and would miss the entry.
 		e.Fixed, e.At = true, &fleet.Origin{Place: e.Place, Document: -1, Item: -1, Field: e.Field}
 		return
@@ -269,10 +269,12 @@ func (t *tracer) variable(e *fleet.Env) {
 	}
 }
 
-// holds reports that the value of an entry is decided in the entry itself.
-func (t *tracer) holds(entry fleet.Origin, v fleet.Value) bool {
-	at := v.At
-	return at != nil && at.File == entry.File && at.Document == entry.Document && at.Item == entry.Item && under(at.Field, entry.Field)
+// holds reports that the value of an entry is decided in the entry itself, or in
+// the one of its name that an alias repeats.
+func holds(entry fleet.Origin, e fleet.Env) bool {
+	at := e.Value.At
+	return at != nil && at.File == entry.File && at.Document == entry.Document && at.Item == entry.Item &&
+		(under(at.Field, entry.Field) || strings.HasSuffix(at.Field, "[name="+e.Name+"].value"))
 }
 
 // sole finds the operation that alone makes a JSON patch and adds an entry that

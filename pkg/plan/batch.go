@@ -53,17 +53,7 @@ type unit struct {
 // go together: a place shared with a workload that does not change, that
 // would need another value there, or with too many.
 func (m *maker) units(drafts []*draft) []unit {
-	byID := make(map[fleet.ID]*draft, len(drafts))
-	for _, d := range drafts {
-		byID[d.plan.ID] = d
-		byID[d.w.ID] = d
-		// Users of a place are named without the wave that stands for a cluster.
-		bare := d.plan.ID
-		bare.Cluster = ""
-		if byID[bare] == nil {
-			byID[bare] = d
-		}
-	}
+	byID := draftsByID(drafts)
 	m.blockConflicts(drafts, byID)
 	// Blocking one workload may block others with it.
 	for changed := true; changed; {
@@ -91,6 +81,22 @@ func (m *maker) units(drafts []*draft) []unit {
 		return m.units(drafts) // everybody who shared with them is blocked too
 	}
 	return fit
+}
+
+// draftsByID finds a workload as those name it that share a place with it.
+func draftsByID(drafts []*draft) map[fleet.ID]*draft {
+	byID := make(map[fleet.ID]*draft, len(drafts))
+	for _, d := range drafts {
+		byID[d.plan.ID] = d
+		byID[d.w.ID] = d
+		// Users of a place are named without the wave that stands for a cluster.
+		bare := d.plan.ID
+		bare.Cluster = ""
+		if byID[bare] == nil {
+			byID[bare] = d
+		}
+	}
+	return byID
 }
 
 // allowed reports that batch.allowShared takes the file.

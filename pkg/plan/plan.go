@@ -45,11 +45,12 @@ const jarName = "opentelemetry-javaagent.jar"
 
 // maker is the work on one plan.
 type maker struct {
-	in     Input
-	spec   config.Spec
-	tag    fleet.TagTemplate
-	target string // hash
-	owners owners
+	in      Input
+	spec    config.Spec
+	tag     fleet.TagTemplate
+	target  string // hash
+	owners  owners
+	sharing map[fleet.ID]bool // workloads whose own options go into entries of their own; see part
 }
 
 // Make plans every workload of the scan. It never fails: what cannot be
@@ -80,6 +81,7 @@ func Make(in Input) fleet.Plan {
 	}
 	m.parted(drafts)
 	slices.SortStableFunc(drafts, func(a, b *draft) int { return a.plan.ID.Compare(b.plan.ID) })
+	drafts = m.part(drafts)
 	declared := len(drafts)
 	drafts = merge(drafts)
 	for _, d := range drafts {

@@ -31,8 +31,8 @@ func TestRemedy(t *testing.T) {
 	}
 }
 
-// TestVariablesPartWhatSharesAFlag: one ConfigMap's flag for two names is
-// refused with the option that parts them, which does.
+// TestVariablesPartWhatSharesAFlag: one ConfigMap's flag for two sets of options
+// is refused with the option that parts them, which does.
 func TestVariablesPartWhatSharesAFlag(t *testing.T) {
 	deployment := func(name string) string {
 		return `apiVersion: apps/v1
@@ -52,7 +52,10 @@ spec:
 		"cart.yaml": deployment("cart"), "order.yaml": deployment("order"), "tax.yaml": deployment("tax"),
 		"apm.yaml": "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: apm, namespace: shop}\ndata:\n  JAVA_TOOL_OPTIONS: -javaagent:/skywalking/agent/skywalking-agent.jar\n",
 	})
-	p := Make(Input{Config: settings(), Scan: scanned, Payload: payload, Offline: true})
+	override := func(s *config.Spec) { // what only one of them has beyond its own entries
+		s.Options.Overrides = []config.Override{{Match: config.Match{Name: "cart"}, Add: []string{"-Dotel.traces.sampler=always_on"}}}
+	}
+	p := Make(Input{Config: settings(override), Scan: scanned, Payload: payload, Offline: true})
 	for _, name := range []string{"cart", "order", "tax"} { // each says what is the matter and what to do
 		w := planned(t, p, name)
 		if !strings.Contains(message(w), "which needs another value there: a ConfigMap of its own, or options.placement: env, would part them") ||
@@ -60,7 +63,7 @@ spec:
 			t.Errorf("%s: %s: %s", name, w.Action, message(w))
 		}
 	}
-	p = Make(Input{Config: settings(func(s *config.Spec) { s.Options.Placement = "env" }), Scan: scanned, Payload: payload, Offline: true})
+	p = Make(Input{Config: settings(override, func(s *config.Spec) { s.Options.Placement = "env" }), Scan: scanned, Payload: payload, Offline: true})
 	for _, name := range []string{"cart", "order", "tax"} {
 		if w := planned(t, p, name); !w.Action.Changes() {
 			t.Errorf("with placement env %s: %s", w.Action, message(w))

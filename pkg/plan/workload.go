@@ -424,6 +424,9 @@ func (m *maker) targetOf(w fleet.Workload, jar string) javaagent.Target {
 			t.ServiceName = override.ServiceName
 		}
 	}
+	if m.sharing[w.ID] && t.Placement != "env" {
+		t.Placement = javaagent.PlacementOwn
+	}
 	t.Injected = m.byOperator()
 	return t
 }
