@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/base64"
 	"errors"
+	"fmt"
 	"path"
 	"regexp"
 	"slices"
@@ -297,6 +298,7 @@ func (f *facts) object(file *yamledit.File, d yamledit.Document, object *yaml.No
 	w, ok := kyamlfn.Read(object, d.Node, f.file, file.Position)
 	if !ok {
 		f.carrier(file, object, kind)
+		f.embeds(file, object, kind)
 		f.consumes(file, object, kind)
 		return
 	}
@@ -496,6 +498,38 @@ func (f *facts) carrier(file *yamledit.File, object *yaml.Node, kind string) {
 			Code: fleet.CodeUnsupportedForm, Place: at,
 			Message: kind + " " + field(metadata, "name") + " loads SkyWalking at " + p.String() + "; values in it are not edited",
 		}}})
+		return true
+	})
+}
+
+// embeds notes an object that brings SkyWalking's agent into pods of others, by
+// containers in a form of its own: an OpenKruise SidecarSet or a policy of
+// Kyverno's, say. What has a pod template, if only as a patch, is none, nor is
+// what carries Helm values.
+func (f *facts) embeds(file *yamledit.File, object *yaml.Node, kind string) {
+	spec := child(object, "spec")
+	switch {
+	case child(spec, "template") != nil, child(spec, "jobTemplate") != nil, kind == "Pod", kind == "Application", kind == "ApplicationSet", kind == "HelmRelease":
+		return
+	}
+	metadata := child(object, "metadata")
+	yamledit.Walk(object, func(p yamledit.Path, n *yaml.Node) bool {
+		if len(p) == 0 || n.Kind != yaml.SequenceNode || p[len(p)-1].Key != "initContainers" && p[len(p)-1].Key != "containers" {
+			return true
+		}
+		for _, item := range n.Content {
+			c := resolve(item)
+			image := child(c, "image")
+			if image == nil || !kyamlfn.AgentImage(image.Value) {
+				continue
+			}
+			at := place(file, image)
+			f.carried = append(f.carried, carried{field: p.String(), FileReason: fleet.FileReason{File: f.file, Line: at.Line, Reason: fleet.Reason{
+				Code: fleet.CodeUnsupportedForm, Place: at, Message: fmt.Sprintf(
+					"%s %s brings SkyWalking's agent into pods, by container %s of %s: it is not edited; change it by hand, when no pod that it reaches loads SkyWalking any more",
+					kind, field(metadata, "name"), field(c, "name"), p),
+			}}})
+		}
 		return true
 	})
 }

@@ -1,6 +1,7 @@
 package manifest
 
 import (
+	"cmp"
 	"path"
 	"regexp"
 	"slices"
@@ -37,10 +38,10 @@ func (f *facts) mentioned(file *yamledit.File, d yamledit.Document, object *yaml
 		return
 	}
 	subject := "the file"
-	if kind, name := field(object, "kind"), field(child(object, "metadata"), "name"); kind != "" && name != "" {
-		subject = oneLine(kind + " " + name)
+	kind, metadata := field(object, "kind"), child(object, "metadata")
+	if kind != "" && field(object, "apiVersion") != "" || kind != "" && field(metadata, "name") != "" {
+		subject = oneLine(strings.TrimSpace(kind + " " + cmp.Or(field(metadata, "name"), field(metadata, "generateName"))))
 	}
-	kind := field(object, "kind")
 	holds := kind != "ConfigMap" && kind != "Secret" && (kind != "" && field(object, "apiVersion") != "" || strings.HasPrefix(path.Base(file.Name()), "values"))
 	note := func(n *yaml.Node, name func() string) {
 		named, flags := spoken(n)

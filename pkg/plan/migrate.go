@@ -36,8 +36,11 @@ func (m *maker) migrate(d *draft, s situation) {
 		return
 	}
 	if s.swck != nil && len(chosen) > 1 && s.swck.all {
-		d.block(fleet.CodeUnsupportedForm, s.injected.Place, "SWCK injects every container, and which of them run Java is not said: name them by "+
-			swckContainer+" or workloads.container")
+		at, message := s.swck.unnamed(d.w)
+		if at.File == "" {
+			at = s.injected.Place
+		}
+		d.block(fleet.CodeUnsupportedForm, at, message)
 		return
 	}
 	if len(left) > 0 {

@@ -37,6 +37,7 @@ type swck struct {
 	options    []javaagent.Var
 	env        []javaagent.Var // of the SwAgent, for containers without the name
 	agent      string          // the SwAgent's name; empty: none
+	at         fleet.Place     // of the SwAgent
 	image      string          // of the agent; empty: the injector's default
 	plugins    []string        // optional ones that it copies
 	problem    string          // why it cannot be told
@@ -66,7 +67,7 @@ func (m *maker) swck(w fleet.Workload) *swck {
 		if a.Kind != "SwAgent" || a.Namespace != w.ID.Namespace || !covers(a.Selector, w.PodLabels) {
 			continue
 		}
-		k.agent, k.env, pattern = a.Name, nil, a.Matcher
+		k.agent, k.at, k.env, pattern = a.Name, a.Place, nil, a.Matcher
 		image = cmp.Or(a.Image, image)
 		for _, e := range a.Env {
 			v := javaagent.Var{Name: e.Name, Value: e.Value.Text, Origin: "SwAgent " + a.Name}
@@ -84,6 +85,19 @@ func (m *maker) swck(w fleet.Workload) *swck {
 		k.containers = nil
 	}
 	return k
+}
+
+// unnamed says where the containers that SWCK injects can be named.
+func (k *swck) unnamed(w fleet.Workload) (at fleet.Place, message string) {
+	const all = "SWCK injects every container, and which of them run Java is not said: "
+	if k.agent == "" {
+		return fleet.Place{}, all + "name them by " + swckContainer + " or workloads.container"
+	}
+	overruled := ""
+	if w.PodAnnotations[swckContainer] != "" {
+		overruled = ", which overrules " + swckContainer + " of its pods"
+	}
+	return k.at, all + "name them by containerMatcher of SwAgent " + k.agent + overruled + ", or by workloads.container"
 }
 
 // covers reports that the labels have everything that the selector names.
