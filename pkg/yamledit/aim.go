@@ -153,10 +153,36 @@ func clip(s string) string {
 	return s
 }
 
-// sameText reports that YAML text has the content of a node.
+// sameText reports that YAML text has the content of a node, its keys in
+// whatever order.
 func sameText(n *yaml.Node, text string) bool {
 	docs, err := decode([]byte(text))
-	return err == nil && len(docs) == 1 && sameContent(n, docs[0].Content[0])
+	return err == nil && len(docs) == 1 && alike(n, docs[0].Content[0], 0)
+}
+
+// alike compares as sameContent does, and mappings by their keys.
+func alike(a, b *yaml.Node, depth int) bool {
+	a, b = Resolve(a), Resolve(b)
+	if a == nil || b == nil || a.Kind != b.Kind || len(a.Content) != len(b.Content) || depth > DefaultMaxDepth {
+		return false
+	}
+	switch { // scalars are compared below
+	case a.Kind == yaml.MappingNode:
+		for i := 0; i+1 < len(a.Content); i += 2 {
+			if other := Child(b, a.Content[i].Value); other == nil || !alike(a.Content[i+1], other, depth+1) {
+				return false
+			}
+		}
+		return true
+	case a.Kind == yaml.SequenceNode:
+		for i := range a.Content {
+			if !alike(a.Content[i], b.Content[i], depth+1) {
+				return false
+			}
+		}
+		return true
+	}
+	return sameContent(a, b)
 }
 
 // sameContent compares kinds, types and values; not styles, comments, anchors.

@@ -103,3 +103,19 @@ func TestEdges(t *testing.T) {
 		},
 	})
 }
+
+func TestOldHoldsInWhateverOrderItsKeysStand(t *testing.T) {
+	const text = "env:\n- value: a # one\n  name: A\n- name: B\n"
+	for old, fits := range map[string]bool{
+		`{name: A, value: "a"}`: true, `{value: a, name: A}`: true, `{name: A, value: b}`: false, `{name: A}`: false, `{name: A, value: a, x: y}`: false, `{name: A, name: A}`: false,
+	} {
+		f, err := Parse("a.yaml", []byte(text), Limits{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, err = f.Apply([]Edit{{Path: Path{}.Child("env").Where("name", "A"), Op: Remove, Old: old}})
+		if fits != (err == nil) {
+			t.Errorf("removing with old %s: %v", old, err)
+		}
+	}
+}
