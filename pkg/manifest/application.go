@@ -45,6 +45,7 @@ type application struct {
 	light       bool // it changes no more than names and texts
 	source      sourceRef
 	substitutes *substitution
+	root        string // folder of the kustomization that makes it; empty: all make it alike
 }
 
 // applicationObject is an Application, of a file or as an ApplicationSet

@@ -100,7 +100,7 @@ func fluxKustomization(file document, object *yaml.Node, document, item int) app
 func readFluxOverrides(spec *yaml.Node) (overrides, error) {
 	out := overrides{ordered: true}
 	for key, into := range map[string]any{
-		"images": &out.images, "patches": &out.patches, "namePrefix": &out.prefix, "nameSuffix": &out.suffix, "targetNamespace": &out.namespace,
+		"images": &out.images, "patches": &out.patches, "namePrefix": &out.prefix, "nameSuffix": &out.suffix,
 		"components": &out.components,
 	} {
 		if n := child(spec, key); n != nil {
@@ -115,7 +115,9 @@ func readFluxOverrides(spec *yaml.Node) (overrides, error) {
 // read reads the overrides from the mapping that holds them.
 func (a application) read(n *yaml.Node) (overrides, error) {
 	if a.flux {
-		return readFluxOverrides(n)
+		out, err := readFluxOverrides(n)
+		out.namespace = a.namespace // a patch may change it
+		return out, err
 	}
 	return readOverrides(n)
 }
@@ -130,6 +132,9 @@ func (a application) title() string {
 
 // cluster tells workloads of one id apart that several deploy.
 func (a application) cluster() string {
+	if a.root != "" {
+		return strings.ReplaceAll(a.root, "/", "-")
+	}
 	if a.flux && path.Dir(a.file) != "." { // each cluster has a folder, and its Kustomizations the same names
 		return strings.ReplaceAll(path.Dir(a.file), "/", "-")
 	}
@@ -176,11 +181,16 @@ func (s *substitution) fill(text string) string {
 	})
 }
 
+// fills reports that an object is filled in, which it may forbid.
+func (s *substitution) fills(metadata *yaml.Node) bool {
+	return s != nil && texts(child(metadata, "annotations"))[fluxKustomizations+"substitute"] != "disabled" &&
+		texts(child(metadata, "labels"))[fluxKustomizations+"substitute"] != "disabled"
+}
+
 // name fills in what an object is called.
 func (s *substitution) name(object *yaml.Node) {
 	metadata := child(object, "metadata")
-	if s == nil || texts(child(metadata, "annotations"))[fluxKustomizations+"substitute"] == "disabled" ||
-		texts(child(metadata, "labels"))[fluxKustomizations+"substitute"] == "disabled" {
+	if !s.fills(metadata) {
 		return
 	}
 	for _, key := range []string{"name", "namespace"} {

@@ -144,7 +144,10 @@ func (x *index) result(ctx context.Context, files fs.FS) (Result, error) {
 	reader.traces = true
 	x.makeApplications(reader)
 	x.layStored(expanded)
-	made := x.generate(files)
+	made, err := x.nested(ctx, files, expanded)
+	if err != nil {
+		return Result{}, err
+	}
 	for i, a := range x.applications {
 		if a.overrides != nil && x.templateOf(a.file) != "" {
 			x.applications[i].laid = false
@@ -152,7 +155,7 @@ func (x *index) result(ctx context.Context, files fs.FS) (Result, error) {
 	}
 	slices.SortFunc(x.applications, func(a, b application) int {
 		return cmp.Or(cmp.Compare(a.name, b.name), cmp.Compare(a.path, b.path), cmp.Compare(a.namespace, b.namespace), cmp.Compare(a.file, b.file),
-			cmp.Compare(a.document, b.document), cmp.Compare(a.item, b.item), cmp.Compare(a.kustomize, b.kustomize), cmp.Compare(a.by.at(), b.by.at()))
+			cmp.Compare(a.document, b.document), cmp.Compare(a.item, b.item), cmp.Compare(a.kustomize, b.kustomize), cmp.Compare(a.by.at(), b.by.at()), cmp.Compare(a.root, b.root))
 	})
 	slices.SortFunc(x.helm, func(a, b helmSource) int {
 		return cmp.Or(cmp.Compare(a.file, b.file), cmp.Compare(a.document, b.document), cmp.Compare(a.item, b.item), cmp.Compare(a.by.at(), b.by.at()), cmp.Compare(a.object, b.object))
