@@ -12,7 +12,6 @@ import (
 
 	"github.com/otelshift/otelshift/pkg/appset"
 	"github.com/otelshift/otelshift/pkg/fleet"
-	"github.com/otelshift/otelshift/pkg/helmchart"
 	"github.com/otelshift/otelshift/pkg/yamledit"
 )
 
@@ -131,7 +130,7 @@ type madeApps struct {
 }
 
 func (r *releaser) renderApps(root release) ([]*chartApp, error) {
-	chart, err := helmchart.Load(r.files.files, root.chart)
+	chart, err := root.load(r.files.files)
 	if err != nil {
 		return nil, err
 	}
@@ -280,7 +279,7 @@ func (x *index) makeBy(r *releaser, root release, makers map[string][]string, pr
 		traced = traced || len(a.traced) > 0
 	}
 	if traced {
-		if chart, err := helmchart.Load(r.files.files, root.chart); err == nil {
+		if chart, err := root.load(r.files.files); err == nil {
 			x.rendered = append(x.rendered, chartTree{release: root, files: slices.Concat(chart.Files, root.files), makes: true})
 		}
 	}
@@ -345,7 +344,7 @@ func (r *releaser) madeApp(m *madeByChart) (*chartApp, error) {
 // madeFiles are the files that an Application of a chart is made from.
 func (r *releaser) madeFiles(m *madeByChart) []string {
 	out := slices.Clone(m.root.files)
-	if chart, err := helmchart.Load(r.files.files, m.root.chart); err == nil {
+	if chart, err := m.root.load(r.files.files); err == nil {
 		out = append(out, chart.Files...)
 	}
 	return out

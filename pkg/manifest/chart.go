@@ -67,12 +67,21 @@ func (rel release) merged() *value {
 
 // render renders the release's chart with its values.
 func (rel release) render(files fs.FS) (objects []*yaml.RNode, read []string, err error) {
-	chart, err := helmchart.Load(files, rel.chart)
+	chart, err := rel.load(files)
 	if err != nil {
 		return nil, nil, err
 	}
 	objects, err = rel.renderWith(chart, rel.merged())
 	return objects, chart.Files, err
+}
+
+// load reads the release's chart, without values.yaml where others take its
+// place.
+func (rel release) load(files fs.FS) (*helmchart.Chart, error) {
+	if rel.without {
+		files = overlaid{files, map[string][]byte{path.Join(rel.chart, "values.yaml"): []byte("{}\n")}}
+	}
+	return helmchart.Load(files, rel.chart)
 }
 
 // own are the values that the chart itself and its dependencies bring.
@@ -119,7 +128,7 @@ func (r *releaser) rendered(rel release, w fleet.Workload, root *value) []fleet.
 		w.Blocked = rel.decides(r.files.files, files)
 	}
 	m := match{release: rel, values: w, root: root, objects: objects, render: func(values *value) ([]*yaml.RNode, error) {
-		chart, err := helmchart.Load(r.files.files, rel.chart)
+		chart, err := rel.load(r.files.files)
 		if err != nil {
 			return nil, err
 		}

@@ -45,6 +45,7 @@ type facts struct {
 	helmfileReleases bool
 	carried          []carried
 	git              []gitSource // Flux's
+	fluxCharts       []fluxChart
 	// kustomization is set for a kustomization's file.
 	kustomization *kustomization
 }
@@ -288,6 +289,10 @@ func (f *facts) object(file *yamledit.File, d yamledit.Document, object *yaml.No
 		f.applications = append(f.applications, fluxKustomization(file, object, d.Index, item))
 	case kind == "GitRepository" && strings.HasPrefix(version, fluxSources):
 		f.git = append(f.git, gitSource{field(metadata, "namespace"), field(metadata, "name"), field(child(object, "spec"), "url")})
+	case kind == "HelmChart" && strings.HasPrefix(version, fluxSources):
+		c := readFluxChart(child(object, "spec"), field(metadata, "namespace"), place(file, first(object)))
+		c.namespace, c.name = field(metadata, "namespace"), field(metadata, "name")
+		f.fluxCharts = append(f.fluxCharts, c)
 	case kind == "HelmRelease":
 		s := helmRelease(object, place(file, first(object)), d.Index, item)
 		if encrypted != nil {

@@ -229,6 +229,7 @@ func (x *index) sourced() {
 // sourceOf leaves the chart of another repository out: a folder here may have
 // the same name.
 func (x *index) sourceOf(s *helmSource) {
+	x.refersTo(s)
 	if s.source.kind == "" {
 		return
 	}

@@ -30,13 +30,11 @@ func helmRelease(object *yaml.Node, at fleet.Place, document, item int) helmSour
 	if target != "" {
 		out.release = target + "-" + out.name
 	}
-	// A chart of a GitRepository is a path, whether of this repository is seen by
-	// its being there.
-	chart := child(child(spec, "chart"), "spec")
-	if ref := readSourceRef(child(chart, "sourceRef"), field(metadata, "namespace")); ref.kind == "GitRepository" {
-		out.chart = path.Clean(strings.Trim(strings.TrimPrefix(field(chart, "chart"), "./"), "/"))
-		out.source = ref
+	out.release = shortened(out.release)
+	if chart := child(child(spec, "chart"), "spec"); chart != nil {
+		out.takesChart(readFluxChart(chart, field(metadata, "namespace"), at))
 	}
+	out.chartRef = readSourceRef(child(spec, "chartRef"), field(metadata, "namespace"))
 	if list := child(spec, "valuesFrom"); list != nil && list.Kind == yaml.SequenceNode {
 		for _, item := range list.Content {
 			if name := field(resolve(item), "name"); field(resolve(item), "kind") == "ConfigMap" && name != "" {

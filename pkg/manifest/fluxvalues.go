@@ -31,6 +31,8 @@ type unread struct {
 	reason fleet.Reason
 	layers int    // below it
 	target string // the one value that it sets; empty: any
+	// defaults says that they stand for the chart's own, which are not known either.
+	defaults bool
 }
 
 // valuesFrom lays what a HelmRelease refers to over its chart's values, and names
@@ -45,7 +47,9 @@ func (r *releaser) valuesFrom(rel *release, s helmSource, list *yaml.Node, at fu
 		key := cmp.Or(field(item, "valuesKey"), "values.yaml")
 		reference := fmt.Sprintf("HelmRelease %s takes values from %s %s, key %s", s.name, kind, name, key)
 		unknown := func(code fleet.Code, message string) {
-			rel.unread = append(rel.unread, unread{fleet.Reason{Code: code, Place: at(item), Message: reference + message}, len(rel.layers), target})
+			rel.unread = append(rel.unread, unread{
+				reason: fleet.Reason{Code: code, Place: at(item), Message: reference + message}, layers: len(rel.layers), target: target,
+			})
 		}
 		if kind != "ConfigMap" {
 			unknown(fleet.CodeSecret, ", which is not read: write image and flag into spec.values, which is laid over it")
@@ -282,7 +286,7 @@ func (rel release) certain(w *fleet.Workload) {
 		if upper != nil {
 			(&releaseReader{workload: &known, chart: rel.name}).values(upper)
 		}
-		if u.target == "" && u.reason.Code != fleet.CodeSecret || !decidedAlike(*w, known, u.target) { // a registry, say, could be in it
+		if u.target == "" && u.reason.Code != fleet.CodeSecret && !u.defaults || !decidedAlike(*w, known, u.target) { // a registry, say, could be in it
 			reason := u.reason
 			w.Blocked = &reason
 		}

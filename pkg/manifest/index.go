@@ -52,6 +52,7 @@ type index struct {
 	foreignFlags []fleet.FileReason // in those
 	given        map[fleet.ID]bool  // ids that claims have given
 	git          []gitSource
+	fluxCharts   []fluxChart
 	treeMaps     []treeMap               // ConfigMaps that kustomizations render
 	barred       map[string]fleet.Reason // files that kustomizations feed on which cannot be rendered
 	prober       *prober                 // of kustomizations; nil: there are none
@@ -106,6 +107,7 @@ func (x *index) add(f facts) {
 	x.sets = append(x.sets, f.sets...)
 	x.carried = append(x.carried, f.carried...)
 	x.git = append(x.git, f.git...)
+	x.fluxCharts = append(x.fluxCharts, f.fluxCharts...)
 	if f.kustomization != nil {
 		x.kustomizations[path.Dir(f.file)] = f.kustomization
 	}

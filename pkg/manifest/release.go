@@ -36,11 +36,14 @@ type helmSource struct {
 	prefix string       // of its fields
 	open   bool         // it stands for several, whose names are not known
 
-	own     string       // the object's own namespace
-	release string       // the release's name; empty: the object's
-	source  sourceRef    // Flux's, of the chart
-	takes   []string     // ConfigMaps with its values
-	tree    *treeRelease // as a kustomization renders it; nil: as it stands
+	own     string    // the object's own namespace
+	release string    // the release's name; empty: the object's
+	source  sourceRef // Flux's, of the chart
+	flux    fluxChart // Flux's
+	// chartRef is the object that a HelmRelease has its chart of.
+	chartRef sourceRef
+	takes    []string     // ConfigMaps with its values
+	tree     *treeRelease // as a kustomization renders it; nil: as it stands
 
 	gaps map[string]string // what takes the place of each gap in the names of values files
 }
@@ -73,6 +76,7 @@ type release struct {
 	unread  []unread      // values of Flux's that are not known
 	laid    []claim       // parameters that are not read
 	hit     bool          // values of a ConfigMap load an agent
+	without bool          // the chart's own values.yaml does not count
 }
 
 // releases turns values files and inline values that load an agent into
@@ -442,12 +446,13 @@ func (r *releaser) source(s helmSource) (out release, names []string) {
 		out.chart = s.chart
 		names = append(names, out.dependencies(r)...)
 		for _, name := range r.siblings(s.chart) {
-			if stem(name) == "values" {
+			if stem(name) == "values" && len(s.flux.valuesFiles) == 0 {
 				out.add(r, name)
 				names = append(names, name)
 			}
 		}
 	}
+	names = append(names, r.valuesFiles(&out, s)...)
 	if s.kind == "Application" {
 		out.app = cmp.Or(s.app, s.name)
 	}
@@ -491,6 +496,9 @@ func (r *releaser) source(s helmSource) (out release, names []string) {
 	}
 	if _, n := decisive(parts, "releaseName"); n != nil && n.Value != "" {
 		out.release, out.named = n.Value, !appset.Unknown(n.Value)
+		if s.kind == "HelmRelease" {
+			out.release = shortened(n.Value)
+		}
 	}
 	if p, list := decisive(parts, "valueFiles"); list != nil && list.Kind == yaml.SequenceNode {
 		_, missing := decisive(parts, "ignoreMissingValueFiles")

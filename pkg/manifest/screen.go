@@ -135,7 +135,7 @@ func kinds(data []byte) (workloads int, other, policy bool) {
 			other = other || bytes.Contains(data, []byte("workloadRef")) // of a Rollout, which runs another's pods
 		case "Namespace", "Application", "ApplicationSet", "Instrumentation", "SwAgent":
 			other = true
-		case "Kustomization", "HelmRelease", "GitRepository":
+		case "Kustomization", "HelmRelease", "HelmChart", "GitRepository":
 			other = other || bytes.Contains(data, []byte(".toolkit.fluxcd.io/"))
 		default:
 			if _, way := ways[string(rest[:end])]; way {
