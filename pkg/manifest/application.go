@@ -46,6 +46,9 @@ type application struct {
 	source      sourceRef
 	substitutes *substitution
 	root        string // folder of the kustomization that makes it; empty: all make it alike
+	// patched is what it lays over its folder where a patch changes that: it is
+	// known, and not edited.
+	patched *overrides
 }
 
 // applicationObject is an Application, of a file or as an ApplicationSet

@@ -36,8 +36,18 @@ type variant struct {
 // and makes the kustomizations that Flux makes for their folders.
 func (x *index) nested(ctx context.Context, files fs.FS, expanded *expansions) (made map[string][]byte, err error) {
 	stands := slices.DeleteFunc(slices.Clone(x.applications), func(a application) bool { return !a.flux })
+	// What is known and not edited is laid over other Kustomizations alone.
+	lay := func(laid bool) {
+		for i := range x.applications {
+			if x.applications[i].patched != nil {
+				x.applications[i].laid = laid
+			}
+		}
+	}
+	defer lay(false)
 	before := ""
 	for range nestings {
+		lay(true)
 		made = x.generate(files)
 		if len(stands) == 0 {
 			return made, nil
@@ -175,6 +185,10 @@ func (x *index) nestedFiles(files fs.FS, p *prober, r *root, expanded *expansion
 	if r.laid == nil || r.failed != nil {
 		return
 	}
+	if r.laid.patched != nil {
+		r.over, r.tokens = *r.laid.patched, *r.laid.patched
+		return
+	}
 	f, err := parseFile(files, r.laid.file)
 	if err == nil {
 		r.over, r.tokens, err = p.overrides(f, *r.laid, expanded)
@@ -279,8 +293,12 @@ func (a application) as(f document, own *yaml.Node, v variant) application {
 		if same(before, after) {
 			continue
 		}
-		out.refuse(v.patch, fmt.Sprintf("spec.%s, which a patch changes on the way through %s: write spec.%s into %s itself", key, v.root.kustomization, key, a.file))
-		out.light, out.components = false, nil
+		out.refuse(v.patch, fmt.Sprintf("spec.%s, which a patch changes on the way through %s: write spec.%s into %s itself", key, v.root.through(), key, a.file))
+		out.light, out.components = false, rendered.components
+		if o, err := readFluxOverrides(spec); err == nil && rendered.laid {
+			o.namespace = rendered.namespace
+			out.patched = &o
+		}
 		return out
 	}
 	if rendered.light || out.light { // names and texts alone
@@ -293,6 +311,14 @@ func (a application) as(f document, own *yaml.Node, v variant) application {
 		}
 	}
 	return out
+}
+
+// through names what renders the root, for people.
+func (r *root) through() string {
+	if r.laid != nil {
+		return r.laid.title()
+	}
+	return r.kustomization
 }
 
 // same reports that two nodes say the same, however they are written.
