@@ -175,7 +175,7 @@ func (d *draft) addEnv(c fleet.Container, flag string, fresh []javaagent.Var) {
 	list := fleet.Value{Field: c.Field + ".env", Place: c.Place, At: below(c.At, "env")}
 	if e, ok := entry(c, flag); ok && flag != "" && e.At != nil {
 		if e.Alone || e.At.Shown-e.At.Idle > 1 {
-			e = variablesBeside(c, e)
+			e = d.variablesBeside(c, e)
 		}
 		if d.addBesideKey(e, fresh) {
 			return
@@ -212,18 +212,31 @@ func (d *draft) addEnv(c fleet.Container, flag string, fresh []javaagent.Var) {
 
 // variablesBeside is an entry of the variables that a component's values have
 // beside the flag's string (javaOpts) or beside what aliases repeat, one that
-// stays if there is such; the flag itself where there are none.
-func variablesBeside(c fleet.Container, alone fleet.Env) fleet.Env {
-	found, first := alone, true
-	for _, e := range c.Env {
-		if e.Alone || e.Fixed || e.At == nil || e.At.Document < 0 || e.At.File != alone.At.File || e.At.Shown-e.At.Idle > 1 {
-			continue
+// stays if there is such; else of variables in another values file that are the
+// workload's own; the flag itself where there are none. A workload that parts from
+// others looks among its own first.
+func (d *draft) variablesBeside(c fleet.Container, alone fleet.Env) fleet.Env {
+	own := func(e fleet.Env) bool { return len(e.At.Users) < 2 }
+	beside := func(e fleet.Env) bool { return e.At.File == alone.At.File }
+	order := []func(fleet.Env) bool{beside, own}
+	if d.apart {
+		order = []func(fleet.Env) bool{func(e fleet.Env) bool { return beside(e) && own(e) }, own, beside}
+	}
+	for _, takes := range order {
+		found, first := alone, true
+		for _, e := range c.Env {
+			if e.Alone || e.Fixed || e.At == nil || e.At.Document < 0 || e.At.Shown-e.At.Idle > 1 || !takes(e) {
+				continue
+			}
+			if first || javaagent.IsSkyWalkingVariable(found.Name) {
+				found, first = e, false
+			}
 		}
-		if first || javaagent.IsSkyWalkingVariable(found.Name) {
-			found, first = e, false
+		if !first {
+			return found
 		}
 	}
-	return found
+	return alone
 }
 
 // addBesideKey adds keys to the mapping of variables that holds the flag. A

@@ -80,3 +80,46 @@ func TestOwnEntriesPartWhatSharesAFlag(t *testing.T) {
 		}
 	})
 }
+
+// Values for all hold the flag, those of each release its name: that becomes the
+// agent's own variable in its file, whatever stands beside the flag.
+func TestOwnVariablesOfValuesPartWhatSharesAFlag(t *testing.T) {
+	app := func(name string) string {
+		return "apiVersion: argoproj.io/v1alpha1\nkind: Application\nmetadata: {name: " + name + "}\nspec:\n  source:\n    repoURL: https://git.example/d.git\n    path: chart\n" +
+			"    helm: {valueFiles: [../values/all.yaml, ../values/" + name + ".yaml]}\n  destination: {namespace: shop, server: x}\n"
+	}
+	own := func(name string) string {
+		return "image: registry.example/" + name + ":1\nenv:\n  A: b\n  SW_AGENT_NAME: " + name + "\n"
+	}
+	files := map[string]string{
+		"values/all.yaml": "javaOpts: -javaagent:/skywalking/agent/skywalking-agent.jar\nenv:\n  SW_AGENT_COLLECTOR_BACKEND_SERVICES: oap:11800\n  TZ: UTC\n",
+		"apps/cart.yaml":  app("cart"), "apps/order.yaml": app("order"), "values/cart.yaml": own("cart"), "values/order.yaml": own("order"),
+		"chart/Chart.yaml": "apiVersion: v2\nname: java\nversion: 0.1.0\n",
+		"chart/templates/deployment.yaml": "apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: '{{ .Release.Name }}'}\nspec:\n  selector: {matchLabels: {app: x}}\n  template:\n    metadata: {labels: {app: x}}\n" +
+			"    spec:\n      containers:\n        - name: app\n          image: {{ .Values.image }}\n          env:\n            - {name: JAVA_OPTS, value: {{ .Values.javaOpts | quote }}}\n" +
+			"            {{- range $k, $v := .Values.env }}\n            - {name: {{ $k }}, value: {{ $v | quote }}}\n            {{- end }}\n",
+	}
+	for _, chart := range []bool{true, false} {
+		if !chart {
+			delete(files, "chart/Chart.yaml")
+			delete(files, "chart/templates/deployment.yaml")
+			for _, name := range []string{"apps/cart.yaml", "apps/order.yaml"} {
+				files[name] = strings.NewReplacer("path: chart", "chart: java", "../values", "$here/values").Replace(files[name])
+			}
+		}
+		scanned, tree := scan(t, files)
+		p := Make(Input{Config: settings(), Scan: scanned, Payload: payload, Offline: true})
+		if p.Summary.Migrate != 2 || len(p.Batches) != 1 {
+			t.Fatalf("with chart %v, want both in one batch:\n%s", chart, outline(p))
+		}
+		after := applied(t, tree, p)
+		for _, name := range []string{"cart", "order"} {
+			if got, want := string(after["values/"+name+".yaml"]), "env:\n  A: b\n  OTEL_SERVICE_NAME: \""+name+"\"\n"; !strings.HasSuffix(got, want) {
+				t.Errorf("with chart %v, %s.yaml has not %q:\n%s", chart, name, want, got)
+			}
+		}
+		if got := string(after["values/all.yaml"]); strings.Contains(got, "service.name") || strings.Contains(got, "SW_") || !strings.HasSuffix(got, "\nenv:\n  TZ: UTC\n") {
+			t.Errorf("with chart %v, all.yaml:\n%s", chart, got)
+		}
+	}
+}

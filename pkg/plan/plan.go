@@ -197,6 +197,7 @@ type draft struct {
 	order       []string // names of planned containers
 	base        string   // for the batch key of a rebuild
 	removed     map[string]bool
+	apart       bool           // what is the workload's own goes into entries of its own
 	differing   []fleet.Change // that aliases repeat where something else is wanted
 	sampled     []javaagent.Sampled
 	deferred    bool // it stays planned, and out of this run's batches

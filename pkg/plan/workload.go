@@ -110,6 +110,7 @@ func firstContainer(w fleet.Workload) string {
 // workload plans one workload; nil: it loads no agent, so it is only counted.
 func (m *maker) workload(w fleet.Workload) *draft {
 	d := newDraft(w)
+	d.apart = m.sharing[w.ID]
 	d.plan.Wave = m.waveOf(w)
 	s := m.look(d)
 	skip := m.skipped(w)
