@@ -54,8 +54,15 @@ func (m match) decided(w fleet.Workload, pairs [][]at) fleet.Workload {
 			continue
 		}
 		key := m.release.chart + nestedMark + imageField(*c)
+		if untagged(*c) && m.elsewhere(c, pairs[i], texts[i]) {
+			continue // a new key would hide what decides it now
+		}
 		if m.shown[key] = m.shown[key] || !slices.ContainsFunc(pairs[i], func(p at) bool { return !markOf(i).in(shows[p]) }); !m.shown[key] {
-			m.elsewhere(&w, c, pairs[i], texts[i])
+			if !m.elsewhere(c, pairs[i], texts[i]) && w.Blocked == nil {
+				w.Blocked = &fleet.Reason{Code: fleet.CodeHelmTemplate, Place: w.Place, Message: fmt.Sprintf(
+					"the chart %s makes the image %s of container %s of something that its values do not decide by themselves: its appVersion, several of them or a part of one; "+
+						"have its template take the tag from one value", m.release.chart, texts[i], c.Name)}
+			}
 			continue
 		}
 		switch s := c.Split; {
@@ -66,6 +73,11 @@ func (m match) decided(w fleet.Workload, pairs [][]at) fleet.Workload {
 		}
 	}
 	return w
+}
+
+// untagged reports an image whose tag would be a new key.
+func untagged(c fleet.Container) bool {
+	return c.Split != nil && !whole(*c.Split) && !c.Split.Tag.Set() && !c.Split.Digest.Set()
 }
 
 // image is the one image of rendered containers; empty: they have several, or a
@@ -195,8 +207,9 @@ func (m match) probe(values *value) map[at]string {
 // maxDeciders bounds the values of one text that are probed.
 const maxDeciders = 16
 
-// elsewhere finds the only value that the chart makes the image of.
-func (m match) elsewhere(w *fleet.Workload, c *fleet.Container, pairs []at, text string) {
+// elsewhere finds the only value that the chart makes the image of, and no other
+// image.
+func (m match) elsewhere(c *fleet.Container, pairs []at, text string) bool {
 	name, tag, digest := splitReference(text)
 	own := markOf(0)
 	var found []fleet.Container
@@ -227,19 +240,21 @@ func (m match) elsewhere(w *fleet.Workload, c *fleet.Container, pairs []at, text
 		if shows == nil || slices.ContainsFunc(pairs, func(p at) bool { return !own.in(shows[p]) }) {
 			return
 		}
+		for p, image := range shows {
+			if before := m.made[p.workload].Containers[p.container].Image.Text; image != before && before != text {
+				return
+			}
+		}
 		if next.Split != nil {
 			next.Image = fleet.Value{Text: text, Field: here.Field, Place: here.Place, At: here.At}
 		}
 		found = append(found, next)
 	})
-	if len(found) == 1 {
-		*c = found[0]
-		return
+	if len(found) != 1 {
+		return false
 	}
-	if w.Blocked == nil {
-		w.Blocked = &fleet.Reason{Code: fleet.CodeHelmTemplate, Place: w.Place, Message: fmt.Sprintf(
-			"the chart %s makes the image %s of container %s of something that its values do not decide by themselves: its appVersion, several of them or a part of one; have its template take the tag from one value", m.release.chart, text, c.Name)}
-	}
+	*c = found[0]
+	return true
 }
 
 // scalars visits the scalars of values.

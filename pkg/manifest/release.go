@@ -630,13 +630,20 @@ func (r *releaser) workloads(rel release) []released {
 	if rel.chart != "" {
 		all = r.rendered(rel, w, root)
 	}
+	if rel.chart == "" || len(all) == 1 && len(all[0].Volumes) == 0 && all[0].ID == rel.id { // the values stand for themselves
+		reader.workload = &all[0]
+		reader.brought(rel, root)
+	}
+	placed := map[string]bool{} // init containers, by field
+	for _, w := range all {
+		for _, c := range w.Containers {
+			placed[c.Field] = placed[c.Field] || c.Init
+		}
+	}
 	var out []released
 	for _, w := range all {
 		reader.workload = &w
-		if len(w.Volumes) == 0 && w.ID == rel.id { // the values stand for themselves
-			reader.brought(rel, root)
-		}
-		reader.initContainers(root)
+		reader.initContainers(root, placed)
 		reader.unknownImages()
 		slices.SortStableFunc(w.Loads, func(a, b fleet.Load) int { return cmp.Compare(a.Container, b.Container) })
 		out = append(out, released{w, root})

@@ -129,13 +129,13 @@ func agentInits(v *value, p yamledit.Path, inside bool) []valuesInit {
 }
 
 // initContainers warns of init containers in the values that bring SkyWalking's
-// agent and stay, as the values have them.
-func (r *releaseReader) initContainers(v *value) {
+// agent and stay, as the values have them: all but those that are placed.
+func (r *releaseReader) initContainers(v *value, placed map[string]bool) {
 	if !slices.ContainsFunc(r.workload.Loads, func(l fleet.Load) bool { return l.Agent == javaagent.SkyWalking && l.Via != fleet.ViaInitContainer }) {
 		return
 	}
 	for _, found := range agentInits(v, nil, false) {
-		if slices.ContainsFunc(r.workload.Containers, func(c fleet.Container) bool { return c.Init && c.Field == valuesField(found.at) }) {
+		if placed[valuesField(found.at)] {
 			continue
 		}
 		with := "its volume and mount"

@@ -118,3 +118,19 @@ func texted(tree fstest.MapFS) map[string]string {
 	}
 	return out
 }
+
+func TestOperatorLeavesThePodsOfCharts(t *testing.T) {
+	files := map[string]string{
+		"app.yaml": "apiVersion: argoproj.io/v1alpha1\nkind: Application\nmetadata: {name: cart}\nspec:\n  source: {repoURL: https://git.example/d.git, path: chart}\n  destination: {namespace: shop, server: x}\n" +
+			"---\napiVersion: opentelemetry.io/v1alpha1\nkind: Instrumentation\nmetadata: {name: java, namespace: shop}\nspec: {java: {image: registry.example/agent:1}}\n",
+		"chart/Chart.yaml":  "apiVersion: v2\nname: java\nversion: 0.1.0\n",
+		"chart/values.yaml": "image: registry.example/cart:1\njavaOpts: -javaagent:/skywalking/agent/skywalking-agent.jar\n",
+		"chart/templates/deployment.yaml": "apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: cart}\nspec:\n  selector: {matchLabels: {app: x}}\n  template:\n    metadata: {labels: {app: x}}\n" +
+			"    spec:\n      containers:\n        - name: app\n          image: {{ .Values.image }}\n          env:\n            - {name: JAVA_TOOL_OPTIONS, value: {{ .Values.javaOpts | quote }}}\n",
+	}
+	scanned, _ := scan(t, files)
+	p := Make(Input{Config: settings(func(s *config.Spec) { s.Delivery = "operator" }), Scan: scanned, Payload: payload})
+	if len(p.Workloads) != 1 || p.Workloads[0].Reason == nil || p.Workloads[0].Reason.Code != fleet.CodeHelmTemplate || !strings.Contains(p.Workloads[0].Reason.Message, "instrumentation.opentelemetry.io/inject-java") {
+		t.Errorf("plan:\n%s", outline(p))
+	}
+}
