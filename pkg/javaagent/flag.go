@@ -80,10 +80,13 @@ func regions(text string, d Dialect) [][]Token {
 	}
 	var own []Token
 	var all [][]Token
-	listed := isJSON(text)
+	list, array := isJSON(text), false
 	for _, token := range tokens {
-		token.Listed = listed
 		raw := text[token.Start:token.End]
+		array = array || opensArray(raw)
+		listed := list || array
+		token.Listed = listed
+		array = array && !strings.HasSuffix(raw, ")")
 		start, end, ok := 0, 0, false
 		bare := false
 		marker := markerOf(raw)
@@ -133,6 +136,13 @@ func severalOptions(text string) bool {
 func isJSON(text string) bool {
 	text = strings.TrimSpace(text)
 	return (strings.HasPrefix(text, "{") || strings.HasPrefix(text, "[")) && json.Valid([]byte(text))
+}
+
+// opensArray reports a word that begins an array of bash: NAME=(first.
+func opensArray(raw string) bool {
+	name, value, ok := strings.Cut(raw, "=")
+	name = strings.TrimSuffix(name, "+")
+	return ok && name != "" && nameLength(name) == len(name) && strings.HasPrefix(value, "(")
 }
 
 // inList reports that the quote at the offset begins an item of a list or the

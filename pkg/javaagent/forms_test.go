@@ -70,6 +70,22 @@ func TestForms(t *testing.T) {
 			block: "unsupported-form",
 		},
 		{
+			name:  "an array of bash without quotes",
+			in:    javaagent.Input{Text: "OPTS=(-Xmx1g " + swFlag + " -Dskywalking.agent.service_name=a)\nexec java \"${OPTS[@]}\" -jar /app.jar"},
+			block: "unsupported-form",
+		},
+		{
+			name:  "more items of an array of bash",
+			in:    javaagent.Input{Text: "OPTS+=(\n  -Xmx1g\n  \"" + swFlag + "\"\n)\nexec java \"${OPTS[@]}\" -jar /app.jar"},
+			block: "unsupported-form",
+		},
+		{
+			name: "a flag behind an array of bash",
+			in:   javaagent.Input{Text: "MORE=(-Xmx1g \"-Dx=1\")\nexec java " + swFlag + " -Dskywalking.agent.service_name=a \"${MORE[@]}\" -jar /app.jar"},
+			want: "MORE=(-Xmx1g \"-Dx=1\")\nexec java " + flag + " -Dotel.service.name=a " + tail + " \"${MORE[@]}\" -jar /app.jar",
+			as:   "a",
+		},
+		{
 			name: "a quoted assignment over two lines",
 			in: javaagent.Input{
 				Text: "export JAVA_OPTS=\"$JAVA_OPTS " + swFlag + " \\\n  -Dskywalking.agent.service_name=q\"\nexec java $JAVA_OPTS -jar /app.jar",

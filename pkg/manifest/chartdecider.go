@@ -67,7 +67,9 @@ func (m match) decided(w fleet.Workload, pairs [][]at) fleet.Workload {
 		}
 		switch s := c.Split; {
 		case c.Image.Set():
-			c.Image.Text = texts[i]
+			if _, tag, _ := splitReference(texts[i]); tag != "" { // a digest may stand without it
+				c.Image.Text = texts[i]
+			}
 		case s != nil && whole(*s): // without a tag
 			c.Image, c.Split = s.Name, nil
 		}

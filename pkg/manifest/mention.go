@@ -22,6 +22,10 @@ type mention struct {
 	after          int    // the last line before it that another flag of the scalar stands on
 	flag           string // what holds SkyWalking's flag: "FlinkDeployment f: spec.…"; empty: it is none
 	document, item int    // as of fleet.Workload
+	// configMap is the ConfigMap that holds it, at a key: a flag that no workload
+	// uses is nobody's.
+	configMap fleet.ID
+	key       string
 }
 
 // agentName is what only SkyWalking's Java agent is called: its folder, jar and
@@ -42,7 +46,11 @@ func (f *facts) mentioned(file *yamledit.File, d yamledit.Document, object *yaml
 	if kind != "" && field(object, "apiVersion") != "" || kind != "" && field(metadata, "name") != "" {
 		subject = oneLine(strings.TrimSpace(kind + " " + cmp.Or(field(metadata, "name"), field(metadata, "generateName"))))
 	}
-	holds := kind != "ConfigMap" && kind != "Secret" && (kind != "" && field(object, "apiVersion") != "" || strings.HasPrefix(path.Base(file.Name()), "values"))
+	configMap, key := fleet.ID{}, ""
+	if kind == "ConfigMap" {
+		configMap = fleet.ID{Namespace: field(child(object, "metadata"), "namespace"), Name: field(child(object, "metadata"), "name")}
+	}
+	holds := kind != "Secret" && (kind != "" && field(object, "apiVersion") != "" || strings.HasPrefix(path.Base(file.Name()), "values"))
 	note := func(n *yaml.Node, name func() string) {
 		named, flags := spoken(n)
 		if named < 0 && len(flags) == 0 {
@@ -52,7 +60,7 @@ func (f *facts) mentioned(file *yamledit.File, d yamledit.Document, object *yaml
 		add := func(inner, after int, flag string) {
 			m := mention{
 				Remaining: fleet.Remaining{Place: at, What: subject + ": " + what + " names SkyWalking's agent"},
-				start:     at.Line, after: at.Line + after, flag: flag, document: d.Index, item: item,
+				start:     at.Line, after: at.Line + after, flag: flag, document: d.Index, item: item, configMap: configMap, key: key,
 			}
 			m.Line += inner
 			if inner > 0 {
@@ -73,6 +81,9 @@ func (f *facts) mentioned(file *yamledit.File, d yamledit.Document, object *yaml
 	}
 	f.reached(file, d, object, item, subject)
 	yamledit.Walk(object, func(p yamledit.Path, n *yaml.Node) bool {
+		if len(p) == 2 {
+			key = p[1].Key
+		}
 		if n.Kind == yaml.ScalarNode && !nickname(p) && !applied(p) {
 			note(n, p.String)
 		}
@@ -163,16 +174,45 @@ func (x *index) unplanned(left []mention, files []fleet.FileReason) []fleet.File
 		pods[owner{w.Place.File, w.Document, w.Item}] = true
 	}
 	for _, m := range left {
+		if m.configMap.Name != "" && m.flag != "" && !slices.ContainsFunc(x.workloads, func(w fleet.Workload) bool { return uses(w, m.configMap, m.key) }) {
+			continue
+		}
 		if m.flag == "" || x.passed[owner{m.File, m.document, m.item}] || said[line{m.File, 0}] || said[line{m.File, m.Line}] || said[line{m.File, m.start}] || strings.HasPrefix(m.flag, "the file") && !x.charts[path.Dir(m.File)] {
 			continue
 		}
 		message := m.flag + " loads SkyWalking, and no workload was found that it belongs to: change it by hand"
-		if pods[owner{m.File, m.document, m.item}] {
+		if pods[owner{m.File, m.document, m.item}] || m.configMap.Name != "" {
 			message = m.flag + " holds SkyWalking's flag in a form that is not understood, and stays as it is: change it by hand"
 		}
 		files = append(files, fleet.FileReason{File: m.File, Line: m.Line, Reason: fleet.Reason{Code: fleet.CodeUnsupportedForm, Place: m.Place, Message: message}})
 	}
 	return files
+}
+
+// uses reports a workload that a key of a ConfigMap reaches, as a file or as
+// variables.
+func uses(w fleet.Workload, configMap fleet.ID, key string) bool {
+	if w.ID.Namespace != configMap.Namespace {
+		return false
+	}
+	shown := func(file, volume string) bool {
+		return slices.ContainsFunc(w.Containers, func(c fleet.Container) bool {
+			return slices.ContainsFunc(c.Mounts, func(m fleet.Mount) bool { return m.Volume == volume && m.Shows(file) != "" })
+		})
+	}
+	for _, v := range w.Volumes {
+		for _, s := range v.Sources {
+			if s.Kind == "configMap" && s.Name == configMap.Name && slices.ContainsFunc(s.Files(key), func(file string) bool { return shown(file, v.Name) }) {
+				return true
+			}
+		}
+	}
+	return slices.ContainsFunc(w.Containers, func(c fleet.Container) bool {
+		return slices.ContainsFunc(c.EnvFrom, func(from fleet.EnvFrom) bool { return from.Kind == "configMapRef" && from.Name == configMap.Name }) ||
+			slices.ContainsFunc(c.Env, func(e fleet.Env) bool {
+				return e.From != nil && e.From.Kind == "configMapKeyRef" && e.From.Name == configMap.Name && e.From.Key == key
+			})
+	})
 }
 
 // owner is an object of a file, as of fleet.Workload.

@@ -170,7 +170,7 @@ func (d *draft) annotate(key, value string) {
 		return
 	}
 	pod := d.w.Pod
-	if pod.Template.Field == "" && pod.Template.At == nil && d.w.ID.Kind != "Pod" {
+	if !pod.Template.Set() && !pod.Metadata.Set() && !pod.Annotations.Set() && d.w.ID.Kind != "Pod" {
 		d.block(fleet.CodeHelmTemplate, d.w.Place, fmt.Sprintf("the pods need the annotation %s: %s, and a chart's template makes them: set it by hand in the values, or use delivery: image", key, value))
 		return
 	}

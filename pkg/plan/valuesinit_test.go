@@ -124,9 +124,9 @@ func TestOperatorLeavesThePodsOfCharts(t *testing.T) {
 		"app.yaml": "apiVersion: argoproj.io/v1alpha1\nkind: Application\nmetadata: {name: cart}\nspec:\n  source: {repoURL: https://git.example/d.git, path: chart}\n  destination: {namespace: shop, server: x}\n" +
 			"---\napiVersion: opentelemetry.io/v1alpha1\nkind: Instrumentation\nmetadata: {name: java, namespace: shop}\nspec: {java: {image: registry.example/agent:1}}\n",
 		"chart/Chart.yaml":  "apiVersion: v2\nname: java\nversion: 0.1.0\n",
-		"chart/values.yaml": "image: registry.example/cart:1\njavaOpts: -javaagent:/skywalking/agent/skywalking-agent.jar\n",
+		"chart/values.yaml": "image: registry.example/cart:1\nenv:\n  JAVA_TOOL_OPTIONS: -javaagent:/skywalking/agent/skywalking-agent.jar\n",
 		"chart/templates/deployment.yaml": "apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: cart}\nspec:\n  selector: {matchLabels: {app: x}}\n  template:\n    metadata: {labels: {app: x}}\n" +
-			"    spec:\n      containers:\n        - name: app\n          image: {{ .Values.image }}\n          env:\n            - {name: JAVA_TOOL_OPTIONS, value: {{ .Values.javaOpts | quote }}}\n",
+			"    spec:\n      containers:\n        - name: app\n          image: {{ .Values.image }}\n          env:\n            - {name: JAVA_TOOL_OPTIONS, value: {{ .Values.env.JAVA_TOOL_OPTIONS | quote }}}\n",
 	}
 	scanned, _ := scan(t, files)
 	p := Make(Input{Config: settings(func(s *config.Spec) { s.Delivery = "operator" }), Scan: scanned, Payload: payload})
