@@ -238,8 +238,8 @@ func (m match) workloads() []fleet.Workload {
 		}
 	}
 	out = m.carry(out, numbers)
-	for i := range out {
-		m.idle(&out[i], m.made[numbers[i]])
+	for i, number := range numbers {
+		m.idle(&out[i], m.made[number])
 	}
 	return out
 }

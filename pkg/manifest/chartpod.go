@@ -25,12 +25,13 @@ func (m match) carry(workloads []fleet.Workload, numbers []int) []fleet.Workload
 	for i, w := range workloads {
 		out[i] = m.carried(lists, w, numbers[i], gone)
 	}
+	others := m.silent(lists, numbers, out)
 	if len(gone) > 0 && !m.spares(gone) {
 		for i := range out {
 			keepAgents(&out[i], func(fleet.InitAgent) bool { return true })
 		}
 	}
-	return out
+	return append(out, others...)
 }
 
 // carried is one of the workloads; gone are the places of what would go with the

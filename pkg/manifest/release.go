@@ -85,6 +85,7 @@ func (x *index) releases(r *releaser) {
 	x.claimCharts(r)
 	named := map[string]bool{} // values files that some source names
 	var all []release
+	var others []sourced // that load nothing visible
 	var sources []helmSource
 	for _, s := range x.helm {
 		sources = append(sources, r.variants(s)...)
@@ -97,8 +98,11 @@ func (x *index) releases(r *releaser) {
 			named[name] = true
 			hit = hit || x.values[name]
 		}
-		if hit || r.facts(rel.chart).flag.File != "" {
+		other := sourced{rel, names}
+		if hit || r.facts(rel.chart).flag.File != "" || x.speaks(other) && len(agentInits(rel.merged(), nil, false)) > 0 {
 			all = append(all, rel)
+		} else {
+			others = append(others, other)
 		}
 	}
 	for _, s := range r.fileReleases() {
@@ -109,6 +113,8 @@ func (x *index) releases(r *releaser) {
 		}
 		if rel.merged().marked() {
 			all = append(all, rel)
+		} else {
+			others = append(others, sourced{rel, names})
 		}
 	}
 	done := map[string]bool{}
@@ -164,6 +170,7 @@ func (x *index) releases(r *releaser) {
 			users[key] = append(users[key], workloads[i].ID)
 		})
 	}
+	bystanders(others, all, workloads, users)
 	for i := range workloads {
 		eachOrigin(&workloads[i], func(o *fleet.Origin) {
 			ids := slices.Clone(users[keyOf(*o)])
@@ -613,7 +620,11 @@ func (r *releaser) workloads(rel release) []released {
 	root := rel.merged()
 	if root == nil || !root.marked() {
 		var out []released
-		for _, w := range r.templated(rel) {
+		made := r.templated(rel)
+		if len(made) == 0 {
+			made = r.unseen(rel, root)
+		}
+		for _, w := range made {
 			out = append(out, released{w, root})
 		}
 		return out

@@ -1,0 +1,221 @@
+package manifest
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+
+	"github.com/otelshift/otelshift/pkg/appset"
+	"github.com/otelshift/otelshift/pkg/fleet"
+	"github.com/otelshift/otelshift/pkg/javaagent"
+	"github.com/otelshift/otelshift/pkg/kyamlfn"
+)
+
+// A release that loads nothing visible may share values with one that does: it
+// would get another's image, or lose an init container that a flag in its own
+// image or Secret needs.
+
+// sourced is a release of a source, with the files that it names.
+type sourced struct {
+	release
+	names []string
+}
+
+// speaks reports a release whose files name SkyWalking's agent.
+func (x *index) speaks(s sourced) bool {
+	return slices.ContainsFunc(x.mentions, func(m mention) bool {
+		return slices.Contains(s.files, m.File) || slices.Contains(s.names, m.File)
+	})
+}
+
+// bystanders adds the releases that share what decides an image, an init
+// container, a volume or a mount to the users of that place.
+func bystanders(others []sourced, hit []release, workloads []fleet.Workload, users map[string][]fleet.ID) {
+	files := map[string]bool{}
+	for _, rel := range hit {
+		for _, name := range rel.files {
+			files[name] = true
+		}
+	}
+	wanted := map[string]string{} // by place: the key that would be added there, if one
+	for i := range workloads {
+		eachShared(&workloads[i], func(o *fleet.Origin, key string) { wanted[keyOf(*o)] = key })
+	}
+	for _, s := range others {
+		if len(wanted) == 0 || !slices.ContainsFunc(s.files, func(name string) bool { return files[name] }) {
+			continue
+		}
+		s.merged().live(func(v *value) {
+			at := keyOf(v.origin)
+			if key, ok := wanted[at]; ok && (key == "" || v.get(key) == nil) {
+				users[at] = append(users[at], s.id)
+			}
+		})
+	}
+}
+
+// live visits everything that stands in merged values.
+func (v *value) live(visit func(*value)) {
+	if v == nil {
+		return
+	}
+	visit(v)
+	for _, key := range v.keys {
+		v.fields[key].live(visit)
+	}
+	for _, item := range v.items {
+		item.live(visit)
+	}
+}
+
+// eachShared visits the places of images, init containers, volumes and mounts,
+// with the key that a tag would be added under.
+func eachShared(w *fleet.Workload, visit func(at *fleet.Origin, key string)) {
+	of := func(o *fleet.Origin, key string) {
+		if o != nil && o.Document >= 0 {
+			visit(o, key)
+		}
+	}
+	for _, c := range w.Containers {
+		switch s := c.Split; {
+		case s == nil:
+			of(c.Image.At, "")
+		case s.Tag.Set() || s.Digest.Set():
+			of(s.Tag.At, "")
+			of(s.Digest.At, "")
+		case s.Base.Set() && s.TagKey != "":
+			of(s.Base.At, s.TagKey)
+		}
+		if c.Init {
+			of(c.At, "")
+			for _, v := range slices.Concat(c.Command, c.Args) {
+				of(v.At, "")
+			}
+		}
+		for _, m := range c.Mounts {
+			of(m.At, "")
+		}
+	}
+	for _, v := range w.Volumes {
+		of(v.At, "")
+	}
+}
+
+// unseen are the workloads of a release whose values bring SkyWalking's agent by
+// an init container, and nothing visible loads it: an image or a Secret does.
+func (r *releaser) unseen(rel release, root *value) []fleet.Workload {
+	found := agentInits(root, nil, false)
+	if len(found) == 0 || rel.reason != nil {
+		return nil
+	}
+	first := found[0]
+	w := fleet.Workload{ID: rel.id, Place: rel.place, Document: rel.document, Item: rel.item, Replicas: 1}
+	w.Blocked = &fleet.Reason{Code: fleet.CodeImageUnread, Place: first.place, Message: fmt.Sprintf(
+		"%s of the values brings SkyWalking, and nothing in the values loads it: what does is in an image or a Secret, which were not asked", first.at)}
+	for _, init := range found {
+		v, _ := podItem{value: root}.inner(init.at)
+		origin := v.origin
+		c := fleet.Container{Name: cmp.Or(init.name, init.at.String()), Field: valuesField(init.at), Place: init.place, At: &origin, Init: true}
+		if image := v.get("image"); image.string() != "" {
+			c.Image = valueOf(image, init.at.Child("image"))
+		}
+		w.Containers = append(w.Containers, c)
+		w.InitAgents = append(w.InitAgents, fleet.InitAgent{Container: c.Name, Agent: javaagent.SkyWalking, Proof: "image", Image: c.Image})
+		w.Loads = append(w.Loads, fleet.Load{Agent: javaagent.SkyWalking, Via: fleet.ViaInitContainer, Name: c.Name, Place: init.place, Field: c.Image.Field, Value: c.Image})
+	}
+	lists := podListsOf(root)
+	for _, item := range slices.Concat(lists.volumes, lists.mounts) { // what goes with them is used here too
+		origin := item.value.origin
+		w.Volumes = append(w.Volumes, fleet.Volume{Name: item.name(), Field: valuesField(item.path), Place: origin.Place, At: &origin})
+	}
+	if rel.chart == "" || !rel.named {
+		return []fleet.Workload{w}
+	}
+	objects, _, err := rel.render(r.files.files)
+	if err != nil {
+		return []fleet.Workload{w}
+	}
+	var out []fleet.Workload
+	for _, o := range objects {
+		made, ok := kyamlfn.Read(o.YNode(), o.YNode(), "", nil)
+		if !ok || !slices.ContainsFunc(made.InitAgents, func(a fleet.InitAgent) bool { return a.Agent == javaagent.SkyWalking }) || appset.Unknown(made.ID.Name) {
+			continue
+		}
+		one := w
+		one.ID = made.ID
+		one.ID.Namespace = cmp.Or(made.ID.Namespace, rel.id.Namespace)
+		one.Labels, one.Annotations, one.PodLabels, one.PodAnnotations, one.Replicas = made.Labels, made.Annotations, made.PodLabels, made.PodAnnotations, made.Replicas
+		one.Containers = slices.Clone(w.Containers)
+		for _, c := range made.Containers {
+			if !c.Init {
+				one.Containers = append(one.Containers, fixed(c, w.Place))
+			}
+		}
+		out = append(out, one)
+	}
+	if len(out) == 0 {
+		return nil // the chart makes nothing of them
+	}
+	return out
+}
+
+// silent are the rendered workloads beside those of the release that take an
+// agent's init container from its values, and show nothing that loads it.
+func (m match) silent(lists podLists, known []int, workloads []fleet.Workload) []fleet.Workload {
+	var out []fleet.Workload
+	taken := map[string]bool{} // by field
+	for _, w := range workloads {
+		for _, c := range w.Containers {
+			taken[c.Field] = c.Init
+		}
+	}
+	for i, made := range m.made {
+		if slices.Contains(known, i) || !slices.ContainsFunc(made.InitAgents, func(a fleet.InitAgent) bool { return a.Agent == javaagent.SkyWalking }) {
+			continue
+		}
+		w := made
+		w.Place, w.Document, w.Item = m.values.Place, m.values.Document, m.values.Item
+		w.Pod = fleet.PodMetadata{Selected: made.Pod.Selected}
+		w.Loads, w.Signs, w.InitAgents, w.Volumes, w.Containers = nil, nil, nil, nil, nil
+		for _, c := range made.Containers {
+			w.Containers = append(w.Containers, fixed(c, w.Place))
+		}
+		for j, c := range made.Containers {
+			item, ok := m.anyOf(lists.inits, i, c.Field, taken)
+			if !ok || !c.Init || !slices.ContainsFunc(made.InitAgents, func(a fleet.InitAgent) bool { return a.Container == c.Name && a.Agent == javaagent.SkyWalking }) {
+				continue
+			}
+			p := placer{item: item, pod: c.Field}
+			placed := p.container(c)
+			w.Containers[j] = placed
+			w.InitAgents = append(w.InitAgents, fleet.InitAgent{Container: c.Name, Agent: javaagent.SkyWalking, Proof: "image", Image: placed.Image})
+			w.Loads = append(w.Loads, fleet.Load{Agent: javaagent.SkyWalking, Via: fleet.ViaInitContainer, Name: c.Name, Place: placed.Image.Place, Field: placed.Image.Field, Value: placed.Image})
+		}
+		if len(w.InitAgents) == 0 {
+			continue
+		}
+		w.Blocked = &fleet.Reason{Code: fleet.CodeImageUnread, Place: w.InitAgents[0].Image.Place, Message: fmt.Sprintf(
+			"init container %s of the values brings SkyWalking, and nothing in the values loads it: what does is in an image or a Secret, which were not asked", w.InitAgents[0].Container)}
+		out = append(out, w)
+	}
+	return out
+}
+
+// anyOf is an item of values that renders as a part of a workload: one that
+// nothing else takes, or one that is shared.
+func (m match) anyOf(items []podItem, number int, field string, taken map[string]bool) (podItem, bool) {
+	var found []podItem
+	for _, item := range items {
+		if _, ok := m.source([]podItem{item}, number, field, fleet.Workload{}); !ok {
+			continue
+		}
+		if !taken[valuesField(item.path)] {
+			return item, true
+		}
+		found = append(found, item)
+	}
+	if len(found) == 0 {
+		return podItem{}, false
+	}
+	return found[0], true
+}
