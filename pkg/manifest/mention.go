@@ -50,7 +50,10 @@ func (f *facts) mentioned(file *yamledit.File, d yamledit.Document, object *yaml
 	if kind == "ConfigMap" {
 		configMap = fleet.ID{Namespace: field(child(object, "metadata"), "namespace"), Name: field(child(object, "metadata"), "name")}
 	}
-	holds := kind != "Secret" && (kind != "" && field(object, "apiVersion") != "" || strings.HasPrefix(path.Base(file.Name()), "values"))
+	holds := kind != "Secret" && (kind != "" && field(object, "apiVersion") != "" || strings.HasPrefix(path.Base(file.Name()), "values") || valuesLike(object))
+	if valuesLike(object) && !strings.HasPrefix(path.Base(file.Name()), "values") {
+		subject = "values in a file that nothing in the repository names"
+	}
 	note := func(n *yaml.Node, name func() string) {
 		named, flags := spoken(n)
 		if named < 0 && len(flags) == 0 {
@@ -96,6 +99,19 @@ func (f *facts) mentioned(file *yamledit.File, d yamledit.Document, object *yaml
 		}
 		return true
 	})
+}
+
+// valuesLike reports a mapping that has the images of Helm values and is no
+// manifest: image: {repository: …}, at the root or below it.
+func valuesLike(object *yaml.Node) bool {
+	if object.Kind != yaml.MappingNode || child(object, "apiVersion") != nil || child(object, "kind") != nil {
+		return false
+	}
+	nodes := []*yaml.Node{object}
+	for i := 1; i < len(object.Content); i += 2 {
+		nodes = append(nodes, resolve(object.Content[i]))
+	}
+	return slices.ContainsFunc(nodes, func(n *yaml.Node) bool { return child(resolve(child(n, "image")), "repository") != nil })
 }
 
 // nickname reports what only a pod template's own parts are called by: an init

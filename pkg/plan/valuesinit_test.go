@@ -134,3 +134,23 @@ func TestOperatorLeavesThePodsOfCharts(t *testing.T) {
 		t.Errorf("plan:\n%s", outline(p))
 	}
 }
+
+func TestAnIdleInitContainerHoldsNothingBack(t *testing.T) {
+	pod := bareApp("registry.example/cart:1", "        env: [{name: JAVA_TOOL_OPTIONS, value: -javaagent:/agent/agent/skywalking-agent.jar}]\n        volumeMounts: [{name: sw, mountPath: /agent}]\n"+
+		"      initContainers:\n      - name: agent\n        image: apache/skywalking-java-agent:9.0.0-java17\n        command: [cp, -r, /skywalking/agent, /agent/]\n        volumeMounts: [{name: sw, mountPath: /agent}]\n"+
+		"      volumes: [{name: sw, emptyDir: {}}]\n")
+	keep := func(s *config.Spec) { s.Delivery, s.Options.Cleanup = "image", false }
+	scanned, tree := scan(t, map[string]string{"a.yaml": pod})
+	p := Make(Input{Config: settings(keep), Scan: scanned, Payload: payload})
+	if p.Summary.Migrate != 1 {
+		t.Fatalf("plan:\n%s", outline(p))
+	}
+	for name, data := range applied(t, tree, p) {
+		tree[name].Data = data
+	}
+	again, _ := scan(t, texted(tree))
+	p = Make(Input{Config: settings(keep), Scan: again, Payload: payload})
+	if len(p.Workloads) != 1 || p.Workloads[0].Action != fleet.ActionNone || len(p.Workloads[0].Warnings) == 0 {
+		t.Errorf("the next plan:\n%s", outline(p))
+	}
+}

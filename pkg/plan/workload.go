@@ -74,6 +74,14 @@ func (m *maker) look(d *draft) situation {
 	return s
 }
 
+// idle reports that the init containers of SkyWalking's bring what nothing needs:
+// whoever mounts their volumes loads our agent.
+func (s situation) idle() bool {
+	return len(s.ours) > 0 && !slices.ContainsFunc(s.agents, func(a fleet.InitAgent) bool {
+		return len(a.AppMounts) == 0 || slices.ContainsFunc(a.AppMounts, func(u fleet.AppMount) bool { return len(s.ours[u.Container]) == 0 })
+	})
+}
+
 // leaves reports an agent of Helm values that cannot be taken out of them, where
 // it is not to be replaced in kind: it goes on copying what nothing loads.
 func (m *maker) leaves(d *draft, a fleet.InitAgent) bool {
@@ -115,7 +123,7 @@ func (m *maker) workload(w fleet.Workload) *draft {
 	s := m.look(d)
 	skip := m.skipped(w)
 	switch {
-	case s.loads() || len(s.agents) > 0:
+	case s.loads() || len(s.agents) > 0 && !s.idle():
 		if skip != nil {
 			d.plan.Action, d.plan.Reason = fleet.ActionSkip, skip
 			return d
