@@ -131,10 +131,10 @@ func (b *Builder) image(ctx context.Context, j *job, found *base, m wire.Manifes
 	// The first image waits for the agent's files too: they are read and packed
 	// meanwhile.
 	packed := make(chan struct{})
-	go func() {
+	go func(ctx context.Context) { // below ctx becomes another one
 		defer close(packed)
 		b.payload.pack(ctx)
-	}()
+	}(ctx)
 	defer func() { <-packed }()
 	body, err := found.repo.Blob(ctx, manifest.Config.Digest)
 	if err != nil {
