@@ -219,3 +219,40 @@ func (m match) anyOf(items []podItem, number int, field string, taken map[string
 	}
 	return found[0], true
 }
+
+// longRunning are the kinds whose image is a matter of their own. A Job of a
+// chart runs the application's image for a task of it.
+func longRunning(kind string) bool { return kind != "Job" && kind != "CronJob" && kind != "Pod" }
+
+// neighbours notes the other workloads of the chart that run an image of one of
+// the release's: its values decide theirs too.
+func (m match) neighbours(workloads []fleet.Workload, numbers []int) {
+	for i, made := range m.made {
+		if slices.Contains(numbers, i) || !longRunning(made.ID.Kind) {
+			continue
+		}
+		for _, c := range made.Containers {
+			for _, w := range workloads {
+				for _, own := range w.Containers {
+					if own.Init || !own.Image.Set() || own.Image.Text != c.Image.Text {
+						continue
+					}
+					for _, at := range decidedAt(own) {
+						if key := keyOf(*at); at.Document >= 0 && !slices.Contains(m.sharing[key], made.ID) {
+							m.sharing[key] = append(m.sharing[key], made.ID)
+						}
+					}
+				}
+			}
+		}
+	}
+}
+
+// decidedAt are the places that decide a container's image.
+func decidedAt(c fleet.Container) []*fleet.Origin {
+	places := []*fleet.Origin{c.Image.At}
+	if s := c.Split; s != nil {
+		places = append(places, s.Registry.At, s.Name.At, s.Tag.At, s.Digest.At, s.Base.At)
+	}
+	return slices.DeleteFunc(places, func(at *fleet.Origin) bool { return at == nil })
+}

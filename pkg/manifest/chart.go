@@ -133,7 +133,7 @@ func (r *releaser) rendered(rel release, w fleet.Workload, root *value) []fleet.
 			return nil, err
 		}
 		return rel.renderWith(chart, values)
-	}, shown: r.shown}
+	}, shown: r.shown, sharing: r.sharing}
 	inner := newIndex()
 	for _, o := range objects {
 		node := o.YNode()
@@ -182,8 +182,9 @@ type match struct {
 	made    []fleet.Workload
 	nodes   []*yaml.Node // of made
 	objects []*yaml.RNode
-	root    *value          // of the values
-	shown   map[string]bool // by chart and field: the image follows the values there
+	root    *value                // of the values
+	shown   map[string]bool       // by chart and field: the image follows the values there
+	sharing map[string][]fleet.ID // users of places beside the release's own
 	render  func(*value) ([]*yaml.RNode, error)
 	inits   []valuesInit // init containers of the values that bring an agent
 }
@@ -237,6 +238,7 @@ func (m match) workloads() []fleet.Workload {
 			out, numbers = append(out, one), append(numbers, i)
 		}
 	}
+	m.neighbours(out, numbers)
 	out = m.carry(out, numbers)
 	for i, number := range numbers {
 		m.idle(&out[i], m.made[number])

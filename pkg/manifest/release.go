@@ -136,6 +136,9 @@ func (x *index) releases(r *releaser) {
 			users[key] = append(users[key], workloads[i].ID)
 		})
 	}
+	for key, ids := range r.sharing {
+		users[key] = append(users[key], ids...)
+	}
 	bystanders(others, all, workloads, users)
 	for i := range workloads {
 		eachOrigin(&workloads[i], func(o *fleet.Origin) {
@@ -238,8 +241,9 @@ type releaser struct {
 	index   *index
 	files   *finder
 	folders map[string][]string
-	counted map[string]bool // templates
-	shown   map[string]bool // see match
+	counted map[string]bool       // templates
+	shown   map[string]bool       // see match
+	sharing map[string][]fleet.ID // see match
 	// chartFacts are what charts say, by folder.
 	chartFacts map[string]chartFacts
 	expanded   *expansions
@@ -251,7 +255,7 @@ type releaser struct {
 
 func newReleaser(x *index, files fs.FS, expanded *expansions) *releaser {
 	return &releaser{
-		index: x, files: newFinder(files), folders: map[string][]string{}, counted: map[string]bool{}, shown: map[string]bool{}, chartFacts: map[string]chartFacts{},
+		index: x, files: newFinder(files), folders: map[string][]string{}, counted: map[string]bool{}, shown: map[string]bool{}, sharing: map[string][]fleet.ID{}, chartFacts: map[string]chartFacts{},
 		expanded: expanded, objects: map[*root][]*yaml.RNode{}, made: map[string]madeApps{},
 	}
 }
