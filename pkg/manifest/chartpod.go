@@ -26,7 +26,7 @@ func (m match) carry(workloads []fleet.Workload, numbers []int) []fleet.Workload
 		out[i] = m.carried(lists, w, numbers[i], gone)
 	}
 	others := m.silent(lists, numbers, out)
-	if len(gone) > 0 && !m.spares(gone) {
+	if len(gone) > 0 && (m.release.empties(gone) || !m.spares(gone)) {
 		for i := range out {
 			keepAgents(&out[i], func(fleet.InitAgent) bool { return true })
 		}

@@ -35,7 +35,7 @@ func (r *releaseReader) brought(rel release, root *value) {
 		}
 		return !ok
 	})
-	if !reflect.DeepEqual(rel.less(gone).any(), root.without(gone).any()) { // a list of an earlier layer would come alive
+	if rel.empties(gone) || !reflect.DeepEqual(rel.less(gone).any(), root.without(gone).any()) { // a list of an earlier layer would come alive
 		keepAgents(&out, func(fleet.InitAgent) bool { return true })
 	}
 	concerned := func(c fleet.Container) bool {

@@ -237,6 +237,12 @@ func (rel release) less(gone map[string]bool) *value {
 	return root
 }
 
+// empties reports values of a file that are nothing but what stands at the places:
+// the last entry of a document stays.
+func (rel release) empties(gone map[string]bool) bool {
+	return slices.ContainsFunc(rel.layers, func(l layer) bool { return l.parameter == nil && l.read().without(gone) == nil })
+}
+
 // suppress are merged values with nulls for what the chart's own have and these
 // do not: Helm would bring it back.
 func (v *value) suppress(own *value) *value {

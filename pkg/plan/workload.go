@@ -89,8 +89,12 @@ func (m *maker) leaves(d *draft, a fleet.InitAgent) bool {
 	if !a.Kept || inKind && slices.ContainsFunc(a.AppMounts, func(u fleet.AppMount) bool { return u.Jar != "" }) {
 		return false
 	}
-	d.warn(fleet.CodeLeftover, a.Image.Place, fmt.Sprintf("init container %s goes on copying SkyWalking's agent, which nothing loads any more: the Helm values do not do without it by themselves, "+
-		"so take it out by hand, with volume %s and its mounts", a.Container, a.Volume))
+	advice := fmt.Sprintf("take it out by hand, with volume %s and its mounts", a.Volume)
+	if at := a.Image.At; at != nil && len(at.Users) > 1 {
+		advice = fmt.Sprintf("take it out by hand, with volume %s and its mounts, once none of the %d workloads needs it whose values bring it", a.Volume, len(at.Users))
+	}
+	d.warn(fleet.CodeLeftover, a.Image.Place, fmt.Sprintf("init container %s goes on copying SkyWalking's agent, which this workload does not load any more: the Helm values do not do without it by themselves, so %s",
+		a.Container, advice))
 	return true
 }
 
