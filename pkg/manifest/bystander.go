@@ -9,6 +9,7 @@ import (
 	"github.com/otelshift/otelshift/pkg/fleet"
 	"github.com/otelshift/otelshift/pkg/javaagent"
 	"github.com/otelshift/otelshift/pkg/kyamlfn"
+	"github.com/otelshift/otelshift/pkg/yamledit"
 )
 
 // A release that loads nothing visible may share values with one that does: it
@@ -21,11 +22,19 @@ type sourced struct {
 	names []string
 }
 
-// speaks reports a release whose files name SkyWalking's agent.
-func (x *index) speaks(s sourced) bool {
-	return slices.ContainsFunc(x.mentions, func(m mention) bool {
-		return slices.Contains(s.files, m.File) || slices.Contains(s.names, m.File)
-	})
+// of reports a release whose values, or what names them, stand in one of the files.
+func (s sourced) of(files map[string]bool) bool {
+	in := func(name string) bool { return files[name] }
+	return slices.ContainsFunc(s.files, in) || slices.ContainsFunc(s.names, in)
+}
+
+// speaking are the files that name SkyWalking's agent.
+func (x *index) speaking() map[string]bool {
+	out := map[string]bool{}
+	for _, m := range x.mentions {
+		out[m.File] = true
+	}
+	return out
 }
 
 // bystanders adds the releases that share what decides an image, an init
@@ -38,14 +47,16 @@ func bystanders(others []sourced, hit []release, workloads []fleet.Workload, use
 		}
 	}
 	wanted := map[string]string{} // by place: the key that would be added there, if one
-	for i := range workloads {
-		eachShared(&workloads[i], func(o *fleet.Origin, key string) { wanted[keyOf(*o)] = key })
+	for _, w := range workloads {
+		for _, p := range sharedPlaces(w) {
+			wanted[keyOf(*p.at)] = p.key
+		}
 	}
 	for _, s := range others {
-		if len(wanted) == 0 || !slices.ContainsFunc(s.files, func(name string) bool { return files[name] }) {
+		if len(wanted) == 0 || !s.of(files) {
 			continue
 		}
-		s.merged().live(func(v *value) {
+		s.merged().walk(nil, func(v *value, _ yamledit.Path) {
 			at := keyOf(v.origin)
 			if key, ok := wanted[at]; ok && (key == "" || v.get(key) == nil) {
 				users[at] = append(users[at], s.id)
@@ -54,50 +65,62 @@ func bystanders(others []sourced, hit []release, workloads []fleet.Workload, use
 	}
 }
 
-// live visits everything that stands in merged values.
-func (v *value) live(visit func(*value)) {
-	if v == nil {
-		return
-	}
-	visit(v)
-	for _, key := range v.keys {
-		v.fields[key].live(visit)
-	}
-	for _, item := range v.items {
-		item.live(visit)
-	}
+// sharedPlace is where something is decided; key is what would be added below it,
+// if that is how.
+type sharedPlace struct {
+	at  *fleet.Origin
+	key string
 }
 
-// eachShared visits the places of images, init containers, volumes and mounts,
-// with the key that a tag would be added under.
-func eachShared(w *fleet.Workload, visit func(at *fleet.Origin, key string)) {
-	of := func(o *fleet.Origin, key string) {
-		if o != nil && o.Document >= 0 {
-			visit(o, key)
+// imagePlaces are the places of a container's tag.
+func imagePlaces(c fleet.Container) []sharedPlace {
+	places := []sharedPlace{{at: c.Image.At}}
+	if s := c.Split; s != nil {
+		switch {
+		case s.Tag.Set() || s.Digest.Set():
+			places = []sharedPlace{{at: s.Tag.At}, {at: s.Digest.At}}
+		case s.Base.Set() && s.TagKey != "":
+			places = []sharedPlace{{s.Base.At, s.TagKey}}
 		}
 	}
+	return edited(places)
+}
+
+// sharedPlaces are those of images, init containers, volumes and mounts.
+func sharedPlaces(w fleet.Workload) []sharedPlace {
+	var places []sharedPlace
 	for _, c := range w.Containers {
-		switch s := c.Split; {
-		case s == nil:
-			of(c.Image.At, "")
-		case s.Tag.Set() || s.Digest.Set():
-			of(s.Tag.At, "")
-			of(s.Digest.At, "")
-		case s.Base.Set() && s.TagKey != "":
-			of(s.Base.At, s.TagKey)
-		}
+		places = append(places, imagePlaces(c)...)
 		if c.Init {
-			of(c.At, "")
+			places = append(places, sharedPlace{at: c.At})
 			for _, v := range slices.Concat(c.Command, c.Args) {
-				of(v.At, "")
+				places = append(places, sharedPlace{at: v.At})
 			}
 		}
 		for _, m := range c.Mounts {
-			of(m.At, "")
+			places = append(places, sharedPlace{at: m.At})
 		}
 	}
 	for _, v := range w.Volumes {
-		of(v.At, "")
+		places = append(places, sharedPlace{at: v.At})
+	}
+	return edited(places)
+}
+
+// edited are the places that are no template's.
+func edited(places []sharedPlace) []sharedPlace {
+	return slices.DeleteFunc(places, func(p sharedPlace) bool { return p.at == nil || p.at.Document < 0 })
+}
+
+// bring makes an init container of values one that brings SkyWalking's agent to a
+// workload; nothing in the values loads it.
+func bring(w *fleet.Workload, c fleet.Container) {
+	at := cmp.Or(c.Image.Place, c.Place)
+	w.InitAgents = append(w.InitAgents, fleet.InitAgent{Container: c.Name, Agent: javaagent.SkyWalking, Proof: "image", Image: c.Image})
+	w.Loads = append(w.Loads, fleet.Load{Agent: javaagent.SkyWalking, Via: fleet.ViaInitContainer, Name: c.Name, Place: at, Field: c.Image.Field, Value: c.Image})
+	if w.Blocked == nil {
+		w.Blocked = &fleet.Reason{Code: fleet.CodeImageUnread, Place: at, Message: fmt.Sprintf(
+			"init container %s of the values brings SkyWalking, and nothing in the values loads it: what does is in an image or a Secret, which were not asked", c.Name)}
 	}
 }
 
@@ -108,10 +131,7 @@ func (r *releaser) unseen(rel release, root *value) []fleet.Workload {
 	if len(found) == 0 || rel.reason != nil {
 		return nil
 	}
-	first := found[0]
 	w := fleet.Workload{ID: rel.id, Place: rel.place, Document: rel.document, Item: rel.item, Replicas: 1}
-	w.Blocked = &fleet.Reason{Code: fleet.CodeImageUnread, Place: first.place, Message: fmt.Sprintf(
-		"%s of the values brings SkyWalking, and nothing in the values loads it: what does is in an image or a Secret, which were not asked", first.at)}
 	for _, init := range found {
 		v, _ := podItem{value: root}.inner(init.at)
 		origin := v.origin
@@ -120,8 +140,7 @@ func (r *releaser) unseen(rel release, root *value) []fleet.Workload {
 			c.Image = valueOf(image, init.at.Child("image"))
 		}
 		w.Containers = append(w.Containers, c)
-		w.InitAgents = append(w.InitAgents, fleet.InitAgent{Container: c.Name, Agent: javaagent.SkyWalking, Proof: "image", Image: c.Image})
-		w.Loads = append(w.Loads, fleet.Load{Agent: javaagent.SkyWalking, Via: fleet.ViaInitContainer, Name: c.Name, Place: init.place, Field: c.Image.Field, Value: c.Image})
+		bring(&w, c)
 	}
 	lists := podListsOf(root)
 	for _, item := range slices.Concat(lists.volumes, lists.mounts) { // what goes with them is used here too
@@ -188,14 +207,11 @@ func (m match) silent(lists podLists, known []int, workloads []fleet.Workload) [
 			p := placer{item: item, pod: c.Field}
 			placed := p.container(c)
 			w.Containers[j] = placed
-			w.InitAgents = append(w.InitAgents, fleet.InitAgent{Container: c.Name, Agent: javaagent.SkyWalking, Proof: "image", Image: placed.Image})
-			w.Loads = append(w.Loads, fleet.Load{Agent: javaagent.SkyWalking, Via: fleet.ViaInitContainer, Name: c.Name, Place: placed.Image.Place, Field: placed.Image.Field, Value: placed.Image})
+			bring(&w, placed)
 		}
 		if len(w.InitAgents) == 0 {
 			continue
 		}
-		w.Blocked = &fleet.Reason{Code: fleet.CodeImageUnread, Place: w.InitAgents[0].Image.Place, Message: fmt.Sprintf(
-			"init container %s of the values brings SkyWalking, and nothing in the values loads it: what does is in an image or a Secret, which were not asked", w.InitAgents[0].Container)}
 		out = append(out, w)
 	}
 	return out
@@ -237,8 +253,8 @@ func (m match) neighbours(workloads []fleet.Workload, numbers []int) {
 					if own.Init || !own.Image.Set() || own.Image.Text != c.Image.Text {
 						continue
 					}
-					for _, at := range decidedAt(own) {
-						if key := keyOf(*at); at.Document >= 0 && !slices.Contains(m.sharing[key], made.ID) {
+					for _, p := range imagePlaces(own) {
+						if key := keyOf(*p.at); !slices.Contains(m.sharing[key], made.ID) {
 							m.sharing[key] = append(m.sharing[key], made.ID)
 						}
 					}
@@ -246,13 +262,4 @@ func (m match) neighbours(workloads []fleet.Workload, numbers []int) {
 			}
 		}
 	}
-}
-
-// decidedAt are the places that decide a container's image.
-func decidedAt(c fleet.Container) []*fleet.Origin {
-	places := []*fleet.Origin{c.Image.At}
-	if s := c.Split; s != nil {
-		places = append(places, s.Registry.At, s.Name.At, s.Tag.At, s.Digest.At, s.Base.At)
-	}
-	return slices.DeleteFunc(places, func(at *fleet.Origin) bool { return at == nil })
 }

@@ -118,22 +118,23 @@ func (rel release) with(merged *value) helmchart.Release {
 // workload, and the release's name is known, these workloads take the place of
 // the release.
 func (r *releaser) rendered(rel release, w fleet.Workload, root *value) []fleet.Workload {
-	objects, files, err := rel.render(r.files.files)
+	chart, err := rel.load(r.files.files)
+	var objects []*yaml.RNode
+	if err == nil {
+		objects, err = rel.renderWith(chart, root)
+	}
 	if err != nil {
-		reason := unrendered(rel, err)
-		w.Warnings = append(w.Warnings, fleet.Warning(reason))
+		w.Warnings = append(w.Warnings, fleet.Warning(unrendered(rel, err)))
 		return []fleet.Workload{w}
 	}
+	files := chart.Files
 	if w.Blocked == nil {
 		w.Blocked = rel.decides(r.files.files, files)
 	}
-	m := match{release: rel, values: w, root: root, objects: objects, render: func(values *value) ([]*yaml.RNode, error) {
-		chart, err := rel.load(r.files.files)
-		if err != nil {
-			return nil, err
-		}
-		return rel.renderWith(chart, values)
-	}, shown: r.shown, sharing: r.sharing}
+	m := match{
+		release: rel, values: w, root: root, objects: objects, shown: r.shown, sharing: r.sharing,
+		render: func(values *value) ([]*yaml.RNode, error) { return rel.renderWith(chart, values) },
+	}
 	inner := newIndex()
 	for _, o := range objects {
 		node := o.YNode()

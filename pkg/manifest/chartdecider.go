@@ -2,6 +2,7 @@ package manifest
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -127,23 +128,23 @@ func (v *value) marking(c fleet.Container, m mark) *value {
 		return v
 	case s == nil:
 		name, _, _ := splitReference(c.Image.Text)
-		return v.with(c.Image.Field, name+":"+m.tag)
+		return v.withText(c.Image.Field, name+":"+m.tag)
 	case whole(*s):
-		return v.with(s.Name.Field, s.Name.Text+":"+m.tag)
+		return v.withText(s.Name.Field, s.Name.Text+":"+m.tag)
 	case !s.Tag.Set() && !s.Digest.Set():
-		return v.with(s.Base.Field+"."+s.TagKey, m.tag)
+		return v.withText(s.Base.Field+"."+s.TagKey, m.tag)
 	}
 	if s.Tag.Set() {
-		v = v.with(s.Tag.Field, m.tag)
+		v = v.withText(s.Tag.Field, m.tag)
 	}
 	if s.Digest.Set() {
-		v = v.with(s.Digest.Field, m.digest)
+		v = v.withText(s.Digest.Field, m.digest)
 	}
 	return v
 }
 
-// with is the value with another text at a field, which need not be there.
-func (v *value) with(field, text string) *value {
+// withText is the value with another text at a field, which need not be there.
+func (v *value) withText(field, text string) *value {
 	path, err := yamledit.ParsePath(strings.TrimPrefix(strings.TrimPrefix(field, "values"), "."))
 	if err != nil {
 		return v
@@ -162,9 +163,7 @@ func (v *value) put(p yamledit.Path, text string) *value {
 	if p[0].Kind == yamledit.StepKey {
 		out.keys, out.fields = slices.Clone(out.keys), map[string]*value{}
 		if v != nil {
-			for key, field := range v.fields {
-				out.fields[key] = field
-			}
+			maps.Copy(out.fields, v.fields)
 		}
 		if _, known := out.fields[p[0].Key]; !known {
 			out.keys = append(out.keys, p[0].Key)
@@ -216,20 +215,23 @@ func (m match) elsewhere(c *fleet.Container, pairs []at, text string) bool {
 	own := markOf(0)
 	var found []fleet.Container
 	tried := 0
-	m.root.scalars(yamledit.Path{}, func(v *value, p yamledit.Path) {
+	m.root.walk(yamledit.Path{}, func(v *value, p yamledit.Path) {
+		if v.kind != yaml.ScalarNode {
+			return
+		}
 		next, to := *c, ""
-		here := valueOf(v, p)
+		here := printedValue(v, p)
 		split := fleet.SplitImage{TagMayCarryDigest: true}
 		if c.Split != nil {
 			split.Registry, split.Name = c.Split.Registry, c.Split.Name
 		}
 		switch {
-		case v.text == text:
+		case here.Text == text:
 			next.Image, next.Split, to = here, nil, name+":"+own.tag
-		case tag != "" && v.printed() == tag:
+		case tag != "" && here.Text == tag:
 			split.Tag = here
 			next.Split, to = &split, own.tag
-		case digest != "" && v.text == digest:
+		case digest != "" && here.Text == digest:
 			split.Digest = here
 			next.Split, to = &split, own.digest
 		default:
@@ -257,20 +259,4 @@ func (m match) elsewhere(c *fleet.Container, pairs []at, text string) bool {
 	}
 	*c = found[0]
 	return true
-}
-
-// scalars visits the scalars of values.
-func (v *value) scalars(p yamledit.Path, visit func(*value, yamledit.Path)) {
-	if v == nil || len(p) > maxDepth {
-		return
-	}
-	if v.kind == yaml.ScalarNode {
-		visit(v, p)
-	}
-	for _, key := range v.keys {
-		v.fields[key].scalars(p.Child(key), visit)
-	}
-	for i, item := range v.items {
-		item.scalars(append(slices.Clip(p), v.names[i]), visit)
-	}
 }

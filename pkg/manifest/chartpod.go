@@ -60,10 +60,10 @@ func (m match) carried(lists podLists, w fleet.Workload, number int, gone map[st
 			continue
 		}
 		c.Mounts = slices.Clone(c.Mounts)
-		whole, isItem := m.source(lists.containers, number, made(*c, m.made[number]), w) // a sidecar of the values
+		whole, isItem := m.source(lists.containers, number, renderedField(*c, m.made[number]), w) // a sidecar of the values
 		for j := range c.Mounts {
 			mount := &c.Mounts[j]
-			p := placer{item: whole, pod: made(*c, m.made[number])}
+			p := placer{item: whole, pod: renderedField(*c, m.made[number])}
 			if !isItem {
 				item, ok := m.source(lists.mounts, number, mount.Field, w)
 				if !ok {
@@ -90,13 +90,7 @@ func (m match) carried(lists podLists, w fleet.Workload, number int, gone map[st
 	slices.SortStableFunc(out.Containers, func(a, b fleet.Container) int { return cmp.Compare(rank(a), rank(b)) })
 	kyamlfn.FindInitAgents(&out)
 	out = withAgents(out, func(a fleet.InitAgent) bool { return placed[a.Container] })
-	keepAgents(&out, func(a fleet.InitAgent) bool {
-		entries, ok := parts(out, a)
-		for _, at := range entries {
-			gone[keyOf(*at)] = ok
-		}
-		return !ok
-	})
+	goes(&out, gone)
 	if len(out.InitAgents) == 0 {
 		return w
 	}
@@ -135,8 +129,8 @@ func (m match) source(items []podItem, number int, field string, w fleet.Workloa
 	return podItem{}, false
 }
 
-// made is the field of a container in the rendered workload.
-func made(c fleet.Container, w fleet.Workload) string {
+// renderedField is the field of a container in the rendered workload.
+func renderedField(c fleet.Container, w fleet.Workload) string {
 	for _, o := range w.Containers {
 		if o.Name == c.Name {
 			return o.Field

@@ -52,6 +52,7 @@ func (x *index) releases(r *releaser) {
 	named := map[string]bool{} // values files that some source names
 	var all []release
 	var others []sourced // that load nothing visible
+	speaking := x.speaking()
 	var sources []helmSource
 	for _, s := range x.helm {
 		sources = append(sources, r.variants(s)...)
@@ -65,7 +66,7 @@ func (x *index) releases(r *releaser) {
 			hit = hit || x.values[name]
 		}
 		other := sourced{rel, names}
-		if hit || r.facts(rel.chart).flag.File != "" || x.speaks(other) && len(agentInits(rel.merged(), nil, false)) > 0 {
+		if hit || r.facts(rel.chart).flag.File != "" || other.of(speaking) && len(agentInits(rel.merged(), nil, false)) > 0 {
 			all = append(all, rel)
 		} else {
 			others = append(others, other)

@@ -271,6 +271,29 @@ func valueOf(v *value, p yamledit.Path) fleet.Value {
 	return fleet.Value{Text: v.text, Field: valuesField(p), Place: origin.Place, At: &origin}
 }
 
+// printedValue is valueOf as a template prints it.
+func printedValue(v *value, p yamledit.Path) fleet.Value {
+	out := valueOf(v, p)
+	if text := v.printed(); text != "" && text != out.Text {
+		out.Text, out.At.Raw = text, v.text
+	}
+	return out
+}
+
+// walk visits the value and everything below it.
+func (v *value) walk(p yamledit.Path, visit func(*value, yamledit.Path)) {
+	if v == nil || len(p) > maxDepth {
+		return
+	}
+	visit(v, p)
+	for _, key := range v.keys {
+		v.fields[key].walk(p.Child(key), visit)
+	}
+	for i, item := range v.items {
+		item.walk(append(slices.Clip(p), v.names[i]), visit)
+	}
+}
+
 // valuesField is the path of a value in the merged values.
 func valuesField(p yamledit.Path) string {
 	if len(p) == 0 {

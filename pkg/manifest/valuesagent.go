@@ -28,13 +28,7 @@ func (r *releaseReader) brought(rel release, root *value) {
 		return
 	}
 	gone := map[string]bool{}
-	keepAgents(&out, func(a fleet.InitAgent) bool {
-		entries, ok := parts(out, a)
-		for _, at := range entries {
-			gone[keyOf(*at)] = true
-		}
-		return !ok
-	})
+	goes(&out, gone)
 	if rel.empties(gone) || !reflect.DeepEqual(rel.less(gone).any(), root.without(gone).any()) { // a list of an earlier layer would come alive
 		keepAgents(&out, func(fleet.InitAgent) bool { return true })
 	}
@@ -213,18 +207,11 @@ func (p *valuesPod) understood(volume string) bool {
 
 // mounting counts the mounts of a volume, those in texts too.
 func (v *value) mounting(name string) int {
-	if v == nil {
-		return 0
-	}
 	count := 0
-	if v.kind == yaml.ScalarNode && strings.Contains(v.text, "mountPath") && strings.Contains(v.text, name) || v.get("mountPath") != nil && v.get("name").string() == name {
-		count++
-	}
-	for _, key := range v.keys {
-		count += v.fields[key].mounting(name)
-	}
-	for _, item := range v.items {
-		count += item.mounting(name)
-	}
+	v.walk(yamledit.Path{}, func(v *value, _ yamledit.Path) {
+		if v.kind == yaml.ScalarNode && strings.Contains(v.text, "mountPath") && strings.Contains(v.text, name) || v.get("mountPath") != nil && v.get("name").string() == name {
+			count++
+		}
+	})
 	return count
 }

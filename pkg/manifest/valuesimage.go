@@ -26,10 +26,7 @@ func (r *releaseReader) image(c *fleet.Container, of component) {
 		if v == nil || v.kind != yaml.ScalarNode || v.tag == yaml.NodeTagNull {
 			return fleet.Value{}
 		}
-		out := valueOf(v, p)
-		if text := v.printed(); text != out.Text {
-			out.Text, out.At.Raw = text, v.text
-		}
+		out := printedValue(v, p)
 		if out.At.Document >= 0 || p[len(p)-1].Key != "registry" && p[len(p)-1].Key != "repository" && p[len(p)-1].Key != "name" {
 			r.judge(out, "${") // a name may be filled in: it stays
 		}

@@ -16,7 +16,6 @@ import (
 // hand such lists on as they stand (extraInitContainers, extraVolumes, …).
 type podItem struct {
 	value *value
-	list  *value
 	path  yamledit.Path // of the item
 	scope yamledit.Path // of the mapping that the list stands in
 }
@@ -44,7 +43,7 @@ func (l *podLists) walk(v *value, p yamledit.Path, inits bool) {
 	}
 	for i, item := range v.items {
 		at := append(slices.Clip(p), v.names[i])
-		found := podItem{value: item, list: v, path: at, scope: scopeOf(p)}
+		found := podItem{value: item, path: at, scope: scopeOf(p)}
 		switch named := found.name() != ""; {
 		case named && item.get("image").string() != "" && inits:
 			l.inits = append(l.inits, found)
@@ -116,20 +115,15 @@ type placer struct {
 	lost bool   // something has no place
 }
 
-// find is the value for a field of the pod.
-func (p *placer) find(field string) (v *value, at string) {
+// find is the value for a field of the pod, and its path in the merged values.
+func (p *placer) find(field string) (v *value, at yamledit.Path) {
 	rest, ok := strings.CutPrefix(field, p.pod)
 	path, err := yamledit.ParsePath(strings.TrimPrefix(rest, "."))
-	if !ok || err != nil {
-		p.lost = true
-		return nil, ""
+	if ok && err == nil {
+		v, at = p.item.inner(path)
 	}
-	v, where := p.item.inner(path)
-	if v == nil {
-		p.lost = true
-		return nil, ""
-	}
-	return v, valuesField(where)
+	p.lost = p.lost || v == nil
+	return v, at
 }
 
 // entry places a whole container, variable, mount or volume.
@@ -140,7 +134,7 @@ func (p *placer) entry(field *string, at **fleet.Origin, place *fleet.Place) {
 	}
 	origin := v.origin
 	origin.Raw = v.raw
-	*field, *at, *place = now, &origin, origin.Place
+	*field, *at, *place = valuesField(now), &origin, origin.Place
 }
 
 // scalar places one text.
@@ -148,15 +142,9 @@ func (p *placer) scalar(s *fleet.Value) {
 	if !s.Set() {
 		return
 	}
-	v, now := p.find(s.Field)
-	if v == nil {
-		return
+	if v, at := p.find(s.Field); v != nil {
+		*s = valueOf(v, at)
 	}
-	origin := v.origin
-	if v.from != nil {
-		origin = *v.from
-	}
-	s.Field, s.At, s.Place = now, &origin, origin.Place
 }
 
 // container is a container with all of its places.
@@ -308,6 +296,18 @@ func keepAgents(w *fleet.Workload, keep func(fleet.InitAgent) bool) (changed boo
 		}
 	}
 	return changed
+}
+
+// goes keeps the agents of which not all is the values', and notes the places of
+// the others' parts.
+func goes(w *fleet.Workload, gone map[string]bool) {
+	keepAgents(w, func(a fleet.InitAgent) bool {
+		places, ok := parts(*w, a)
+		for _, at := range places {
+			gone[keyOf(*at)] = true
+		}
+		return !ok
+	})
 }
 
 // settle keeps init containers of values where another workload's own stay and
