@@ -228,7 +228,7 @@ func nextAfterPlan(p fleet.Plan) string {
 	case p.Summary.Workloads == 0 && len(p.Files) == 0:
 		return "There is no Kubernetes workload here. Next: name the folder that holds the manifests with --dir, or check repository.include."
 	case changes > 0 && p.Repository.URL == "":
-		return `Next: read the edits with "otelshift plan --dir . -o diff"; "otelshift init" writes the configuration that proposing them needs.`
+		return `Next: read the edits with "otelshift plan --dir . -o diff"; proposing them needs spec.repository.url in otelshift.yaml, which "otelshift init" writes.`
 	case changes > 0:
 		return `Next: read the edits with "otelshift plan -o diff", then let "otelshift run" propose them.`
 	case p.Summary.Blocked > 0:
