@@ -8,7 +8,6 @@ import (
 	"github.com/otelshift/otelshift/pkg/appset"
 	"github.com/otelshift/otelshift/pkg/fleet"
 	"github.com/otelshift/otelshift/pkg/javaagent"
-	"github.com/otelshift/otelshift/pkg/kyamlfn"
 	"github.com/otelshift/otelshift/pkg/yamledit"
 )
 
@@ -155,14 +154,13 @@ func (r *releaser) unseen(rel release, root *value) []fleet.Workload {
 		return []fleet.Workload{w}
 	}
 	var out []fleet.Workload
-	for _, o := range objects {
-		made, ok := kyamlfn.Read(o.YNode(), o.YNode(), "", nil)
-		if !ok || !slices.ContainsFunc(made.InitAgents, func(a fleet.InitAgent) bool { return a.Agent == javaagent.SkyWalking }) || appset.Unknown(made.ID.Name) {
+	all, _ := rel.rendersTo(objects)
+	for _, made := range all {
+		if appset.Unknown(made.ID.Name) || !slices.ContainsFunc(made.InitAgents, func(a fleet.InitAgent) bool { return a.Agent == javaagent.SkyWalking }) {
 			continue
 		}
 		one := w
 		one.ID = made.ID
-		one.ID.Namespace = cmp.Or(made.ID.Namespace, rel.id.Namespace)
 		one.Labels, one.Annotations, one.PodLabels, one.PodAnnotations, one.Replicas = made.Labels, made.Annotations, made.PodLabels, made.PodAnnotations, made.Replicas
 		one.Containers = slices.Clone(w.Containers)
 		for _, c := range made.Containers {

@@ -135,24 +135,7 @@ func (r *releaser) rendered(rel release, w fleet.Workload, root *value) []fleet.
 		release: rel, values: w, root: root, objects: objects, shown: r.shown, sharing: r.sharing,
 		render: func(values *value) ([]*yaml.RNode, error) { return rel.renderWith(chart, values) },
 	}
-	inner := newIndex()
-	for _, o := range objects {
-		node := o.YNode()
-		if c, ok := configMapOf(node, nowhere); ok && field(node, "kind") == "ConfigMap" {
-			inner.configMaps = append(inner.configMaps, c)
-		}
-		if found, ok := readRollout(node); ok && field(node, "kind") == "Rollout" {
-			inner.rollouts = append(inner.rollouts, found)
-		}
-		if made, ok := kyamlfn.Read(node, node, "", nil); ok {
-			made.ID.Namespace = cmp.Or(made.ID.Namespace, rel.id.Namespace)
-			m.made, m.nodes = append(m.made, made), append(m.nodes, node)
-		}
-	}
-	for i := range m.made {
-		inner.variables(&m.made[i], nil)
-		inner.scale(&m.made[i])
-	}
+	m.made, m.nodes = rel.rendersTo(objects)
 	m.values, m.inits = m.imaged(root), agentInits(root, nil, false)
 	m.needed()
 	out := m.workloads()
@@ -163,6 +146,30 @@ func (r *releaser) rendered(rel release, w fleet.Workload, root *value) []fleet.
 	r.index.rendered = append(r.index.rendered, t)
 	r.recount(files, len(m.made), len(out), len(out) == 1 && out[0].ID == rel.id)
 	return out
+}
+
+// rendersTo are the workloads among rendered objects, with their nodes: ConfigMaps and
+// Rollouts that are rendered beside them count.
+func (rel release) rendersTo(objects []*yaml.RNode) (workloads []fleet.Workload, nodes []*yaml.Node) {
+	inner := newIndex()
+	for _, o := range objects {
+		node := o.YNode()
+		if c, ok := configMapOf(node, nowhere); ok && field(node, "kind") == "ConfigMap" {
+			inner.configMaps = append(inner.configMaps, c)
+		}
+		if found, ok := readRollout(node); ok && field(node, "kind") == "Rollout" {
+			inner.rollouts = append(inner.rollouts, found)
+		}
+		if w, ok := kyamlfn.Read(node, node, "", nil); ok {
+			w.ID.Namespace = cmp.Or(w.ID.Namespace, rel.id.Namespace)
+			workloads, nodes = append(workloads, w), append(nodes, node)
+		}
+	}
+	for i := range workloads {
+		inner.variables(&workloads[i], nil)
+		inner.scale(&workloads[i])
+	}
+	return workloads, nodes
 }
 
 // unrendered is why a chart of the repository proves nothing.

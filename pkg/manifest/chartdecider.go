@@ -38,8 +38,7 @@ func (m match) decided(w fleet.Workload, pairs [][]at) fleet.Workload {
 	texts := make([]string, len(w.Containers))
 	values, pending := m.root, false
 	for i, c := range w.Containers {
-		texts[i] = m.image(pairs[i])
-		if field := imageField(c); texts[i] != "" && !m.shown[m.release.chart+nestedMark+field] {
+		if texts[i] = m.image(pairs[i]); texts[i] != "" && !m.known(c, texts[i]) {
 			values, pending = values.marking(c, markOf(i)), true
 		}
 	}
@@ -54,11 +53,10 @@ func (m match) decided(w fleet.Workload, pairs [][]at) fleet.Workload {
 		if texts[i] == "" {
 			continue
 		}
-		key := m.release.chart + nestedMark + imageField(*c)
 		if untagged(*c) && m.elsewhere(c, pairs[i], texts[i]) {
 			continue // a new key would hide what decides it now
 		}
-		if m.shown[key] = m.shown[key] || !slices.ContainsFunc(pairs[i], func(p at) bool { return !markOf(i).in(shows[p]) }); !m.shown[key] {
+		if !m.known(*c, texts[i]) && slices.ContainsFunc(pairs[i], func(p at) bool { return !markOf(i).in(shows[p]) }) {
 			if !m.elsewhere(c, pairs[i], texts[i]) && w.Blocked == nil {
 				w.Blocked = &fleet.Reason{Code: fleet.CodeHelmTemplate, Place: w.Place, Message: fmt.Sprintf(
 					"the chart %s makes the image %s of container %s of something that its values do not decide by themselves: its appVersion, several of them or a part of one; "+
@@ -66,6 +64,7 @@ func (m match) decided(w fleet.Workload, pairs [][]at) fleet.Workload {
 			}
 			continue
 		}
+		m.shown[m.shownKey(*c)] = true
 		switch s := c.Split; {
 		case c.Image.Set():
 			if _, tag, _ := splitReference(texts[i]); tag != "" { // a digest may stand without it
@@ -76,6 +75,16 @@ func (m match) decided(w fleet.Workload, pairs [][]at) fleet.Workload {
 		}
 	}
 	return w
+}
+
+func (m match) shownKey(c fleet.Container) string {
+	return m.release.chart + nestedMark + imageField(c)
+}
+
+// known reports an image of which another release of the chart has told, and which
+// is what the values say here too.
+func (m match) known(c fleet.Container, rendered string) bool {
+	return m.shown[m.shownKey(c)] && c.Image.Set() && decides(c, rendered)
 }
 
 // untagged reports an image whose tag would be a new key.

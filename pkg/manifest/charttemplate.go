@@ -1,7 +1,6 @@
 package manifest
 
 import (
-	"cmp"
 	"fmt"
 	"path"
 	"slices"
@@ -10,7 +9,6 @@ import (
 	"github.com/otelshift/otelshift/pkg/appset"
 	"github.com/otelshift/otelshift/pkg/fleet"
 	"github.com/otelshift/otelshift/pkg/javaagent"
-	"github.com/otelshift/otelshift/pkg/kyamlfn"
 )
 
 // templated are the workloads of a release into which its chart's own templates
@@ -29,20 +27,9 @@ func (r *releaser) templated(rel release) []fleet.Workload {
 		}
 		return nil
 	}
-	inner := newIndex()
-	var all []fleet.Workload
-	for _, o := range objects {
-		node := o.YNode()
-		if c, ok := configMapOf(node, nowhere); ok && field(node, "kind") == "ConfigMap" {
-			inner.configMaps = append(inner.configMaps, c)
-		}
-		if w, ok := kyamlfn.Read(node, node, "", nil); ok {
-			all = append(all, w)
-		}
-	}
+	all, _ := rel.rendersTo(objects)
 	var out []fleet.Workload
 	for _, w := range all {
-		inner.variables(&w, nil)
 		if !slices.ContainsFunc(w.Loads, func(l fleet.Load) bool { return l.Agent == javaagent.SkyWalking && l.Via != fleet.ViaInitContainer }) {
 			continue
 		}
@@ -70,7 +57,6 @@ func (r *releaser) templated(rel release) []fleet.Workload {
 
 // byTemplate is a rendered workload whose agent a template loads.
 func (r *releaser) byTemplate(rel release, w fleet.Workload, flag fleet.Place) fleet.Workload {
-	w.ID.Namespace = cmp.Or(w.ID.Namespace, rel.id.Namespace)
 	w.Place, w.Document, w.Item = rel.place, rel.document, rel.item
 	if w.Place.File == "" || !rel.named {
 		w.Place, w.Document, w.Item = fleet.Place{File: path.Join(rel.chart, "Chart.yaml"), Line: 1, Column: 1}, 0, -1

@@ -22,9 +22,9 @@ type mention struct {
 	after          int    // the last line before it that another flag of the scalar stands on
 	flag           string // what holds SkyWalking's flag: "FlinkDeployment f: spec.…"; empty: it is none
 	document, item int    // as of fleet.Workload
-	// configMap is the ConfigMap that holds it, at a key: a flag that no workload
-	// uses is nobody's.
-	configMap fleet.ID
+	// configMap says that a ConfigMap holds it, at a key: a flag that no workload
+	// takes is nobody's.
+	configMap bool
 	key       string
 }
 
@@ -46,10 +46,7 @@ func (f *facts) mentioned(file *yamledit.File, d yamledit.Document, object *yaml
 	if kind != "" && field(object, "apiVersion") != "" || kind != "" && field(metadata, "name") != "" {
 		subject = oneLine(strings.TrimSpace(kind + " " + cmp.Or(field(metadata, "name"), field(metadata, "generateName"))))
 	}
-	configMap, key := fleet.ID{}, ""
-	if kind == "ConfigMap" {
-		configMap = fleet.ID{Namespace: field(child(object, "metadata"), "namespace"), Name: field(child(object, "metadata"), "name")}
-	}
+	key := "" // of a ConfigMap's data
 	holds := kind != "Secret" && (kind != "" && field(object, "apiVersion") != "" || strings.HasPrefix(path.Base(file.Name()), "values") || valuesLike(object))
 	if valuesLike(object) && !strings.HasPrefix(path.Base(file.Name()), "values") {
 		subject = "values in a file that nothing in the repository names"
@@ -63,7 +60,7 @@ func (f *facts) mentioned(file *yamledit.File, d yamledit.Document, object *yaml
 		add := func(inner, after int, flag string) {
 			m := mention{
 				Remaining: fleet.Remaining{Place: at, What: subject + ": " + what + " names SkyWalking's agent"},
-				start:     at.Line, after: at.Line + after, flag: flag, document: d.Index, item: item, configMap: configMap, key: key,
+				start:     at.Line, after: at.Line + after, flag: flag, document: d.Index, item: item, configMap: kind == "ConfigMap", key: key,
 			}
 			m.Line += inner
 			if inner > 0 {
@@ -189,15 +186,19 @@ func (x *index) unplanned(left []mention, files []fleet.FileReason) []fleet.File
 	for _, w := range x.workloads {
 		pods[owner{w.Place.File, w.Document, w.Item}] = true
 	}
+	var users map[use][]fleet.ID
+	if slices.ContainsFunc(left, func(m mention) bool { return m.configMap && m.flag != "" }) {
+		users = x.users()
+	}
 	for _, m := range left {
-		if m.configMap.Name != "" && m.flag != "" && !slices.ContainsFunc(x.workloads, func(w fleet.Workload) bool { return uses(w, m.configMap, m.key) }) {
+		if m.configMap && len(usersOf(users, x.configMapAt(m), m.key)) == 0 {
 			continue
 		}
 		if m.flag == "" || x.passed[owner{m.File, m.document, m.item}] || said[line{m.File, 0}] || said[line{m.File, m.Line}] || said[line{m.File, m.start}] || strings.HasPrefix(m.flag, "the file") && !x.charts[path.Dir(m.File)] {
 			continue
 		}
 		message := m.flag + " loads SkyWalking, and no workload was found that it belongs to: change it by hand"
-		if pods[owner{m.File, m.document, m.item}] || m.configMap.Name != "" {
+		if pods[owner{m.File, m.document, m.item}] || m.configMap {
 			message = m.flag + " holds SkyWalking's flag in a form that is not understood, and stays as it is: change it by hand"
 		}
 		files = append(files, fleet.FileReason{File: m.File, Line: m.Line, Reason: fleet.Reason{Code: fleet.CodeUnsupportedForm, Place: m.Place, Message: message}})
@@ -205,29 +206,11 @@ func (x *index) unplanned(left []mention, files []fleet.FileReason) []fleet.File
 	return files
 }
 
-// uses reports a workload that a key of a ConfigMap reaches, as a file or as
-// variables.
-func uses(w fleet.Workload, configMap fleet.ID, key string) bool {
-	if w.ID.Namespace != configMap.Namespace {
-		return false
-	}
-	shown := func(file, volume string) bool {
-		return slices.ContainsFunc(w.Containers, func(c fleet.Container) bool {
-			return slices.ContainsFunc(c.Mounts, func(m fleet.Mount) bool { return m.Volume == volume && m.Shows(file) != "" })
-		})
-	}
-	for _, v := range w.Volumes {
-		for _, s := range v.Sources {
-			if s.Kind == "configMap" && s.Name == configMap.Name && slices.ContainsFunc(s.Files(key), func(file string) bool { return shown(file, v.Name) }) {
-				return true
-			}
-		}
-	}
-	return slices.ContainsFunc(w.Containers, func(c fleet.Container) bool {
-		return slices.ContainsFunc(c.EnvFrom, func(from fleet.EnvFrom) bool { return from.Kind == "configMapRef" && from.Name == configMap.Name }) ||
-			slices.ContainsFunc(c.Env, func(e fleet.Env) bool {
-				return e.From != nil && e.From.Kind == "configMapKeyRef" && e.From.Name == configMap.Name && e.From.Key == key
-			})
+// configMapAt is the place in configMaps of the one that a mention is in; -1: it
+// is in none of them.
+func (x *index) configMapAt(m mention) int {
+	return slices.IndexFunc(x.configMaps, func(c configMap) bool {
+		return c.origin.File == m.File && c.origin.Document == m.document && c.origin.Item == m.item
 	})
 }
 

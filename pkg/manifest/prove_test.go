@@ -61,3 +61,51 @@ func TestProveRefusesWhatDoesNotRenderAsIntended(t *testing.T) {
 		})
 	}
 }
+
+// What a chart renders has to be what the changes say, whatever the files hold.
+func TestProveHoldsChartsAgainstTheChanges(t *testing.T) {
+	tests := []struct {
+		name, fixture, file, old, with string
+		id                             fleet.ID
+		want                           string // part of the message
+	}{
+		{"an image that stays", "helm-chart-image", "charts/tag/values.yaml", `"1.0-otel"`, `"1.0"`, fleet.ID{Kind: "Deployment", Namespace: "shop", Name: "tag"}, "new image of container app does not show"},
+		{
+			"a mount without its volume", "helm-umbrella-init", "umbrella/values.yaml", "cart:1-otel\n", "cart:1-otel\n  extraVolumeMounts: [{name: agent, mountPath: /agent}]\n",
+			fleet.ID{Kind: "Deployment", Namespace: "shop", Name: "shop-cart"},
+			"would mount the volume agent and not have it",
+		},
+		{
+			"a volume that no change removes", "helm-chart-init-shared", "envs/prod.yaml", "  - name: tmp\n    emptyDir: {medium: Memory}\n", "  - {name: other, emptyDir: {}}\n",
+			fleet.ID{Kind: "Deployment", Namespace: "shop", Name: "shop-web"},
+			"would mount the volume tmp",
+		},
+		{
+			"a mount that no change removes", "helm-chart-init-shared", "envs/prod.yaml", "    - name: tmp\n      mountPath: /tmp\n", "    - {name: tmp, mountPath: /other}\n",
+			fleet.ID{Kind: "Deployment", Namespace: "shop", Name: "shop-web"},
+			"no change writes this",
+		},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			files := fixture(t, tt.fixture)
+			result := scan(t, files)
+			applied := apply(t, files, migrate(result.Workloads))
+			text := string(applied.Files[tt.file])
+			if !strings.Contains(text, tt.old) {
+				t.Fatalf("%s has no %q:\n%s", tt.file, tt.old, text)
+			}
+			if refused, err := result.Prove(t.Context(), files, applied); err != nil || len(refused) > 0 {
+				t.Fatalf("Prove before = %v, %v", refused, err)
+			}
+			applied.Files[tt.file] = []byte(strings.Replace(text, tt.old, tt.with, 1))
+			refused, err := result.Prove(t.Context(), files, applied)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if reason := refused[tt.id]; !strings.Contains(reason.Message, tt.want) {
+				t.Errorf("Prove = %q, want %q", reason.Message, tt.want)
+			}
+		})
+	}
+}

@@ -191,7 +191,8 @@ func (p *prover) unshown(t chartTree, before, after []*yaml.RNode) string {
 					continue
 				}
 				for j, rendered := range was.Containers {
-					if rendered.Image.Text == c.Image.Text && j < len(is.Containers) && is.Containers[j].Image.Text == rendered.Image.Text {
+					same := rendered.Image.Text == c.Image.Text || named && rendered.Name == c.Name // a digest stands without the tag
+					if same && j < len(is.Containers) && is.Containers[j].Image.Text == rendered.Image.Text {
 						return rendered.Name
 					}
 				}
